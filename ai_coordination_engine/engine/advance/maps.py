@@ -7,30 +7,26 @@ caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
-from ai_coordination_engine.domain.conditions import select
 from ai_coordination_engine.domain.placeholders import (
-    fill,
-    named_agents,
     output_name,
-    parts_of,
-    query_keys,
 )
-from ai_coordination_engine.domain.prompts import fill_element
-from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.engine.advance import ending
 from ai_coordination_engine.engine.advance.ending import end_those
+from ai_coordination_engine.engine.advance.map_queries import (
+    ElementQueries,
+    is_over_list_of,
+    queries_of_elements,
+)
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge
 from ai_coordination_engine.engine.graph.keys import (
-    MAX_ELEMENTS,
     MAX_EXPANSIONS,
     agent_key,
     counter_shard_ordinal,
@@ -39,7 +35,6 @@ from ai_coordination_engine.engine.graph.keys import (
     family,
 )
 from ai_coordination_engine.engine.graph.sharing import Sharing
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
 from ai_coordination_engine.store.record import M
@@ -48,7 +43,6 @@ from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.outcome import applied
 
-MAX_ASKED = 64_000_000  # characters of the queries of all elements of one map
 PAGE = 100  # elements that are written and enqueued, or read, at a time
 
 
@@ -76,7 +70,9 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     elements, or the map was expanded too often. Raises `NotStarted` if the map waits already and
     must fail.
     """
-    asked = _asked(app, agent, budget)  # before the map waits: invalid elements fail it here
+    asked = queries_of_elements(
+        app, agent, budget
+    )  # before the map waits: invalid elements fail it here
     if not asked:
         return AgentResult("[]")
     generation = (agent.generation or 0) + 1
@@ -101,7 +97,7 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
 
 def continue_expansion(app: App, agent: SessionAgent) -> None:
     """Finish an expansion whose worker may have died. May be repeated."""
-    _start(app, agent, _asked(app, agent, Budget()))
+    _start(app, agent, queries_of_elements(app, agent, Budget()))
 
 
 def gather(app: App, agent: SessionAgent, budget: Budget) -> AgentResult:
@@ -146,130 +142,6 @@ def _output(element: SessionAgent | None, budget: Budget) -> str:
         raise AgentFailure(message, error_class="invalid_output") from error
 
 
-def _asked(app: App, agent: SessionAgent, budget: Budget) -> list[Any]:
-    """The query of each element, in its stored form."""
-    asks = _Asked.of(agent)
-    asked: list[Any] = []
-    left = MAX_ASKED
-    for index, element in enumerate(_elements(app, agent, budget)):
-        asked.append(asks.query(element, index, budget))
-        left -= sum(len(each) for each in parts_of(asked[-1]) if isinstance(each, str))
-        if left < 0:
-            message = (
-                f"The map asks its elements more than {MAX_ASKED} characters together; it takes no"
-                " more."
-            )
-            raise AgentFailure(message, error_class="invalid_output")
-    return asked
-
-
-def _elements(app: App, agent: SessionAgent, budget: Budget) -> Sequence[Any]:
-    rule: Mapping[str, Any] = rules.of(agent)["map"]
-    ordinals: Sequence[int] = agent.predecessors or ()
-    before = inputs.passing(agent, inputs.read_outputs(app, agent, ordinals), budget)
-    lists = [_list(each, rule, budget) for each in before if _is_over(rule, each)]
-    elements = [element for each in lists for element in each]
-    if not lists:
-        raise AgentFailure(
-            "The agent that the map is over gave no output.", error_class="invalid_output"
-        )
-    if len(elements) > (most := min(rule.get("most") or MAX_ELEMENTS, MAX_ELEMENTS)):
-        raise AgentFailure(
-            f"The map is over {len(elements)} elements; it takes at most {most}.",
-            error_class="invalid_output",
-        )
-    return elements
-
-
-def _list(source: inputs.AgentOutput, rule: Mapping[str, Any], budget: Budget) -> list[Any]:
-    expression = rule.get("items")
-    whose = (
-        f"The output of {source.name}"
-        if not expression
-        else f"What {expression} finds in the output of {source.name}"
-    )
-    try:
-        value = documents.read(source.output, budget)
-        found = select(expression, value, budget) if expression else value
-    except BadUserInput as error:
-        raise AgentFailure(
-            f"The map does not apply: {error.message}", error_class="invalid_output"
-        ) from error
-    except Spent as error:
-        message = (
-            f"The map does not apply: the output of {source.name} is more JSON than one step may"
-            " read."
-        )
-        raise AgentFailure(message, error_class="invalid_output") from error
-    except json_text.NotJSON as error:
-        whose = f"The output of {source.name} {error}"
-        message = (
-            f"{whose}, but the map needs a list; it begins: {documents.quoted(source.output)}."
-        )
-        raise AgentFailure(message, error_class="invalid_output") from error
-    if not isinstance(found, list):
-        raise AgentFailure(
-            f"{whose} is not a list, but the map needs one.", error_class="invalid_output"
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Makes the queries of a map's elements from the map's text and the scope of its
-    placeholders.
-    """
-
-    text: str
-    scope: Scope
-    strict: bool
-
-    @classmethod
-    def of(cls, agent: SessionAgent) -> "_Asked":
-        given = rules.of(agent)
-        keys = query_keys(agent.task_query or "")
-        text = agent.query or ""
-        return cls(text, Scope.of([keys], given.get("names")), bool(given.get("strict")))
-
-    def query(self, element: Any, index: int, budget: Budget) -> Any:
-        """The query of one element, in its stored form. Raises `AgentFailure`."""
-        try:
-            filled = fill_element(self.text, element, index, self.scope, budget)
-            budget.spend(
-                sum(
-                    documents.price_of_writing(each)
-                    for each in filled.parts
-                    if isinstance(each, str)
-                )
-            )
-        except BadUserInput as error:
-            raise _unfit(index, error.message) from error
-        except Spent as error:
-            raise _unfit(index, "the map writes more JSON than one step may.") from error
-        if self.strict and filled.missing:
-            raise _unfit(
-                index,
-                f"{', '.join(filled.missing[:5])[:500]} has no value, and the placeholders are"
-                " strict.",
-            )
-        return filled.stored()
-
-    @property
-    def named(self) -> set[str]:
-        """The uuids of the predecessors whose outputs the text uses."""
-        return (
-            named_agents(fill(self.text, self.scope.with_nothing()).stored())
-            if "{" in self.text
-            else set()
-        )
-
-
-def _unfit(index: int, why: str) -> AgentFailure:
-    return AgentFailure(
-        f"Element {index} of the map cannot be asked: {why}", error_class="invalid_output"
-    )
-
-
 def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
     """Write the counter shards, then write and enqueue the elements, page by page.
 
@@ -285,7 +157,7 @@ def _start(app: App, agent: SessionAgent, asked: Sequence[Any]) -> None:
         element_ordinal(agent.ordinal, agent.generation, index) for index in range(len(asked))
     ]
     _put_once(app, app.counter_shards.put_once, _counter_shards(agent, ordinals))
-    template = _template(app, agent, _Asked.of(agent).named)
+    template = _template(app, agent, ElementQueries.of(agent).named)
     for start in range(0, len(asked), PAGE):
         page = [
             _element(app, agent, template, ordinals[index], asked[index])
@@ -391,16 +263,9 @@ def _inputs_of_elements(
         return list(before)
     if len(before) == 1:
         return []
-    return [each.ordinal for each in inputs.read(app, agent, before) if not _is_over(rule, each)]
-
-
-def _is_over(rule: Mapping[str, Any], before: SessionAgent | inputs.AgentOutput) -> bool:
-    """Whether the map is over the output of this predecessor. A planned one is over that of one
-    step, whatever else its agent does.
-    """
-    if "ordinal" in rule:
-        return bool(before.ordinal == rule["ordinal"])
-    return bool(before.agent_uuid == rule["over"])
+    return [
+        each.ordinal for each in inputs.read(app, agent, before) if not is_over_list_of(rule, each)
+    ]
 
 
 def _element(

@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import MAX_AGENTS
-from ai_coordination_engine.engine.advance import maps
+from ai_coordination_engine.engine.advance import map_queries, maps
 from ai_coordination_engine.engine.advance.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, element_ordinal
@@ -145,7 +145,7 @@ def test_counts_of_elements_can_be_summed(app: App) -> None:
 def test_what_the_elements_are_asked_together_is_bounded_before_any_is_written(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maps, "MAX_ASKED", 60)
+    monkeypatch.setattr(map_queries, "MAX_ASKED", 60)
     for count, status in ((10, "completed"), (11, "failed")):
         stage, session = mapped(
             app, json.dumps(list(range(9)) + [0] * (count - 9)), query="Item {item}"
