@@ -110,6 +110,7 @@ class ElementQueries:
 
     @classmethod
     def of(cls, agent: SessionAgent) -> "ElementQueries":
+        """The queries of the elements of a map."""
         given = rules.of(agent)
         keys = query_keys(agent.task_query or "")
         text = agent.query or ""
@@ -155,8 +156,9 @@ def _unfit(index: int, why: str) -> AgentFailure:
 
 
 def is_over_list_of(rule: Mapping[str, Any], before: SessionAgent | inputs.AgentOutput) -> bool:
-    """Whether the map is over the output of this predecessor. A planned one is over that of one
-    step, whatever else its agent does.
+    """Whether this predecessor has the list of the map.
+
+    `rule`: the map's. A map in a plan names one step by its ordinal; its agent may have others.
     """
     if "ordinal" in rule:
         return bool(before.ordinal == rule["ordinal"])
