@@ -28,11 +28,13 @@ def send_due(app: App, every: float = SWEPT_EVERY) -> int:
     earlier session still runs. Delays are whole seconds, so a time fires less than a second late,
     and on time if this is called at the beginning of a second.
     """
-    found = app.schedules.due(app.clock.now().timestamp() + every * _TO_SPARE)
-    due = [each for each in found if each.buffered or each.next_fire_at is not None]
-    sent_at = app.clock.now().timestamp()
-    _send(app, [(each.fire_at, _fire(each, earliest(each), sent_at)) for each in due])
-    return len(due)
+    sent = 0
+    for page in app.schedules.due(app.clock.now().timestamp() + every * _TO_SPARE):
+        due = [each for each in page if each.buffered or each.next_fire_at is not None]
+        sent_at = app.clock.now().timestamp()
+        _send(app, [(each.fire_at, _fire(each, earliest(each), sent_at)) for each in due])
+        sent += len(due)
+    return sent
 
 
 def earliest(schedule: TaskSchedule) -> float:

@@ -4,7 +4,7 @@ A transition requires that revision, next time and number of sessions are as the
 is rejected, the caller reads the schedule again. `engine.scheduling` is the caller.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -29,7 +29,6 @@ from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 from ai_coordination_engine.store.transitions.rows import assignments, row_condition, update
 
-MOST_DUE = 10_000  # due schedules that one sweep reads from a shard
 _MOST_RUNNING = 100  # sessions in `TaskSchedule.running`, at most
 
 
@@ -69,28 +68,30 @@ class Schedules:
         self._sessions = repository.table(SESSION)
         self._clock = repository.clock
 
-    def due(self, before: float) -> list[TaskSchedule]:
-        """The active schedules that fire before a time (epoch seconds); at most `MOST_DUE` per
-        shard.
+    def due(self, before: float) -> Iterator[list[TaskSchedule]]:
+        """Yield the active schedules that fire before a time (epoch seconds), in pages, earliest
+        first.
 
         They have only keys, tenant, revision, `fire_at`, next and buffered times. One Query per
         shard and megabyte; only due ones are read.
         """
-        looks = [partial(self._due, before, f"{shard:02d}") for shard in range(SHARDS)]
-        return [each for found in self._repository.parallel.run(looks) for each in found]
-
-    def _due(self, before: float, shard: str) -> list[TaskSchedule]:
-        found: list[TaskSchedule] = []
-        after: RawKey | None = None
-        while len(found) < MOST_DUE:
-            is_due = TaskSchedule.fire_at < before
-            more, after = self._schedules.query_index(
-                "to_fire", shard, after=after, range_condition=is_due
+        is_due = TaskSchedule.fire_at < before
+        left: dict[str, RawKey | None] = {f"{shard:02d}": None for shard in range(SHARDS)}
+        while left:
+            pages = self._repository.parallel.run(
+                [
+                    partial(
+                        self._schedules.query_index,
+                        *("to_fire", shard),
+                        after=after,
+                        range_condition=is_due,
+                    )
+                    for shard, after in left.items()
+                ]
             )
-            found += more
-            if after is None:
-                break
-        return found
+            yield [each for found, _ in pages for each in found]
+            following = zip(left, (after for _, after in pages), strict=True)
+            left = {shard: after for shard, after in following if after is not None}
 
     def sessions(self, schedule: TaskSchedule) -> list[Session]:
         """The stored sessions of the schedule that may run, without deleted ones.

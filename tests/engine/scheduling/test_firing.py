@@ -123,6 +123,28 @@ def test_an_idle_sweep_asks_for_what_is_due_alone(stage: Stage, task: tuple[str,
     assert calls == {"Query": 2}
 
 
+def test_what_is_due_is_sent_page_by_page_to_the_last(
+    stage: Stage, task: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are due, and some that wait before all of them: a page has two of a shard."""
+    made = [scheduled(stage, task, "*/5 * * * *") for _ in range(9)]
+    for each in made[:4]:
+        changed(stage, each, buffered={int(each.next_fire_at) - 300}, fire_at=1)
+    stage.clock.advance(270)
+    query = stage.app.records.table(TASK_SCHEDULE).query_index
+
+    def in_twos(index: str, shard: str, *, after: Any, range_condition: Any) -> Any:
+        found, _ = query(index, shard, range_condition=range_condition)
+        begun = after or 0
+        return found[begun : begun + 2], begun + 2 if len(found) > begun + 2 else None
+
+    monkeypatch.setattr(stage.app.schedules._schedules, "query_index", in_twos)
+    assert send_due(stage.app) == 9
+    assert {each.schedule_uuid for each in stage.queue.fires} == {
+        each.schedule_uuid for each in made
+    }
+
+
 # Once
 
 

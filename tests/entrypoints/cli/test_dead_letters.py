@@ -264,7 +264,7 @@ def told(api: Api, key: tuple[str, str]) -> Any:
 
 def due(app: App, key: tuple[str, str]) -> Fire:
     """Return the message for the next time of a schedule."""
-    (found,) = app.schedules.due(1e12)
+    ((found,),) = app.schedules.due(1e12)
     assert found.key == key
     return Fire("acme", *key, int(found.next_fire_at), found.revision, found.fire_at - 1)
 
