@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench house states demo package wheel lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -50,6 +50,9 @@ chaos: install ## run crash points and random histories for an hour, print the s
 bench: install .venv-ministack/.stamp ## print the benchmark table
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: install .venv-langgraph/.stamp .venv-dbos/.stamp .venv-ministack/.stamp ## run the workloads side by side with LangGraph and DBOS (ARGS="--home ministack --only W1")
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
 house: install ## print metrics of the code: files and calls on the path of a step, layers, complexity
 	@$(BIN)/python -m benchmarks.house
 
@@ -73,7 +76,7 @@ lock: install ## pin the newest versions of all dependencies with their hashes
 	$(BIN)/python .ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets create
-	rm -rf .venv .venv-ministack .venv-model .venv-checkov build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model .venv-checkov .venv-langgraph .venv-dbos build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
@@ -82,18 +85,12 @@ clean: ## remove everything that the other targets create
 	$(BIN)/python $(PIP) check >&2
 	@touch $@
 
-# The AWS emulator pins botocore and graphql-core exactly, so it gets its own environment.
-.venv-ministack/.stamp: .ci/constraints-ministack.txt
-	@.ci/venv "$(PYTHON)" .venv-ministack
-	.venv-ministack/bin/python $(LOCKED) .ci/constraints-ministack.txt
-	.venv-ministack/bin/python $(PIP) check >&2
-	@touch $@
-
-# So does the scanner of the template, for its dependencies.
-.venv-checkov/.stamp: .ci/constraints-checkov.txt
-	@.ci/venv "$(PYTHON)" .venv-checkov
-	.venv-checkov/bin/python $(LOCKED) .ci/constraints-checkov.txt
-	.venv-checkov/bin/python $(PIP) check >&2
+# Tools whose dependencies do not fit the project's get their own environments: the AWS emulator, the scanner of the
+# template, and the engines that benchmarks compare with.
+.venv-ministack/.stamp .venv-checkov/.stamp .venv-langgraph/.stamp .venv-dbos/.stamp: .venv-%/.stamp: .ci/constraints-%.txt
+	@.ci/venv "$(PYTHON)" .venv-$*
+	.venv-$*/bin/python $(LOCKED) .ci/constraints-$*.txt
+	.venv-$*/bin/python $(PIP) check >&2
 	@touch $@
 
 # The model's weights come in a plugin whose dependencies are not installed, so it gets its own environment.

@@ -5,22 +5,22 @@ run stops by itself: `make bench ARGS="--only clients"`.
 """
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
 from benchmarks import sessions
+from benchmarks.homes import Home
+from benchmarks.server import Server, resident
 from benchmarks.table import Row
 
 CLIENTS, SECONDS, WARM_UP = 200, 60.0, 15.0
@@ -79,15 +79,17 @@ class Load:
 
 
 def measure() -> Iterator[Row]:
-    with _server() as (url, pid):
-        load, grown, resident = asyncio.run(_run(url, pid))
+    with TemporaryDirectory() as folder:
+        started = Server(Home(), Path(folder) / "journal", Path(folder) / "log")
+        with closing(started) as server:
+            load, grown, before = asyncio.run(_run(server.url, server.pid))
     told = ", ".join(f"{count} {name}" for name, count in load.errors.items()) or "0"
     yield Row(
         f"{CLIENTS} clients for {SECONDS:.0f} s, mixed reads and starts: errors · growth of memory",
         "0 · ≤ 50 MB",
         f"{told} · {grown:.0f} MB",
         f"{load.answers['starts']} starts and {load.answers['reads']} reads, median"
-        f" {median(load.seconds):.1f} s; resident set after {WARM_UP:.0f} s {resident:.0f} MB, the"
+        f" {median(load.seconds):.1f} s; resident set after {WARM_UP:.0f} s {before:.0f} MB, the"
         " sessions themselves included",
     )
 
@@ -107,34 +109,6 @@ async def _run(url: str, pid: int) -> tuple[Load, float, float]:
         until = time.monotonic() + SECONDS
         clients = [asyncio.create_task(load.client(until)) for _ in range(CLIENTS)]
         await asyncio.sleep(WARM_UP)
-        before = _resident(pid)
+        before = resident(pid, "VmRSS")
         await asyncio.gather(*clients)
-        return load, _resident(pid) - before, before
-
-
-def _resident(pid: int) -> float:
-    """Return the resident set of a process in MB (Linux: proc(5), VmRSS)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
-
-
-@contextmanager
-def _server() -> Iterator[tuple[str, int]]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "ACE_", "OPENAI_"))
-    }
-    command = [str(Path(sys.executable).with_name("ace")), "serve", "--port", "0"]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield (
-            next(line.split()[-1] for line in process.stdout if line.startswith("API:")),
-            process.pid,
-        )
-    finally:
-        process.terminate()
-        process.wait(20)
+        return load, resident(pid, "VmRSS") - before, before

@@ -1,4 +1,4 @@
-"""Measure many concurrent sessions, and sessions that wait."""
+"""Sessions beside a slow one, and sessions that wait."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from benchmarks.harness.api import Api, Worker
 from benchmarks.meter import Meter
 from benchmarks.table import Row
 
-DIAMONDS, CLIENTS = 200, 8
+CLIENTS = 8
 SESSIONS, SLOW, RUNS = 50, 3.0, 3
 WAITING = 3.0
 WAITS: dict[str, dict[str, Any]] = {
@@ -32,23 +32,10 @@ def measure() -> Iterator[Row]:
         backends.working(made) as app,
         sessions.client(app) as api,
     ):
-        yield _diamonds(api, name)
         yield _slow(api, name)
     with backends.embedded() as made, sessions.client(made) as api:
         for what, special in WAITS.items():
             yield _wait(made, api, what, special)
-
-
-def _diamonds(api: Api, name: str) -> Row:
-    plan = sessions.Plan.of(api, sessions.diamond())
-    plan.run()
-    ended, seconds = _run_all(plan, DIAMONDS)
-    return Row(
-        f"{DIAMONDS} five-agent diamonds at once, {name}",
-        "all complete",
-        f"{len(ended)} completed, {DIAMONDS / seconds:.1f} sessions a second",
-        f"first request to last completing write: {seconds:.1f} s, {CLIENTS} clients",
-    )
 
 
 def _started(plan: sessions.Plan, count: int) -> list[str]:

@@ -5,6 +5,7 @@ return.
 import time
 
 from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
+from benchmarks.stand_in import work
 
 started: dict[tuple[str, str], float] = {}
 """`time.perf_counter()` at each call, by session and agent."""
@@ -37,3 +38,11 @@ def refused(request: AgentRequest) -> str:
     raise AgentFailure(
         "the model is busy", retryable=True, retry_after=600, error_class="rate_limit"
     )
+
+
+def stand_in(request: AgentRequest) -> str:
+    """The agent of comparisons; one of several copies is named by its subtask."""
+    several = request.runtime.get("copies")
+    node = f"{request.agent_uuid}/{request.query}" if several else request.agent_uuid
+    outputs = [each.output for each in request.predecessors]
+    return work(request.session_uuid, node, outputs, float(request.runtime.get("seconds", 0)))

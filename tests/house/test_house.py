@@ -17,6 +17,7 @@ from benchmarks.density import (
 
 TESTS = ROOT.parent / "tests"
 OF_NO_ROOM = {
+    "benchmarks",
     "clients",
     "conformance",
     "deployment",

@@ -72,7 +72,7 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
         )
     },
 }
-MAKE = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+MAKE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 PARAMETERS = (ROOT / "template.yaml").read_text(encoding="utf-8").split("\nConditions:")[0]
 OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
 

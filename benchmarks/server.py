@@ -1,0 +1,108 @@
+"""`ace serve` as a process of its own, and a client of its API over HTTP."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.homes import Home
+from benchmarks.stand_in import JOURNAL
+
+ROOT = Path(__file__).parents[1]
+KEPT_SECONDS = 3.0  # before the server closes a connection that is idle
+OF_THE_CALLER = ("AWS_", "ACE_", "OPENAI_")
+
+
+class Server:
+    """One that answers."""
+
+    def __init__(self, home: Home, journal: Path, log: Path) -> None:
+        self.begun = time.monotonic()
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("ace")), "serve", "--port", "0", *home.options],
+                env=_environment() | dict(home.environment) | {JOURNAL: str(journal)},
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout
+        told = (line.split()[-1] for line in self._process.stdout if line.startswith("API:"))
+        self.url = next(told, "")
+        if not self.url:
+            raise RuntimeError(f"ace serve did not start:\n{log.read_text()[-4000:]}")
+        with closing(Client(self.url)) as client:
+            client.data("{ ping }")
+        self.answers = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; it may have others below it."""
+        return self._process.pid
+
+    def peak(self) -> float:
+        """The largest resident sets of all its processes, in MB (Linux: proc(5), VmHWM)."""
+        return sum(resident(pid, "VmHWM") for pid in processes(self.pid))
+
+    def close(self) -> None:
+        """Kill all its processes: nothing is tidied up."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+class Client:
+    """GraphQL over a connection that is kept. Not thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._path = parts.path
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=120)
+        self._used = time.monotonic()
+
+    def close(self) -> None:
+        """Close the connection; it opens again when it is used."""
+        self._connection.close()
+
+    def data(self, document: str, **variables: Any) -> Any:
+        """The data of an answer that must have no errors."""
+        if time.monotonic() - self._used > KEPT_SECONDS:
+            self.close()
+        body = json.dumps({"query": document, "variables": variables})
+        self._connection.request(
+            "POST", self._path, body.encode(), {"content-type": "application/json"}
+        )
+        answer = json.loads(self._connection.getresponse().read())
+        self._used = time.monotonic()
+        if "errors" in answer:
+            raise RuntimeError(answer["errors"])
+        return answer["data"]
+
+
+def resident(pid: int, which: str) -> float:
+    """The resident set of a process in MB: `VmRSS` now, `VmHWM` at its largest."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{which}:")) / 1024
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    below: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        below += [each for child in path.read_text().split() for each in processes(int(child))]
+    return [pid, *below]
+
+
+def _environment() -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_CALLER)}
+    functions = json.dumps({"stand_in": "benchmarks.functions:stand_in"})
+    return own | {"ACE_FUNCTIONS": functions, "PYTHONPATH": str(ROOT)}
