@@ -81,7 +81,7 @@ SET_BACK = (
     "correction",
     "on_fallback",
 )
-"""What an agent has of the attempts before it was set back."""
+"""What an agent has of the attempts before it was reset."""
 
 CLAIM = Transition(
     "claim",
@@ -307,14 +307,14 @@ UNPAUSE = Transition(
 )
 ADOPT = Transition(
     "adopt",
-    "its session is set back, and it is kept as it is",
+    "its session is reset, and it is kept as it is",
     _ANY,
     None,
     unchanged("state", "run_uuid") & _BEFORE_EPOCH,
 )
 RESET = Transition(
     "reset",
-    "its session is set back, and it runs again",
+    "its session is reset, and it runs again",
     _ANY,
     None,
     unchanged("state", "run_uuid", "lease_until") & _BEFORE_EPOCH,
@@ -322,7 +322,7 @@ RESET = Transition(
 )
 REFILL = Transition(
     "refill",
-    "its session is set back, and a counter shard is written anew, once in each epoch",
+    "its session is reset, and a counter shard is written anew, once in each epoch",
     _ANY,
     None,
     _BEFORE_EPOCH,

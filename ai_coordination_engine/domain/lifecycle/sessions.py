@@ -217,7 +217,7 @@ NOTE = StatusTransition(
 )
 SET_BACK = StatusTransition(
     "set_back",
-    "a person lets it run again (retry, rerun); its agents are set back next",
+    "a person lets it run again (retry, rerun); its agents are reset next",
     TERMINAL_SESSION_STATUSES,
     IN_TRANSIT,
     unchanged("status", "epoch", "nonce"),
@@ -225,7 +225,7 @@ SET_BACK = StatusTransition(
 )
 RESTARTED = StatusTransition(
     "restarted",
-    "its agents are set back, and it runs again",
+    "its agents are reset, and it runs again",
     (IN_TRANSIT,),
     SessionStatus.IN_PROGRESS,
     Exists("restart") & unchanged("epoch", "nonce"),

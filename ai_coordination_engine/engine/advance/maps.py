@@ -70,9 +70,8 @@ def expand(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     elements, or the map was expanded too often. Raises `NotStarted` if the map waits already and
     must fail.
     """
-    asked = queries_of_elements(
-        app, agent, budget
-    )  # before the map waits: invalid elements fail it here
+    # before the map waits: invalid elements fail it here
+    asked = queries_of_elements(app, agent, budget)
     if not asked:
         return AgentResult("[]")
     generation = (agent.generation or 0) + 1

@@ -197,7 +197,7 @@ def _pin(
 ) -> SessionAgent | None:
     """Write the steps and start those that wait for nobody; returns one that was claimed.
 
-    The session may be paused, or set back, while that happens: then it is read again.
+    The session may be paused, or reset, while that happens: then it is read again.
     """
     for _ in range(_TRIES):
         session = _open_session(app, agent)

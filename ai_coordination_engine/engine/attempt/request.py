@@ -164,7 +164,7 @@ def _given(
 
 
 def idempotency_key(agent: SessionAgent) -> str:
-    """The same for all attempts of an agent, until it is set back, its fallback takes its place, or
+    """The same for all attempts of an agent, until it is reset, its fallback takes its place, or
     it is asked again because of what it answered.
     """
     names = (
@@ -225,7 +225,7 @@ def _outputs(
 def _remembered(
     agent: SessionAgent, ordinals: Iterable[int], memory: Mapping[int, T]
 ) -> dict[int, T]:
-    """What a chain remembers of agents that were set back as often as this one."""
+    """What a chain remembers of agents that were reset as often as this one."""
     names = {ordinal: edge_id_of(ordinal, agent.epoch) for ordinal in ordinals}
     return {ordinal: memory[name] for ordinal, name in names.items() if name in memory}
 

@@ -1,1 +1,1 @@
-"""Operations on a running session: controls, setting back, reconciling, and `whyNotRunning`."""
+"""Operations on a running session: controls, resets, reconciling, and `whyNotRunning`."""

@@ -144,8 +144,7 @@ def _restarting(session: Session | None) -> Why | None:
         else ""
     )
     message = (
-        "The session is being set back to run again;"
-        f" {ends or 'reconcileSession finishes that now'}."
+        f"The session is being reset to run again; {ends or 'reconcileSession finishes that now'}."
     )
     return Why("RESTARTING", message, until)
 

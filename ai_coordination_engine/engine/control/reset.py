@@ -308,7 +308,7 @@ class Scene:
             for each in before
         )
 
-    # What it is set back to
+    # The values after the reset
 
     def _values(self, agent: SessionAgent) -> dict[str, Any]:
         """The initial values of the agent, or those of an expanded map; None removes a value."""

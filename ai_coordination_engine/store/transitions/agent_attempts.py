@@ -27,7 +27,7 @@ class AgentAttempts(AgentWrites):
         return self._take(rows.CLAIM, tenant, key, lease)
 
     def claim_as_read(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
-        """Take the next attempt of a ready agent, unless it was set back since it was read."""
+        """Take the next attempt of a ready agent, unless it was reset since it was read."""
         return self._take(rows.CLAIM_AS_READ, agent.partition_key, agent.key, lease, seen=agent)
 
     def finish_last_edge_and_claim(

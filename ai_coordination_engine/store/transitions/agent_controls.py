@@ -1,5 +1,5 @@
 """The transitions of a session agent whose session is controlled or has ended: it is cancelled,
-paused, or set back.
+paused, or reset.
 
 `epoch` is that of the session: a late write changes nothing in a session that has begun again.
 """
@@ -32,7 +32,7 @@ class AgentControls(AgentWrites):
         """Skip an agent that nobody holds, after its session ended in `epoch`. A lost attempt keeps
         its lease until its run is recorded.
         """
-        # not by a condition: a retry sets it back
+        # not by a condition: a retry resets it
         by_failure = SessionAgent.upstream_failed.set(True)
         return self._write(rows.ABANDON, agent, by_failure, *self._ending(), epoch=epoch)
 
@@ -54,7 +54,7 @@ class AgentControls(AgentWrites):
         """Remove the pause that the agent shows."""
         self._write(rows.UNPAUSE, agent)
 
-    # The session is set back
+    # The session is reset
 
     def adopt(self, agent: SessionAgent, epoch: int) -> None:
         """Move an agent into a new epoch as it is: its attempt goes on, or its result is kept."""

@@ -85,7 +85,7 @@ def lost_with(agent: SessionAgent) -> list[Sequence[Any]]:
 
 
 def ended_with(agent: SessionAgent) -> list[Sequence[Any]]:
-    """What is stored of the attempts of an agent that is set back: the current one, too, while
+    """What is stored of the attempts of an agent that is reset: the current one, too, while
     somebody holds it.
     """
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
@@ -100,7 +100,7 @@ def died_in_a_row(agent: SessionAgent) -> int:
 
 
 def met_errors(agent: SessionAgent) -> int:
-    """How many attempts met an unexpected error since one left a run, or the agent was set back."""
+    """How many attempts met an unexpected error since one left a run, or the agent was reset."""
     return sum("error" in why for _, _, *why in lost_with(agent))
 
 

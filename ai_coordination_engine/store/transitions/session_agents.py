@@ -65,7 +65,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
     def skip(
         self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:
-        """Skip an agent that can never run, unless it is held or was set back after `epoch`."""
+        """Skip an agent that can never run, unless it is held or was reset after `epoch`."""
         actions = [*assignments(SessionAgent, values), *self._ending()]
         return self._write_at(rows.SKIP, tenant, key, actions, epoch=epoch)
 

@@ -1,8 +1,8 @@
-"""The controls of a session: cancel, pause, resume, and setting it back.
+"""The controls of a session: cancel, pause, resume, and reset.
 
-`epoch` counts how often a session was set back (retry, rerun). A write that ends, cancels or sets
-back an agent names the epoch that it belongs to, so a late write changes nothing in a session that
-has begun again.
+`epoch` counts how often a session was reset (retry, rerun). A write that ends, cancels or resets an
+agent names the epoch that it belongs to, so a late write changes nothing in a session that has
+begun again.
 """
 
 import hashlib
@@ -109,7 +109,7 @@ class SessionControls(SessionWrites):
         *,
         early: bool,
     ) -> Outcome[Session]:
-        """Let the session run after all its agents are set back; it ends with this number of sinks.
+        """Let the session run after all its agents are reset; it ends with this number of sinks.
 
         `early`: the session may end before other agents do.
         """

@@ -85,7 +85,7 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
     def fail_session(
         self, tenant: str, key: Key, epoch: int, values: Mapping[str, Any]
     ) -> Outcome[Session]:
-        """Fail the session by its failure policy, unless it was set back after the `epoch` of the
+        """Fail the session by its failure policy, unless it was reset after the `epoch` of the
         failed agent.
         """
         # for certain, some of its agents are left

@@ -349,13 +349,13 @@ def test_an_agent_of_a_session_that_is_set_back_waits_for_that() -> None:
     set_back: dict[str, Any] = {"status": "in_transit", "restart": {"from": None}}
     assert why(agent(), **set_back) == Why(
         "RESTARTING",
-        "The session is being set back to run again; reconcileSession finishes that now.",
+        "The session is being reset to run again; reconcileSession finishes that now.",
     )
     assert why(agent(), status="in_transit").code == "WAITS_FOR_WORKER"
     ended = why(agent(state="completed"), **set_back, watch_at=SWEPT.timestamp())
     assert ended == Why(
         "RESTARTING",
-        "The session is being set back to run again; the sweep finishes that at"
+        "The session is being reset to run again; the sweep finishes that at"
         " 2026-11-02T09:15:00+00:00, reconcileSession does so now. Until then: It has run and"
         " completed.",
         SWEPT,
