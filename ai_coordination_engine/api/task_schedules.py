@@ -81,7 +81,8 @@ def write(context: Context, resource: Resource, given: Arguments) -> TaskSchedul
             seen = changed.old
             continue
         send_next(context.app, schedule)
-        _warn(context, schedule, values, is_new=any(is_new))
+        was_active = seen is not None and seen.status == "active"
+        _warn(context, schedule, values, is_new=any(is_new), was_active=was_active)
         return schedule
     raise Conflict("The schedule is being changed concurrently; retry.")
 
@@ -105,7 +106,9 @@ def _edited(
     )
 
 
-def _warn(context: Context, schedule: TaskSchedule, given: Arguments, *, is_new: bool) -> None:
+def _warn(
+    context: Context, schedule: TaskSchedule, given: Arguments, *, is_new: bool, was_active: bool
+) -> None:
     if is_new and schedule.status == "initial":
         context.warn(
             "The schedule is initial and does not fire yet. Set its status to active with"
@@ -113,5 +116,6 @@ def _warn(context: Context, schedule: TaskSchedule, given: Arguments, *, is_new:
         )
     if schedule.status == "active" and not schedule.schedule:
         context.warn("The schedule is active but has no expression (schedule): it does not fire.")
-    if given.get("status") == "active" and schedule.status == "completed":
+    was_to_fire = given.get("status", "active" if was_active else None) == "active"
+    if was_to_fire and schedule.status == "completed":
         context.warn(NOTHING_LEFT)

@@ -346,6 +346,21 @@ def test_where_no_time_is_left_it_is_completed_and_says_so(
     assert due(stored(client, stage, world)) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    "given", [{"endAt": "2026-11-02T08:00:00Z"}, {"schedule": "at(2026-11-01T09:00)"}], ids=str
+)
+def test_an_edit_that_leaves_an_active_one_no_time_says_so_once(
+    given: dict[str, Any], client: Api, world: World
+) -> None:
+    put(client, world, **WEEKDAYS)
+    names = {**{name: world[name] for name in TASK_SCHEDULE.keys}, "updatedBy": "ann"}
+    edit = document("insertUpdateTaskSchedule", (*names, *given))
+    answer = client.send(edit, **names, **given)
+    assert answer["extensions"]["warnings"] == ["No time is left: the schedule is completed."]
+    again = client.send(edit, **names, **given)  # it is completed, and stays so
+    assert "warnings" not in again.get("extensions", {})
+
+
 def test_the_runs_are_limited_over_its_whole_life(client: Api, stage: Stage, world: World) -> None:
     put(client, world, schedule="@daily", maxRuns=3, status="active")
     store(client, stage, world, run_count=2)
