@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     max_backoff_seconds: float = Field(
         60, ge=0, le=900, description="upper limit of the wait between two attempts"
     )
+    triage_hops: int = Field(
+        3,
+        ge=0,
+        le=10,
+        description="hand-offs of one question by `triage` agents; 0: they answer themselves",
+    )
     heartbeat_seconds: float = Field(
         3600, ge=1, le=2_592_000, description="a long job must send a heartbeat within this time"
     )

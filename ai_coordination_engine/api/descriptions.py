@@ -350,7 +350,13 @@ ARGUMENTS: Mapping[str, str] = {
     ),
     "userQuery": "The question; must not be empty.",
     "askOperationHub.agentUuid": (
-        "The agent to ask. Omitted: the triage agent, or else the first agent."
+        "The agent to ask. Omitted: the agent that answered last on the thread, else the triage"
+        " agent, else the first agent."
+    ),
+    "askOperationHub.whenBusy": (
+        "What to do while the last question on the thread is still being answered: `enqueue` (the"
+        " default) waits for its answer, `reject` refuses the question, `interrupt` cancels the"
+        " earlier one."
     ),
     "askOperationHub.sessionUuid": "The session in which to ask. Omitted: a new session.",
     "askOperationHub.threadUuid": (

@@ -77,6 +77,7 @@ class AskRequest:
     thread_uuid: str | None = None
     stream: bool | None = None
     thread_life_minutes: int | None = None
+    when_busy: str | None = None
 
 
 def _ask(context: Context, given: AskRequest) -> AskOperationHubType:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.advance import timers
+from ai_coordination_engine.engine.advance import questions, timers
 from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.advance.hand_off import (
     counter_shard_key_of,
@@ -26,7 +26,7 @@ from ai_coordination_engine.engine.advance.sinks import (
 )
 from ai_coordination_engine.engine.app import App, Busy, wake
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges_of
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, is_handed_off
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
@@ -52,7 +52,7 @@ def recover(app: App, agent: SessionAgent) -> None:
     session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     if session is None:
         return
-    if session.status in TERMINAL_SESSION_STATUSES:
+    if session.status in TERMINAL_SESSION_STATUSES and not _outlives(agent, session):
         if held_until := finish_ended(app, session, agent):
             raise Busy(held_until - app.clock.now().timestamp())
         return
@@ -67,6 +67,11 @@ def recover(app: App, agent: SessionAgent) -> None:
             [partial(app.agents.handed_off, each, held) for each in walk.news(agent, held)]
         )
         raise
+
+
+def _outlives(agent: SessionAgent, session: Session) -> bool:
+    """Whether the agent was asked outside the task of a session that has ended by itself."""
+    return questions.is_asked(agent) and session.status != "cancelled"
 
 
 @dataclass
@@ -139,7 +144,10 @@ def finish_outstanding(
     for agent in ended:
         if agent.state == "failed" and rules.fails_session(agent):
             fail_session(app, agent)
-        elif outgoing := edges(agent.read("successors")):
+            continue
+        if questions.is_going_on(agent):
+            questions.go_on(app, agent)
+        if outgoing := edges_of(agent):
             outgoing_edges.extend((agent, each) for each in outgoing)
         else:
             sinks.append(agent)
@@ -171,7 +179,7 @@ def _releases(
     once.
     """
     owing = {
-        edge_id(agent): agent
+        agent.ordinal: agent
         for agent, edge in outgoing_edges
         if not _is_released(agent, edge, left)
     }

@@ -11,12 +11,19 @@ comes again, and everything that is missing is computed from the stored agent (p
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
 from ai_coordination_engine.engine import recovery
-from ai_coordination_engine.engine.advance import ending, long_jobs, maps, pinning, timers
+from ai_coordination_engine.engine.advance import (
+    ending,
+    long_jobs,
+    maps,
+    pinning,
+    questions,
+    timers,
+)
 from ai_coordination_engine.engine.advance.conclusion import (
     conclude,
     conclude_as_recorded,
@@ -283,7 +290,9 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = datetime.fromtimestamp(agent.started_at, UTC)
     log_event("attempt started", agent)
-    budget, held, usage = Budget(), None, None
+    budget, held = Budget(), None
+    told: dict[str, Any] = {}
+    record = partial(runs.record, app, agent, started, told=told)
     try:
         result = _result(app, agent, chain, budget)
         if result is None:
@@ -294,30 +303,21 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
-        usage = result.usage
-        structured.read(agent, result.output, budget)
+        told["usage"] = result.usage
+        told["choice"] = questions.choice_of(agent, structured.read(agent, result.output, budget))
         pinning.check(agent, result.output)
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
-        persist(
-            app,
-            agent,
-            chain,
-            partial(
-                runs.record, app, agent, started, outcome="failed", usage=usage, failure=failure
-            ),
-        )
+        persist(app, agent, chain, partial(record, outcome="failed", failure=failure))
         return conclude_failed(app, agent, failure)
     log_event("attempt completed", agent)
     stored = persist(
         app, agent, chain, partial(store_values, app, agent, {"agent_output": result.output})
     )["agent_output"]
     kept = stored if agent.mapped is None else None
-    completed = partial(
-        runs.record, app, agent, started, outcome="completed", usage=result.usage, output=kept
-    )
+    completed = partial(record, outcome="completed", output=kept)
     persist(app, agent, chain, completed)
     return conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
 
@@ -344,7 +344,10 @@ def _result(
         return ended
     if earlier:
         log_event("attempt lost", agent, attempt=earlier[-1][0], run_uuid=earlier[-1][1])
-    return call(app, request) if request is not None else _map(app, agent, budget)
+    if request is None:
+        return _map(app, agent, budget)
+    known = questions.again(app, agent)
+    return call(app, request) if known is None else AgentResult(known)
 
 
 def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:

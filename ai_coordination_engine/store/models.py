@@ -253,6 +253,12 @@ class SessionAgent(Record):
     input_files = Payload(null=True)
     thread_uuid = UnicodeAttribute(null=True)
     thread = Payload(null=True)
+    # engine: of a question that is routed: the ordinal of the agent that was asked first
+    question = IntegerAttribute(null=True)
+    # engine: it did not answer, but chose who does: {agent, reason, query} and the `ordinal` of the
+    # session agent that goes on
+    routed = Payload(null=True)
+    went_on = BooleanAttribute(null=True)  # that one is written
     rules = Payload(null=True)
     # engine: the lease. `run_uuid` is the run of the current attempt; results of others are fenced
     attempt = IntegerAttribute(null=True)

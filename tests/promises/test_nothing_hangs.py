@@ -76,7 +76,7 @@ def with_a_question(stage: Stage, *, first: bool) -> tuple[Session, SessionAgent
     """Return an ended session with a question to `q`, asked before its end (`first`) or
     after it.
     """
-    session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
+    session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
     if first:
         question = asked(stage, session, "q")
         start = stage.queue.waiting.pop(0)
@@ -132,7 +132,7 @@ def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Sta
 
     for point in range(1, 200, 2):
         stage.runtime.behaviours["q"] = lambda request: "ok"
-        session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
+        session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
         work_now(stage)
         stage.runtime.behaviours["q"] = behave
         question = asked(stage, session, "q")
@@ -161,7 +161,7 @@ def sweep_and_work(stage: Stage, seconds: float) -> None:
 
 
 def test_a_question_goes_on_when_its_paused_session_ends(stage: Stage) -> None:
-    session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
+    session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
     question: list[SessionAgent] = []
 
     def pause_it(request: AgentRequest) -> str:

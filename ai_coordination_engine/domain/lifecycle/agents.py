@@ -282,6 +282,28 @@ ABANDON = Transition(
     _UNTIL_EPOCH & unchanged("run_uuid", "lease_until"),
     (*STANDING, "paused"),
 )
+ADD_SUCCESSOR = Transition(
+    "add_successor",
+    "a later question on its thread waits for it",
+    OPEN_AGENT_STATES,
+    None,
+    unchanged("successors"),
+)
+GO_ON = Transition(
+    "go_on",
+    "the session agent that goes on with its question is written",
+    TERMINAL_AGENT_STATES,
+    None,
+    Exists("routed"),
+)
+INTERRUPT = Transition(
+    "interrupt",
+    "a later question takes its place; its attempt keeps its lease until its run is recorded",
+    OPEN_AGENT_STATES,
+    AgentState.CANCELLED,
+    None,
+    (*STANDING, "paused"),
+)
 CLOSE = Transition(
     "close",
     "it was ended, and its runs are recorded now",
@@ -398,6 +420,9 @@ AGENT_TRANSITIONS = (
     FAIL_WAITING,
     CANCEL,
     ABANDON,
+    ADD_SUCCESSOR,
+    GO_ON,
+    INTERRUPT,
     CLOSE,
     HANDED_OFF,
     PAUSE,

@@ -7,7 +7,14 @@ from functools import partial
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine.advance import ending, long_jobs, maps, pinning, timers
+from ai_coordination_engine.engine.advance import (
+    ending,
+    long_jobs,
+    maps,
+    pinning,
+    questions,
+    timers,
+)
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
@@ -72,8 +79,10 @@ def conclude(
         lease_lost(app, agent, outcome.record)
         return None
     completed = outcome.record
-    text = completed.agent_output if action.is_set(agent) else output
-    chain.outputs[edge_id(completed)] = output_of(completed, text, held)
+    if completed.stored("routed") is None:
+        may_differ = action.is_set(agent) or questions.is_asked(agent)
+        text = completed.agent_output if may_differ else output
+        chain.outputs[edge_id(completed)] = output_of(completed, text, held)
     return advance.hand_off(app, completed, partial(chain.has_time, app), held)
 
 
@@ -114,7 +123,7 @@ def _complete(
         }
         output = output if decided.output is None else decided.output
     else:
-        structured.read(agent, output, budget)  # what a long job has answered, too
+        values |= questions.decided(agent, output, budget)
     if held is None:
         held = check_output(edges(agent.successors), output, budget)
     stored_values = persist(app, agent, chain, partial(store_values, app, agent, values))

@@ -10,6 +10,7 @@ from functools import partial
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import is_ready, is_unsatisfied
+from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.advance.ending import record_lost
 from ai_coordination_engine.engine.advance.sinks import MAX_LOGS, fail_session, finish_sink
 from ai_coordination_engine.engine.app import App, wake
@@ -20,7 +21,7 @@ from ai_coordination_engine.engine.graph.edge_outcomes import (
     Edge,
     EdgeOutcome,
     Held,
-    edges,
+    edges_of,
     evaluate,
     held_again,
 )
@@ -67,6 +68,8 @@ def hand_off(
     The claim is the last step: its lease begins when the attempt begins, even if the fan-out takes
     long, and an error before it leaves nothing claimed.
     """
+    if questions.is_going_on(agent):
+        questions.go_on(app, agent)
     outgoing_edges = evaluated(agent, held)
     if not outgoing_edges:
         finish_sink(app, agent)
@@ -113,7 +116,7 @@ def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> boo
 
 def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
     """The edges of an ended agent with their outcomes; `held` as in `hand_off`."""
-    outgoing = edges(agent.read("successors"))
+    outgoing = edges_of(agent)
     if held is None:
         held = _held(agent, outgoing)
     chosen = agent.chosen

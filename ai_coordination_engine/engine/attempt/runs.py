@@ -25,25 +25,27 @@ def record(
     started: datetime,
     *,
     outcome: str,
-    usage: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
     failure: AgentFailure | None = None,
     output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
     """Write the run of the current attempt, unless it is written already.
 
-    `outcome`: completed, failed or pending. A completed run stores the `output` in its stored form,
-    a failed run the `failure`, a pending run the uuid of the long job. Earlier attempts without a
-    run are recorded as lost, too: until now, a late result of one of them would have counted.
+    `outcome`: completed, failed or pending. `told`: what the attempt reported beside its output
+    (`usage`, and the `choice` of who answers a question). A completed run stores the `output` in
+    its stored form, a failed run the `failure`, a pending run the uuid of the long job. Earlier
+    attempts without a run are recorded as lost, too: until now, a late result of one would have
+    counted.
     """
     details: dict[str, Any] = {
         "status": outcome,
         "attempt": agent.attempt,
         "started_at": started.isoformat(),
         "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
-        "usage": dict(usage) if usage else None,
         "error": failure.message if failure else None,
         "error_class": failure.error_class if failure else None,
+        **{name: value for name, value in (told or {}).items() if value},
     }
     given = {name: value for name, value in details.items() if value is not None}
     kept = {

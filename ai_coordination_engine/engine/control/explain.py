@@ -288,6 +288,9 @@ def _waits_for_user(agent: SessionAgent) -> Why:
 
 
 def _waits_for_others(agent: SessionAgent, scene: Scene) -> Why:
+    if agent.sink_count == 0:
+        message = "It waits until the question before it on its thread is answered."
+        return Why("WAITS_FOR_PREDECESSORS", message, waits_for=scene.others)
     open_now = [each for each in scene.others if each.state not in TERMINAL_AGENT_STATES]
     more = scene.unfinished - len(scene.others)
     words = listed(scene.others) + (f", and {more} more" if more > 0 else "")

@@ -16,6 +16,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
+from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.advance.ending import (
     agents_of,
     end_agents,
@@ -28,8 +29,13 @@ from ai_coordination_engine.engine.advance.sinks import end_session
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.control.reset import continue_reset
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges
-from ai_coordination_engine.engine.graph.keys import counter_shard_ordinal, edge_id, ordinal_of
+from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges, edges_of
+from ai_coordination_engine.engine.graph.keys import (
+    counter_shard_ordinal,
+    edge_id,
+    edge_id_of,
+    ordinal_of,
+)
 from ai_coordination_engine.engine.graph.outlook import outlook
 from ai_coordination_engine.engine.recovery import enqueue_runnable, finish_outstanding
 from ai_coordination_engine.errors import Throttled
@@ -98,12 +104,13 @@ def _reconcile_ended(app: App, session: Session, *, again: bool) -> None:
     held_until = end_agents(app, session, again=again)
     if held_until is None:  # some agents are left for another round
         held_until = app.clock.now().timestamp() + SOON
-    questions = questions_of(app, session)
+    asked: list[SessionAgent] = []
     if session.status == "cancelled":
-        end_those(app, session, questions)
-        questions = []
+        end_those(app, session, questions_of(app, session))
+    else:
+        asked = _finished_questions(app, session)
     outliving = _unpause(
-        app, session, [each for each in questions if each.state in OPEN_AGENT_STATES], questions_of
+        app, session, [each for each in asked if each.state in OPEN_AGENT_STATES], questions_of
     )
     _enqueue_runnable(app, outliving)
     _look_again(app, session, outliving, held_until)
@@ -179,12 +186,9 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     # each agent is finished once: the agents do not show if its edge to a counter shard is released
     finished: set[int] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
-        open_to_see = [each for each in agents if edge_id(each) not in finished]
-        by_ordinal = {each.ordinal: each for each in agents}
-        owing = [each for each in open_to_see if _owes(session, each, by_ordinal)]
-        if not owing:
+        owing = _owing(session, agents, finished)
+        if not owing and not _follow(app, agents, finished):
             break
-        finished.update(edge_id(each) for each in owing)
         finish_outstanding(app, session, owing)
         session, agents = _again(app, session), agents_of(app, session)
     if release_gone(app, session, agents):
@@ -192,6 +196,42 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     if _owes_its_end(session):
         end_session(app, session)
     return agents
+
+
+def _finished_questions(app: App, session: Session) -> list[SessionAgent]:
+    """The questions of a session that has ended by itself, once nothing is left to do for those
+    that have ended.
+    """
+    asked, finished = questions_of(app, session), set[int]()
+    while (owing := _owing(session, asked, finished)) or _follow(app, asked, finished):
+        finish_outstanding(app, session, owing)
+        asked = questions_of(app, session)
+    return asked
+
+
+def _owing(
+    session: Session, agents: Sequence[SessionAgent], finished: set[int]
+) -> list[SessionAgent]:
+    """The agents that owe something and are not `finished` yet, among which they are then."""
+    by_ordinal = {each.ordinal: each for each in agents}
+    unseen = [each for each in agents if edge_id_of(each.ordinal, each.epoch) not in finished]
+    owing = [each for each in unseen if _owes(session, each, by_ordinal)]
+    finished.update(edge_id_of(each.ordinal, each.epoch) for each in owing)
+    return owing
+
+
+def _follow(app: App, agents: Sequence[SessionAgent], finished: set[int]) -> bool:
+    """Let questions begin when those before them have ended, each once; whether there were any that
+    wait.
+    """
+    waiting = [
+        each
+        for each in agents
+        if questions.is_waiting(each) and edge_id_of(each.ordinal, each.epoch) not in finished
+    ]
+    finished.update(edge_id_of(each.ordinal, each.epoch) for each in waiting)
+    app.records.parallel.run([partial(questions.follow, app, each) for each in waiting])
+    return bool(waiting)
 
 
 def _owes_its_end(session: Session) -> bool:
@@ -202,8 +242,11 @@ def _owes_its_end(session: Session) -> bool:
 
 def _owes(session: Session, agent: SessionAgent, agents: dict[int, SessionAgent]) -> bool:
     """Whether something that follows from an ended agent is not done yet."""
-    if agent.state not in TERMINAL_AGENT_STATES or agent.sink_count == 0:
+    if agent.state not in TERMINAL_AGENT_STATES:
         return False
+    if questions.is_asked(agent):
+        after = [(edge, agents.get(edge.ordinal)) for edge in edges_of(agent)]
+        return questions.is_going_on(agent) or any(_is_owed(agent, *each) for each in after)
     if _must_fail_session(session, agent):
         return True
     outgoing = edges(agent.read("successors"))

@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.documents import quoted
 from ai_coordination_engine.domain.json_text import NotJSON
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.models import SessionAgent
 
 TOLERANT = ("any", "quorum", "all_terminal")
 COUNTED = ("any", "quorum")
@@ -56,6 +57,14 @@ class Edge:
 def edges(successors: Any) -> list[Edge]:
     """The edges in the stored form of `SessionAgent.successors`."""
     return [Edge(*each) for each in successors or ()]
+
+
+def edges_of(agent: SessionAgent) -> list[Edge]:
+    """The edges that start at an agent. One that has chosen who goes on with its question leads
+    there alone; the edges that are stored with it are taken over by that one.
+    """
+    routed = agent.routed
+    return edges(agent.read("successors")) if routed is None else [Edge(routed["ordinal"], 1)]
 
 
 def tolerated(outgoing: Sequence[Edge]) -> bool:

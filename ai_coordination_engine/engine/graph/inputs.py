@@ -70,13 +70,33 @@ def output_of(
 def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, AgentOutput]:
     """The outputs of the completed ones among these agents of the session, by ordinal.
 
-    One BatchGetItem per 100.
+    For a question that was handed on, the output of the agent that answered it. One BatchGetItem
+    per 100, and per hand-off.
     """
-    return {
-        each.ordinal: output_of(each)
-        for each in read(app, of, ordinals)
-        if each.state == "completed"
-    }
+    answers = answering(app, of, ordinals)
+    return {ordinal: output_of(each) for ordinal, each in answers.items()}
+
+
+def answering(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, SessionAgent]:
+    """The agents that have answered, by the ordinals of those that were asked; who has not
+    completed is left out.
+    """
+    found = {each.ordinal: each for each in read(app, of, ordinals)}
+    while routed := {
+        ordinal: each.routed["ordinal"]
+        for ordinal, each in found.items()
+        if each.stored("routed") is not None
+    }:
+        after = {each.ordinal: each for each in read(app, of, list(routed.values()))}
+        for ordinal, then in routed.items():
+            del found[ordinal]
+            if then in after:
+                found[ordinal] = after[then]
+    return {ordinal: found[ordinal] for ordinal in ordinals if _completed(found.get(ordinal))}
+
+
+def _completed(agent: SessionAgent | None) -> bool:
+    return agent is not None and agent.state == "completed"
 
 
 def read(app: App, of: SessionAgent, ordinals: Iterable[int]) -> list[SessionAgent]:

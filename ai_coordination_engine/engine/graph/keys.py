@@ -61,11 +61,12 @@ def edge_id(agent: SessionAgent | CounterShard) -> int:
     """The id of the edges that start at an agent, or of the edge from a counter shard to its join.
 
     A reset of the agent changes the id, so that a late worker releases an old edge, which has no
-    effect.
+    effect. All session agents of one question have the id of the first.
     """
     if agent.ordinal is None:
         return _NO_EDGE
-    return edge_id_of(agent.ordinal, agent.epoch)
+    first = agent.question if isinstance(agent, SessionAgent) else None
+    return edge_id_of(agent.ordinal if first is None else first, agent.epoch)
 
 
 def edge_id_of(ordinal: int, epoch: int | None) -> int:

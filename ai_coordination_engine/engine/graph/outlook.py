@@ -34,7 +34,7 @@ def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: flo
     """The outlook of a session for which everything that can be done now was done."""
     seen, later = Outlook(), now + app.settings.watch_seconds
     is_open = [each for each in agents if each.state in OPEN_AGENT_STATES]
-    ordinals = {each.ordinal for each in is_open}
+    ordinals = {each.ordinal for each in is_open} | {each.question for each in is_open}
     for each in is_open:
         if each.lease_until is not None:
             seen.times.append(max(later, each.lease_until))

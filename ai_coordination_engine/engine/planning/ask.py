@@ -1,19 +1,20 @@
-"""Ask one agent a question, without a task (the query `askOperationHub`).
+"""Asking one agent outside a task: each question gets a session agent of its own, on a thread that
+continues from question to question.
 
-Each question becomes a session agent of its own. Questions with the same thread uuid continue one
-conversation.
+An agent for triage may choose who goes on with the question (`engine.advance.questions`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
 from ai_coordination_engine.domain.ids import new_uuid
+from ai_coordination_engine.domain.routing import SPAN, first_route, is_router
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key
+from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, edge_id
+from ai_coordination_engine.engine.planning.threads import Thread
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import Record
@@ -21,14 +22,16 @@ from ai_coordination_engine.store.records import guards, write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT
 
 _TRIES = 20
+WHEN_BUSY = ("enqueue", "reject", "interrupt")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question of a user.
+    """A question of a user. Without `agent_uuid` the agent that answered last on the thread is
+    asked, or else the triage agent, or the first agent. A thread that is too old is not continued.
 
-    `agent_uuid`: the agent to ask; by default the triage agent, else the first agent.
-    `thread_life_minutes`: an older thread is not continued.
+    `when_busy`: what the question does while the last one on its thread is still being answered:
+    wait for that (`enqueue`, the default), `reject`, or `interrupt` it.
     """
 
     coordination_uuid: str
@@ -40,6 +43,7 @@ class Question:
     receiver_email: str | None = None
     thread_uuid: str | None = None
     thread_life_minutes: int | None = None
+    when_busy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,24 +62,25 @@ class Asked:
 def ask(app: App, tenant: str, question: Question) -> Asked:
     """Enqueue a question and return where its answer will appear.
 
-    Raises `NotFound` for an unknown coordination, agent or session, and `BadUserInput` for an empty
-    question or a coordination without agents.
+    Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty
+    question, `Conflict` when it is to be rejected because the one before is still being answered.
     """
-    if not question.user_query.strip():
-        raise BadUserInput("userQuery is empty; ask something.")
+    _check(question)
     coordination = app.records.get(
         COORDINATION, tenant, (tenant, question.coordination_uuid), consistent=True
     )
     if coordination is None:
         raise COORDINATION.missing((tenant, question.coordination_uuid))
-    agent = _choose(parse_agents(coordination.agents), question.agent_uuid)
+    agents = parse_agents(coordination.agents)
+    _asked_first(agents, question.agent_uuid)  # before a session is created
     session = _session(app, tenant, question)
-    asked = _write_agent(app, tenant, question, session, agent)
-    app.queue.send([wake(asked)])
+    asked = _write_agent(app, tenant, question, session, agents)
+    if asked.in_degree == 0:
+        app.queue.send([wake(asked)])
     return Asked(
         run_uuid=asked.first_run,
         thread_uuid=asked.thread_uuid,
-        agent_uuid=agent.agent_uuid,
+        agent_uuid=asked.agent_uuid,
         session_uuid=asked.session_uuid,
         coordination_uuid=question.coordination_uuid,
         session_agent_uuid=asked.session_agent_uuid,
@@ -83,7 +88,15 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     )
 
 
-def _choose(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
+def _check(question: Question) -> None:
+    if not question.user_query.strip():
+        raise BadUserInput("userQuery is empty; ask something.")
+    if question.when_busy is not None and question.when_busy not in WHEN_BUSY:
+        raise BadUserInput(f"whenBusy must be one of {', '.join(WHEN_BUSY)}.")
+
+
+def _asked_first(agents: Sequence[Agent], agent_uuid: str | None) -> Agent:
+    """The agent of this uuid; without one the triage agent, or the first agent."""
     if agent_uuid is not None:
         chosen = next((agent for agent in agents if agent.agent_uuid == agent_uuid), None)
         if chosen is None:
@@ -121,7 +134,7 @@ def _session(app: App, tenant: str, question: Question) -> Session:
 
 
 def _write_agent(
-    app: App, tenant: str, question: Question, session: Session, agent: Agent
+    app: App, tenant: str, question: Question, session: Session, agents: Sequence[Agent]
 ) -> SessionAgent:
     session_key = session.key
     ordinal = FIRST_QUESTION - 1  # lower ordinals belong to the plan and to elements of maps
@@ -131,20 +144,62 @@ def _write_agent(
             for each in app.records.stored_children(SESSION_AGENT, tenant, session_key)
             if each.ordinal is not None
         ]
-        ordinal = max(ordinal, *(each.ordinal for each in earlier), 0) + 1
-        record = _agent_record(app, tenant, question, session, agent, earlier, ordinal=ordinal)
+        thread = Thread.of(app, question.thread_uuid, question.thread_life_minutes, earlier)
+        app.queue.send([wake(each) for each in thread.unbegun])
+        if thread.last is not None and question.when_busy == "interrupt":
+            questions.interrupt(app, [each for each in thread.agents if questions.is_asked(each)])
+            continue  # until nothing is left of it
+        ordinal = max(ordinal, *map(_last_ordinal, earlier), 0) + 1
+        record = _agent_record(app, tenant, question, session, agents, thread, ordinal=ordinal)
         if not app.agents.reserve(record):
             guards.remove_blobs(app.records, SESSION_AGENT, record)
-            continue  # another question has this ordinal, or a client has used the uuid
-        key = record.key
-        if app.records.living_parent(SESSION, tenant, session_key) is None:
-            app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
-            guards.remove_blobs(app.records, SESSION_AGENT, record)
-            raise SESSION.missing(session_key)
-        confirmed = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
-        confirmed.first_run = record.first_run  # a worker that has begun has removed it
-        return confirmed
+            continue  # another question took this ordinal, or a client its uuid
+        return _confirmed(app, session, record)
     raise Conflict("Too many questions reach this session at once; try again.")
+
+
+def _last_ordinal(agent: SessionAgent) -> int:
+    """The last ordinal that the question of the agent may take."""
+    if agent.question is None:
+        return int(agent.ordinal)
+    return int(agent.question) + SPAN - 1
+
+
+def _confirmed(app: App, session: Session, record: SessionAgent) -> SessionAgent:
+    """The question, once its session is there; one that waits for another is watched."""
+    tenant, key = record.partition_key, record.key
+    if app.records.living_parent(SESSION, tenant, session.key) is None:
+        app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
+        guards.remove_blobs(app.records, SESSION_AGENT, record)
+        raise SESSION.missing(session.key)
+    if record.unfinished:
+        at = app.clock.now().timestamp() + app.settings.watch_seconds
+        app.sessions.watch(tenant, session.key, at, lasting=True)
+    confirmed = app.records.confirm(SESSION_AGENT, tenant, key, record.unconfirmed, [])
+    if questions.is_waiting(confirmed):
+        confirmed = questions.follow(app, confirmed) or confirmed
+    confirmed.first_run = record.first_run  # though it may have begun
+    return confirmed
+
+
+def _chosen(
+    app: App, question: Question, agents: Sequence[Agent], thread: Thread
+) -> tuple[Agent, dict[str, Any] | None]:
+    """The agent that is asked, and its rules, where it chooses who goes on.
+
+    Without a name the agent that answered last on the thread goes on, where a triage agent would
+    choose; while the thread is busy that is decided when the question begins.
+    """
+    hops = app.settings.triage_hops
+    agent = _asked_first(agents, question.agent_uuid)
+    if not is_router(agent, agents, hops):
+        return agent, None
+    route = first_route(agent, agents, hops, again=question.agent_uuid is None)
+    if route.again and thread.last is None:
+        known = {each.agent_uuid: each for each in route.candidates()}
+        if (last := known.get(thread.answered_last or "")) is not None:
+            return last, None
+    return agent, {"route": route.stored()}
 
 
 def _agent_record(
@@ -152,20 +207,27 @@ def _agent_record(
     tenant: str,
     question: Question,
     session: Session,
-    agent: Agent,
-    earlier: Sequence[SessionAgent],
+    agents: Sequence[Agent],
+    thread: Thread,
     *,
     ordinal: int,
 ) -> SessionAgent:
-    now = app.clock.now()
+    """Raises `Conflict` when the thread is busy and the question does not wait."""
+    now, last = app.clock.now(), thread.last
+    if last is not None and question.when_busy == "reject":
+        raise Conflict(
+            "The last question on this thread is still being answered; ask again later, or with"
+            " whenBusy: enqueue or interrupt."
+        )
+    agent, rules = _chosen(app, question, agents, thread)
     session_agent_uuid = agent_key(session, ordinal)[1]
-    thread_uuid, turns = _thread(question, earlier, app)
     key = (session.session_uuid, session_agent_uuid)
     values = {
         "agent_action": AgentAction().complete(),
         "definition": agent.stored(),
         "query": question.user_query,
         "input_files": list(question.input_files) if question.input_files else None,
+        "rules": rules,
         "notes": (
             f"The answer is for {question.receiver_email}." if question.receiver_email else None
         ),
@@ -179,36 +241,16 @@ def _agent_record(
         coordination_uuid=session.coordination_uuid,
         agent_uuid=agent.agent_uuid,
         ordinal=ordinal,
+        question=ordinal if rules is not None else None,
         sink_count=0,
-        in_degree=0,
+        in_degree=int(last is not None),
+        unfinished={edge_id(last)} if last is not None else None,
         state="initial",
-        thread_uuid=thread_uuid or session_agent_uuid,
-        thread=turns or None,
+        thread_uuid=thread.uuid or session_agent_uuid,
+        thread=thread.turns or None,
         first_run=new_uuid(now),
         created_at=now,
         updated_at=now,
         updated_by=question.user_id or "engine",
         **app.records.store(SESSION_AGENT, tenant, key, values, nonce),
     )
-
-
-def _thread(
-    question: Question, earlier: Sequence[SessionAgent], app: App
-) -> tuple[str | None, list[int]]:
-    """The thread that the question continues (None: a new one), and the ordinals of its turns,
-    oldest first.
-
-    A thread uuid that is unknown in this session begins a new thread. A turn that has no answer yet
-    is included: it may have one when the agent of this question runs.
-    """
-    known = [each for each in earlier if each.unconfirmed is None and question.thread_uuid]
-    turns = [each for each in known if each.thread_uuid == question.thread_uuid]
-    minutes = question.thread_life_minutes
-    if (
-        turns
-        and minutes is not None
-        and (app.clock.now() - turns[-1].updated_at).total_seconds() > 60 * minutes
-    ):
-        return None, []
-    heard = [each.ordinal for each in turns if each.state in ("completed", *OPEN_AGENT_STATES)]
-    return question.thread_uuid, heard[-MAX_THREAD_TURNS:]

@@ -6,7 +6,7 @@ what the first one left (promises P2, P3, P6). A transition returns an `Outcome`
 caller needs it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.lifecycle import agents as rows
@@ -76,6 +76,25 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         names: set[float] = {*held}
         but = [SessionAgent.held_after.set(names)] if names else []
         self._write(rows.HANDED_OFF, agent, SessionAgent.handed_off.set(agent.epoch or 0), *but)
+
+    # Its question, outside a task
+
+    def add_successor(
+        self, agent: SessionAgent, successors: Sequence[Sequence[Any]]
+    ) -> Outcome[SessionAgent]:
+        """Give an open agent these successors, unless it has got others since it was read."""
+        return self._write(
+            rows.ADD_SUCCESSOR, agent, SessionAgent.successors.set([*successors]), self._now()
+        )
+
+    def went_on(self, agent: SessionAgent) -> None:
+        """Record that the session agent which goes on with its question is written."""
+        self._write(rows.GO_ON, agent, SessionAgent.went_on.set(True))
+
+    def interrupt(self, agent: SessionAgent) -> Outcome[SessionAgent]:
+        """Cancel an agent whose question is not waited for any more, even under a live lease."""
+        note = SessionAgent.notes.set("A later question on its thread interrupted it.")
+        return self._write(rows.INTERRUPT, agent, note, *self._ending())
 
     # Its elements, of a map
 

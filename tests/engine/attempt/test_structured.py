@@ -16,7 +16,14 @@ from tests.kit.crashes import tripping
 from tests.kit.promises import check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 
-ROUTE = {"agents": [{"agent_uuid": "desk"}], "declined": {}, "hops": 3, "asks": 3}
+ROUTE = {
+    "own": "boss",
+    "agents": [{"agent_uuid": "desk"}],
+    "declined": {},
+    "hops": 3,
+    "asks": 3,
+    "again": False,
+}
 FIT = json.dumps({"agent": "none", "reason": "easy", "query": "Noon."})
 UNFIT = "At noon, I think."
 WRONG = f'The answer cannot be used: it is not valid JSON; it begins: "{UNFIT}".'

@@ -18,8 +18,8 @@ from tests.kit.fakes import failing
 from tests.kit.promises import check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 
-AGENTS = {"task": "", "desk": "", "other": ""}
-KINDS = {"desk": {"agent_type": "triage", "agent_name": "Desk"}}
+AGENTS = {"desk": "", "task": "", "other": ""}
+KINDS = {"desk": {"agent_name": "Desk"}}
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def heard(stage: Stage) -> list[list[str]]:
     return [[message.content for message in request.thread] for request in stage.runtime.requests]
 
 
-def test_the_triage_agent_is_asked_and_its_run_has_the_promised_uuid(
-    stage: Stage, coordination: str
-) -> None:
+def test_a_triage_agent_alone_answers_and_its_run_has_the_promised_uuid(stage: Stage) -> None:
+    desk = {"agent_type": "triage", "agent_name": "Desk"}
+    coordination = stage.define({"desk": ""}, agents={"desk": desk})[0]
     asked = put(stage, coordination, "What time is it?", user_id="ann")
     assert asked.agent_uuid == "desk"
     stage.drain()
