@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         3,
         ge=0,
         le=10,
-        description="hand-offs of one question by `triage` agents; 0: they answer themselves",
+        description="how often `triage` agents may hand one question on; 0: they answer themselves",
     )
     heartbeat_seconds: float = Field(
         3600, ge=1, le=2_592_000, description="a long job must send a heartbeat within this time"

@@ -5,6 +5,7 @@ remains.
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,8 @@ PERSON = {"user_in_the_loop": "ann"}
 @pytest.fixture
 def stage(app: App, aws: Database) -> Stage:
     stage = stage_of(app)
+    settings = app.settings.model_copy(update={"triage_hops": 0})  # its questions have one agent
+    stage.app = replace(stage.app, settings=settings)
     stage.database = aws
     return stage
 
@@ -76,7 +79,7 @@ def with_a_question(stage: Stage, *, first: bool) -> tuple[Session, SessionAgent
     """Return an ended session with a question to `q`, asked before its end (`first`) or
     after it.
     """
-    session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
+    session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
     if first:
         question = asked(stage, session, "q")
         start = stage.queue.waiting.pop(0)
@@ -132,7 +135,7 @@ def test_a_question_whose_worker_dies_anywhere_is_answered_in_the_end(stage: Sta
 
     for point in range(1, 200, 2):
         stage.runtime.behaviours["q"] = lambda request: "ok"
-        session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
+        session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
         work_now(stage)
         stage.runtime.behaviours["q"] = behave
         question = asked(stage, session, "q")
@@ -161,7 +164,7 @@ def sweep_and_work(stage: Stage, seconds: float) -> None:
 
 
 def test_a_question_goes_on_when_its_paused_session_ends(stage: Stage) -> None:
-    session = stage.start(stage.define({"a": ""}, agents={"q": {}}))
+    session = stage.start(stage.define({"a": ""}, agents={"q": {"agent_type": "triage"}}))
     question: list[SessionAgent] = []
 
     def pause_it(request: AgentRequest) -> str:

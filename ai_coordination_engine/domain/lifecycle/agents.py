@@ -294,7 +294,6 @@ GO_ON = Transition(
     "the session agent that goes on with its question is written",
     TERMINAL_AGENT_STATES,
     None,
-    Exists("routed"),
 )
 INTERRUPT = Transition(
     "interrupt",

@@ -87,10 +87,8 @@ def go_on(app: App, agent: SessionAgent) -> None:
     if agent.went_on:
         return
     after = _after(app, agent)
-    if not app.agents.reserve(after) and after.has_blobs:
-        there = app.records.get_stored(SESSION_AGENT, after.partition_key, after.key)
-        if there is None or there.nonce != after.nonce:
-            guards.remove_blobs(app.records, SESSION_AGENT, after)
+    if not app.agents.reserve(after):
+        _remove_in_vain(app, after)
     look = partial(app.records.living_parent, SESSION, agent.partition_key, agent.session_key)
     session, _ = app.records.parallel.pair(look, partial(app.agents.went_on, agent))
     if session is None:
@@ -100,6 +98,14 @@ def go_on(app: App, agent: SessionAgent) -> None:
         end_those(app, session, [after])
     elif session.status == "paused" and session.pause_token is not None:
         _pause(app, session, after)
+
+
+def _remove_in_vain(app: App, agent: SessionAgent) -> None:
+    """Remove the blobs of an agent that somebody else has written, but for a repeated write."""
+    if agent.has_blobs:
+        there = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
+        if there is None or there.nonce != agent.nonce:
+            guards.remove_blobs(app.records, SESSION_AGENT, agent)
 
 
 def _after(app: App, agent: SessionAgent) -> SessionAgent:

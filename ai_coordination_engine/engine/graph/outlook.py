@@ -34,7 +34,7 @@ def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: flo
     """The outlook of a session for which everything that can be done now was done."""
     seen, later = Outlook(), now + app.settings.watch_seconds
     is_open = [each for each in agents if each.state in OPEN_AGENT_STATES]
-    ordinals = {each.ordinal for each in is_open} | {each.question for each in is_open}
+    ordinals = _ordinals(is_open)
     for each in is_open:
         if each.lease_until is not None:
             seen.times.append(max(later, each.lease_until))
@@ -44,6 +44,11 @@ def outlook(app: App, session: Session, agents: Sequence[SessionAgent], now: flo
         seen.missing.append(f"the session waits for {session.open_sink_count} of its agents")
     seen.missing = seen.missing[:_NAMED]
     return seen
+
+
+def _ordinals(is_open: Sequence[SessionAgent]) -> set[int]:
+    """The ordinals of open agents, and of the questions that they answer."""
+    return {ordinal for each in is_open for ordinal in (each.ordinal, each.question)}
 
 
 def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], now: float) -> None:

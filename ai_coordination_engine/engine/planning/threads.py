@@ -64,13 +64,8 @@ class Thread:
         """Questions that could begin: whoever asked them may have died before their message was
         sent.
         """
-        return [
-            each
-            for each in self.agents
-            if is_asked(each)
-            and is_ready(each)
-            and (each.attempt, each.unconfirmed) == (None, None)
-        ]
+        asked = [each for each in self.agents if is_asked(each) and is_ready(each)]
+        return [each for each in asked if not each.attempt and each.unconfirmed is None]
 
     @property
     def answered_last(self) -> str | None:
