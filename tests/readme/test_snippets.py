@@ -19,7 +19,9 @@ from graphql import parse, validate
 from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import signature, tenant_key
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
 from ai_coordination_engine.entrypoints.cli.client import Client, results
 from ai_coordination_engine.entrypoints.local.server import serving
@@ -45,7 +47,13 @@ RUN_BY_MARK = {
     ),
     "js": ("// clients: apollo", "// clients: graphcache"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/sessions.ts"),
-    "json": ('{"review"', '{"policy"', '{"tenant"', '{"schema": "ace.plan/1"'),
+    "json": (
+        '{"review"',
+        '{"policy"',
+        '{"tenant"',
+        '{"schema": "ace.plan/1"',
+        '{"agent": "billing"',
+    ),
 }
 RESULTS = {  # of the run files, by agent; a question is given its default answer
     "# hello.yaml": {"shouter": "OUTPUT OF GREETER:\nSAY HELLO TO THE WORLD\n\nSAY IT LOUDER"},
@@ -125,6 +133,12 @@ def test_a_check_prints_what_its_page_says(
     file.write_text(snippet("# offer.yaml"), encoding="utf-8")
     ace(["check", str(file)], result_action="return_value")
     assert capsys.readouterr().out == snippet("layer 1: outliner")
+
+
+def test_a_choice_is_one() -> None:
+    agents = [{"agent_uuid": name} for name in ("desk", "billing")]
+    wanted = Route("desk", agents, {}, 3, 3).structured()
+    assert wanted.read(snippet('{"agent": "billing"'), Budget())["agent"] == "billing"
 
 
 def test_a_plan_may_be_run() -> None:
