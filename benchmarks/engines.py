@@ -1,4 +1,4 @@
-"""An engine that runs workloads, and ours: `ace serve` and GraphQL over HTTP."""
+"""Run workloads on an engine, and on ours: `ace serve` and GraphQL over HTTP."""
 
 import tempfile
 import time
@@ -30,20 +30,20 @@ OUTPUT = """query($s: String!, $a: String!) {
 
 
 class Engine(Protocol):
-    """What runs workloads. A run that is not right raises `Wrong`."""
+    """Runs workloads. A run with wrong results raises `Wrong`."""
 
     def run(self, workload: Workload) -> Ran:
-        """Run it once, all its sessions at the same time; kill the engine in its midst where the
-        workload says so.
-        """
+        """Run a workload once, all sessions concurrently; kill the engine at `killed_at`."""
 
     def peak(self) -> float:
-        """The largest resident set of its processes until now, in MB."""
+        """Return the peak resident set of its processes in MB."""
 
 
 def side_by_side(engines: Mapping[str, Engine], workload: Workload) -> dict[str, list[Ran]]:
-    """What the runs of each engine were, in turn; one that has taken long enough for a workload is
-    not asked again.
+    """Return the runs of each engine.
+
+    Engines run in turn, up to `repeats` times. An engine that has spent `ENOUGH` seconds on the
+    workload is not run again.
     """
     found: dict[str, list[Ran]] = {name: [] for name in engines}
     taken = dict.fromkeys(engines, 0.0)
@@ -58,7 +58,7 @@ def side_by_side(engines: Mapping[str, Engine], workload: Workload) -> dict[str,
 
 @contextmanager
 def served(name: str) -> Iterator["Ace"]:
-    """`ace serve` on the home of this name."""
+    """Yield our engine on the named home."""
     with tempfile.TemporaryDirectory() as folder, HOMES[name](Path(folder)) as home:
         ace = Ace(home, Path(folder))
         try:
@@ -70,7 +70,7 @@ def served(name: str) -> Iterator["Ace"]:
 
 
 class Ace:
-    """Our engine on a home."""
+    """Our engine, `ace serve` on a home."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self._home, self._folder = home, folder
@@ -84,11 +84,11 @@ class Ace:
         self.client = Client(self.server.url)
 
     def peak(self) -> float:
-        """Of the server and the workers that it started, not of an emulator of AWS."""
+        """Return the peak of the server and its workers in MB, without an emulator of AWS."""
         return self.server.peak()
 
     def run(self, workload: Workload) -> Ran:
-        """From the first request to the last completing write, as the records tell it."""
+        """Run a workload; the time is from the first request to the last completing write."""
         keys = self._plan(workload)
         names = [f"session-{next(self._numbers)}" for _ in range(workload.sessions)]
         self.journal.forget()
@@ -125,7 +125,7 @@ class Ace:
             list(pool.map(start, [names[each::CLIENTS] for each in range(CLIENTS)]))
 
     def _plan(self, workload: Workload) -> dict[str, str]:
-        """The coordination and the task of a workload, made when it is first run."""
+        """Return coordination and task of a workload; create them for its first run."""
         if workload.what not in self._plans:
             runtime = {"kind": "function", "name": "stand_in", "seconds": workload.seconds}
             several = {name: each for name, each in workload.graph.items() if each.copies > 1}
@@ -153,7 +153,7 @@ class Ace:
         return self._plans[workload.what]
 
     def _ended(self, coordination: str, name: str) -> float:
-        """When the completing write was made, by the clock of the machine."""
+        """Wait for the end of a session; return the time of its completing write."""
         end = time.monotonic() + LONGEST
         session: Any = {}
         while time.monotonic() < end:
@@ -166,7 +166,7 @@ class Ace:
         raise TimeoutError(f"{name} does not end: {session}")
 
     def _outputs(self, workload: Workload, name: str) -> dict[str, str]:
-        """Those of the sinks."""
+        """Return the outputs of the sinks."""
         found = {}
         for sink in sinks(workload.nodes):
             listed = self.client.data(OUTPUT, s=name, a=sink)["sessionAgentList"]

@@ -1,4 +1,4 @@
-"""What one more element of a map and of a fan costs: time of a very long one, write units."""
+"""Measure the time of a long map, and the write units of a wide fan-out."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -41,7 +41,7 @@ def refused(request: AgentRequest) -> str:
 
 
 def stand_in(request: AgentRequest) -> str:
-    """The agent of comparisons; one of several copies is named by its subtask."""
+    """Run the agent of comparisons; the subtask query names one of several copies."""
     several = request.runtime.get("copies")
     node = f"{request.agent_uuid}/{request.query}" if several else request.agent_uuid
     outputs = [each.output for each in request.predecessors]

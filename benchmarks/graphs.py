@@ -1,7 +1,6 @@
-"""The workloads W1 to W7 on a home, through `ace serve` and GraphQL over HTTP: each run is checked.
+"""Measure the workloads W1 to W7 on a home, through `ace serve` and GraphQL over HTTP.
 
-`python -m benchmarks --only graphs --home embedded`; `benchmarks.peers` runs the same beside other
-engines.
+Each run is verified. `benchmarks.peers` runs the same workloads on other engines too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,12 +57,12 @@ def measure(home: str) -> Iterator[Row]:
 
 
 def of(figure: Figure, workload: Workload, ran: Sequence[Ran]) -> list[float]:
-    """A figure of each run."""
+    """Return a figure of each run."""
     return [figure.of(workload, each) for each in ran]
 
 
 def spread(values: Sequence[float]) -> str:
-    """How many values there are, and between what."""
+    """Return the number of values and their range as text."""
     if len(values) == 1:
         return "one run"
     return f"median of {len(values)}, {number(min(values))}–{number(max(values))}"

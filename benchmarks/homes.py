@@ -1,4 +1,4 @@
-"""The homes of records and queue that `ace serve` can be measured on, by name."""
+"""Define the homes on which `ace serve` can be measured, by name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,28 +11,28 @@ from benchmarks.harness import emulator
 
 @dataclass(frozen=True)
 class Home:
-    """What `ace serve` is started with."""
+    """Options and environment of `ace serve`."""
 
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-# On AWS nobody can know that a worker was killed before its lease has ended, so it is short here.
+# On AWS, a killed worker is noticed when its lease ends, so the lease is short here.
 LEASE = {"ACE_AGENT_TIMEOUT_SECONDS": "2", "ACE_LEASE_MARGIN_SECONDS": "1"}
 
 MakeHome = Callable[[Path], AbstractContextManager[Home]]
-"""Given a folder for its files."""
+"""Creates a home whose files are in the given folder."""
 
 
 @contextmanager
 def kept(folder: Path, *options: str) -> Iterator[Home]:
-    """In the data directory of the server."""
+    """Yield a home in a data directory; `options` are further options of `ace serve`."""
     yield Home(["--data-dir", str(folder / "data"), *options])
 
 
 @contextmanager
 def ministack(folder: Path) -> Iterator[Home]:
-    """DynamoDB, SQS and S3 in a process of their own."""
+    """Yield a home on DynamoDB, SQS and S3, emulated in another process."""
     with emulator.running(folder) as running:
         yield Home(environment=NOBODY | LEASE | {"AWS_ENDPOINT_URL": running.url})
 
@@ -41,5 +41,5 @@ HOMES: dict[str, MakeHome] = {"embedded": kept, "ministack": ministack}
 
 
 def offered() -> list[str]:
-    """The homes that this machine has."""
+    """Return the homes that this machine has."""
     return [name for name in HOMES if name != "ministack" or emulator.PYTHON.exists()]

@@ -1,4 +1,4 @@
-"""The file in which the agent of a comparison notes its calls, as seen from outside the engine."""
+"""Read the file to which the agent of a comparison logs its calls, from outside the engine."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ LOOK_AGAIN_SECONDS = 0.002
 
 
 class Journal:
-    """Reads what was noted since the last `forget`; looking costs the engine nothing."""
+    """Reads the calls since the last `forget`. Reading puts no load on the engine."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,32 +19,34 @@ class Journal:
         self._lines: list[str] = []
 
     def forget(self) -> None:
-        """What was noted until now is of earlier runs."""
+        """Ignore the calls until now: they belong to earlier runs."""
         self._look()
         self._lines = []
 
     def calls(self) -> list[workloads.Call]:
-        """The calls of this run."""
+        """Return the calls of this run."""
         self._look()
         return workloads.calls(self._lines)
 
     def wait_for_ends(self, count: int, timeout: float) -> None:
-        """Until so many calls have ended; raises `TimeoutError`."""
+        """Return when so many calls have ended; raises `TimeoutError`."""
         self._wait(lambda: sum(line.startswith("-") for line in self._lines) >= count, timeout)
 
     def wait_for_begin(self, node: str, timeout: float) -> None:
-        """Until a node runs; raises `TimeoutError`."""
+        """Return when a node runs; raises `TimeoutError`."""
         self._wait(lambda: any(line.split()[2] == node for line in self._lines), timeout)
 
     def _wait(self, done: Callable[[], bool], timeout: float) -> None:
         end = time.monotonic() + timeout
         while not (self._look() and done()):
             if time.monotonic() > end:
-                raise TimeoutError(f"{len(self._lines)} notes within {timeout:.0f} s, and no more")
+                raise TimeoutError(
+                    f"{len(self._lines)} log lines within {timeout:.0f} s, and no more"
+                )
             time.sleep(LOOK_AGAIN_SECONDS)
 
     def _look(self) -> bool:
-        """Whether something new was noted."""
+        """Read on; return whether there was something new."""
         if self.path.stat().st_size == self._to:
             return False
         with self.path.open("rb") as file:

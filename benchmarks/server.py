@@ -1,4 +1,4 @@
-"""`ace serve` as a process of its own, and a client of its API over HTTP."""
+"""Run `ace serve` in another process, and call its API over HTTP."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ OF_THE_CALLER = ("AWS_", "ACE_", "OPENAI_")
 
 
 class Server:
-    """One that answers."""
+    """A running `ace serve`. `begun` and `answers` are moments of the monotonic clock."""
 
     def __init__(self, home: Home, journal: Path, log: Path) -> None:
         self.begun = time.monotonic()
@@ -46,22 +46,22 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that was started; it may have others below it."""
+        """Process id of the server; it may have child processes."""
         return self._process.pid
 
     def peak(self) -> float:
-        """The largest resident sets of all its processes, in MB (Linux: proc(5), VmHWM)."""
+        """Return the sum of the peak resident sets of its processes, MB (Linux: proc(5), VmHWM)."""
         return sum(resident(pid, "VmHWM") for pid in processes(self.pid))
 
     def close(self) -> None:
-        """Kill all its processes: nothing is tidied up."""
+        """Kill all its processes; they clean up nothing."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.communicate()
 
 
 class Client:
-    """GraphQL over a connection that is kept. Not thread-safe."""
+    """A GraphQL client with a persistent connection. Not thread-safe."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -70,11 +70,11 @@ class Client:
         self._used = time.monotonic()
 
     def close(self) -> None:
-        """Close the connection; it opens again when it is used."""
+        """Close the connection; the next request opens it again."""
         self._connection.close()
 
     def data(self, document: str, **variables: Any) -> Any:
-        """The data of an answer that must have no errors."""
+        """Return the data of a response; raises `RuntimeError` when it has errors."""
         if time.monotonic() - self._used > KEPT_SECONDS:
             self.close()
         body = json.dumps({"query": document, "variables": variables})
@@ -89,13 +89,13 @@ class Client:
 
 
 def resident(pid: int, which: str) -> float:
-    """The resident set of a process in MB: `VmRSS` now, `VmHWM` at its largest."""
+    """Return the resident set of a process in MB: `VmRSS` (now) or `VmHWM` (peak)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{which}:")) / 1024
 
 
 def processes(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return the ids of a process and its descendants."""
     below: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         below += [each for child in path.read_text().split() for each in processes(int(child))]

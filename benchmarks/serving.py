@@ -1,4 +1,4 @@
-"""What the API of a home does in a second, how it starts, and how its lists grow: over HTTP."""
+"""Measure the API of a home over HTTP: requests a second, start-up, and pages of long lists."""
 
 import json
 import os
@@ -90,9 +90,7 @@ def _gets(server: Server, client: Client, coordination: str, home: str, reach: s
 
 @contextmanager
 def _on_one_core(pid: int) -> Iterator[None]:
-    """All threads of a server and of what it started run on one core, this process on the others
-    (Linux: sched(7)).
-    """
+    """Run all threads of a server on one core and this process on the others (sched(7))."""
     cores = os.sched_getaffinity(0)
     one = {min(cores)}
     threads = [
@@ -136,7 +134,7 @@ def _insert(server: Server, coordination: str, count: int) -> None:
 
 
 def _page(client: Client, coordination: str) -> float:
-    """Milliseconds of a first page."""
+    """Return the median time of the first page in ms."""
     taken = []
     for _ in range(PAGES):
         begun = time.perf_counter()

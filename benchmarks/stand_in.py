@@ -1,4 +1,4 @@
-"""The agent that every engine runs in a comparison: the same work, the same notes.
+"""Run and log the agent that every compared engine runs.
 
 Standard library only: programs of other environments import it.
 """
@@ -11,16 +11,16 @@ from functools import cache
 from hashlib import sha256
 
 JOURNAL = "BENCHMARK_JOURNAL"
-"""The variable with the path of the file that notes every call."""
+"""Environment variable: path of the file to which each call is logged."""
 
 
 def answer(node: str, outputs: Iterable[str]) -> str:
-    """What a node answers: it proves which outputs of predecessors reached it, in any order."""
+    """Return the output of a node: a hash that proves which outputs of predecessors it got."""
     return f"{node} {sha256(chr(10).join(sorted(outputs)).encode()).hexdigest()[:16]}"
 
 
 def work(session: str, node: str, outputs: Iterable[str], seconds: float = 0) -> str:
-    """Answer after `seconds`."""
+    """Log the call, wait `seconds`, and return the output."""
     _note("+", session, node)
     if seconds:
         time.sleep(seconds)
@@ -30,7 +30,7 @@ def work(session: str, node: str, outputs: Iterable[str], seconds: float = 0) ->
 
 
 async def work_async(session: str, node: str, outputs: Iterable[str], seconds: float = 0) -> str:
-    """The same for engines that run coroutines."""
+    """Do the same as a coroutine."""
     _note("+", session, node)
     if seconds:
         await asyncio.sleep(seconds)

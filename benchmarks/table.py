@@ -20,18 +20,18 @@ class Row:
 
 
 def number(value: float) -> str:
-    """Three digits, or more where they stand before the point."""
+    """Return a number with three digits, or with all digits before the point."""
     places = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{places}f}"
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     return aligned([HEADINGS, *(row.cells() for row in rows)])
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its heading first, whose columns are aligned for reading as they are."""
+    """Return a Markdown table with aligned columns; the first line is the heading."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     texts = [
         "| "

@@ -1,6 +1,6 @@
-"""The workloads that engines are compared by, and what makes a run of one right.
+"""Declare the workloads for comparing engines, verify their runs, and compute their figures.
 
-Standard library only: programs of other environments import it.
+Uses the standard library only: programs in other environments import it.
 """
 
 from collections import Counter, defaultdict
@@ -11,12 +11,12 @@ from statistics import median
 from benchmarks.stand_in import answer
 
 Nodes = dict[str, list[str]]
-"""Every node and its predecessors, predecessors first."""
+"""Maps each node to its predecessors, in topological order."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """One of a graph: whom it waits for, and how many of it there are."""
+    """An agent of a graph: its predecessors, and how many copies of it run."""
 
     after: tuple[str, ...] = ()
     copies: int = 1
@@ -26,12 +26,12 @@ Graph = Mapping[str, Agent]
 
 
 def chain(length: int) -> Graph:
-    """1 → 1 → …"""
+    """Return a chain: 1 → 1 → …."""
     return {f"a{each}": Agent((f"a{each - 1}",) if each else ()) for each in range(length)}
 
 
 def fan(width: int) -> Graph:
-    """1 → `width` → 1."""
+    """Return a fan: 1 → `width` → 1."""
     return {
         "first": Agent(),
         "middle": Agent(("first",), copies=width),
@@ -40,7 +40,7 @@ def fan(width: int) -> Graph:
 
 
 def diamond() -> Graph:
-    """Five agents: 1 → 2 → 1 → 1."""
+    """Return a graph of five agents: 1 → 2 → 1 → 1."""
     return {
         "a": Agent(),
         "b": Agent(("a",)),
@@ -51,7 +51,7 @@ def diamond() -> Graph:
 
 
 def layers(count: int, width: int) -> Graph:
-    """Every agent waits for the whole layer before."""
+    """Return layers of agents, each of which waits for the whole layer before."""
     return {
         f"a{layer}-{place}": Agent(
             tuple(f"a{layer - 1}-{each}" for each in range(width)) if layer else ()
@@ -62,7 +62,7 @@ def layers(count: int, width: int) -> Graph:
 
 
 def nodes(graph: Graph) -> Nodes:
-    """What runs: each agent, or its copies, `name/number`."""
+    """Return the nodes that run: each agent, or its copies, named `name/number`."""
     names = {
         name: [name] if agent.copies == 1 else [f"{name}/{each}" for each in range(agent.copies)]
         for name, agent in graph.items()
@@ -72,7 +72,7 @@ def nodes(graph: Graph) -> Nodes:
 
 
 def layered(graph: Nodes) -> list[list[str]]:
-    """The nodes by their longest way from a beginning."""
+    """Return the nodes in layers: no node waits for one of its own or a later layer."""
     depth: dict[str, int] = {}
     found: dict[int, list[str]] = defaultdict(list)
     for node, before in graph.items():
@@ -82,13 +82,13 @@ def layered(graph: Nodes) -> list[list[str]]:
 
 
 def sinks(graph: Nodes) -> list[str]:
-    """The nodes that nobody waits for."""
+    """Return the nodes without successors."""
     waited_for = {each for before in graph.values() for each in before}
     return [node for node in graph if node not in waited_for]
 
 
 def expected(graph: Nodes) -> dict[str, str]:
-    """What every node must answer."""
+    """Return the correct output of each node."""
     outputs: dict[str, str] = {}
     for node, before in graph.items():
         outputs[node] = answer(node, [outputs[each] for each in before])
@@ -97,9 +97,7 @@ def expected(graph: Nodes) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the agent, in seconds of the machine's monotonic clock; a killed one has no
-    end.
-    """
+    """A call of the agent, in seconds of the monotonic clock; a killed call has no end."""
 
     session: str
     node: str
@@ -109,8 +107,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run was. `seconds` last from the first request to the last end, `answers` is the
-    moment at which a killed engine answered again, `outputs` are those of the sinks by session.
+    """The results of a run.
+
+    - `seconds`: from the first request to the end of the last session.
+    - `outputs`: of the sinks, by session and node.
+    - `answers`: when the engine answered after its last start, in monotonic time.
     """
 
     seconds: float
@@ -121,7 +122,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Figure:
-    """What is measured of a run."""
+    """A figure that is computed from a run."""
 
     how: str
     unit: str
@@ -131,8 +132,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Workload:
-    """What engines run to be compared. `seconds` are those that an agent takes, `sessions` run at
-    the same time, `killed_at` is the node in whose midst the engine is killed.
+    """A workload.
+
+    - `figures`: what is computed from its runs, by name.
+    - `seconds`: how long each agent takes.
+    - `sessions`: how many run concurrently.
+    - `killed_at`: the node during which the engine is killed.
     """
 
     what: str
@@ -145,16 +150,16 @@ class Workload:
 
     @property
     def nodes(self) -> Nodes:
-        """What runs in each session."""
+        """The nodes of each session."""
         return nodes(self.graph)
 
 
 class Wrong(Exception):
-    """A run was not right: its figure says nothing."""
+    """A run has wrong results, so its figures mean nothing."""
 
 
 def calls(lines: Iterable[str]) -> list[Call]:
-    """The calls that the notes of the agent tell of."""
+    """Return the calls that the lines of the journal describe."""
     begun: dict[tuple[str, str], list[float]] = defaultdict(list)
     found = []
     for sign, session, node, moment in (line.split() for line in lines):
@@ -167,15 +172,13 @@ def calls(lines: Iterable[str]) -> list[Call]:
 
 
 def verify(workload: Workload, ran: Ran, sessions: Sequence[str]) -> None:
-    """Every node of every session ran once, after its predecessors, and the outputs are right;
-    raises `Wrong`.
-    """
+    """Raise `Wrong` unless each node ran once, after its predecessors, with the right outputs."""
     if found := list(problems(workload, ran, sessions)):
         raise Wrong(f"{workload.what}: " + "; ".join(found[:5]))
 
 
 def problems(workload: Workload, ran: Ran, sessions: Sequence[str]) -> Iterator[str]:
-    """What was wrong, each once."""
+    """Yield what is wrong with a run."""
     graph = workload.nodes
     right = {node: output for node, output in expected(graph).items() if node in sinks(graph)}
     whole = Counter((call.session, call.node) for call in ran.calls if call.ended is not None)
@@ -205,32 +208,32 @@ def _out_of_order(graph: Nodes, ran: Sequence[Call]) -> Iterator[str]:
 
 
 def per_node(workload: Workload, ran: Ran) -> float:
-    """Milliseconds a node, shared out."""
+    """Return the time of the run divided by its nodes, in ms."""
     return ran.seconds * 1000 / (len(workload.nodes) * workload.sessions)
 
 
 def milliseconds(_: Workload, ran: Ran) -> float:
-    """Of the whole run."""
+    """Return the time of the run in ms."""
     return ran.seconds * 1000
 
 
 def whole_seconds(_: Workload, ran: Ran) -> float:
-    """Of the whole run."""
+    """Return the time of the run in seconds."""
     return ran.seconds
 
 
 def sessions_a_second(workload: Workload, ran: Ran) -> float:
-    """From the first request to the last end."""
+    """Return how many sessions ended in a second."""
     return workload.sessions / ran.seconds
 
 
 def over_ideal(workload: Workload, ran: Ran) -> float:
-    """How much longer than its layers of agents one after another."""
+    """Return the time of the run divided by that of its layers of agents."""
     return ran.seconds / (len(layered(workload.nodes)) * workload.seconds)
 
 
 def hand_off(workload: Workload, ran: Ran) -> float:
-    """Milliseconds from the last predecessor's end to a node's start, the median."""
+    """Return the median time from the last predecessor's end to a node's start, in ms."""
     ended = {(call.session, call.node): call.ended or 0 for call in ran.calls}
     graph = workload.nodes
     waits = [
@@ -242,7 +245,7 @@ def hand_off(workload: Workload, ran: Ran) -> float:
 
 
 def goes_on(_: Workload, ran: Ran) -> float:
-    """Seconds from the first answer of the restarted engine to the next start of a node."""
+    """Return the seconds from the restarted engine's first answer to the next node's start."""
     begun = [call.begun for call in ran.calls if call.ended is not None]
     killed = [call.begun for call in ran.calls if call.ended is None]
     return max(min(each for each in begun if each > max(killed)) - ran.answers, 0)

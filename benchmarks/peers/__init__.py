@@ -1,1 +1,1 @@
-"""The same workloads on other engines, each in an environment of its own."""
+"""Run the workloads on other engines, each in its own environment."""

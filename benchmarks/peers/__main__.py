@@ -1,7 +1,7 @@
-"""`python -m benchmarks.peers`: our engine and others run the same workloads in turn, in one run.
+"""`python -m benchmarks.peers`: run the same workloads in turn on our engine and on others.
 
-Every run is checked: each agent ran once, after its predecessors, and the outputs are right. A
-ratio is our time by a peer's: below 1 we are faster. Nothing here passes or fails.
+Each run is verified. A ratio is our time divided by a peer's: below 1, we are faster. Nothing
+passes or fails.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def heading(ours: Sequence[str], peers: Sequence[str]) -> list[str]:
 def compared(
     workload: Workload, engines: Mapping[str, Engine], ours: Sequence[str]
 ) -> list[list[str]]:
-    """A line for each figure of the workload."""
+    """Return a line for each figure of the workload."""
     ran = side_by_side(engines, workload)
     lines = []
     for name, figure in workload.figures.items():
@@ -70,7 +70,7 @@ def compared(
 
 
 def ratios(figure: Figure, values: Mapping[str, float], ours: Sequence[str]) -> list[str]:
-    """Our time by that of each peer; a dash where theirs is nothing."""
+    """Return our time divided by that of each peer, a dash where theirs is 0."""
     found = []
     for own in ours:
         for peer in values:
@@ -83,14 +83,14 @@ def ratios(figure: Figure, values: Mapping[str, float], ours: Sequence[str]) -> 
 
 
 def memory(engines: Mapping[str, Engine], ours: Sequence[str]) -> list[str]:
-    """Since the restart of the workload that kills."""
+    """Return the line of peak memory since the last start of each engine."""
     peaks = {name: engine.peak() for name, engine in engines.items()}
     whole = Figure("", "MB", lambda *_: 0)
     return ["memory", "MB", *map(number, peaks.values()), *ratios(whole, peaks, ours)]
 
 
 def version(peer: str) -> str:
-    """The pinned version of a peer's library."""
+    """Return the pinned version of a peer's library."""
     lock = ROOT / ".ci" / f"constraints-{peer.lower()}.txt"
     found = re.search(rf"^{peer.lower()}==(\S+)", lock.read_text(), re.M) if lock.exists() else None
     return found[1] if found else ""

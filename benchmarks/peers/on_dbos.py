@@ -1,8 +1,8 @@
-"""DBOS with its system database in SQLite: `python -m benchmarks.peers.on_dbos FILE`.
+"""Run DBOS with its system database in SQLite: `python -m benchmarks.peers.on_dbos FILE`.
 
-A session is a workflow of coroutines, a node a step; the steps of a layer run at the same time, as
-its documentation has it (`asyncio.gather`). The file is put into WAL mode first, which is several
-times as fast; SQLite syncs each commit, as it does by default.
+A session is an async workflow and a node is a step. The steps of a layer run concurrently with
+`asyncio.gather`, as its documentation shows. The file is in WAL mode, which is several times
+as fast as its default. SQLite syncs each commit, which is its default.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from benchmarks.workloads import Nodes, layered
 
 @DBOS.step()
 async def step(session: str, node: str, outputs: list[str], seconds: float) -> str:
-    """One node."""
+    """Run one node."""
     return await work_async(session, node, outputs, seconds)
 
 
 @DBOS.workflow()
 async def session(name: str, graph: Nodes, seconds: float) -> dict[str, str]:
-    """Layer by layer: steps must begin in an order that a replay repeats."""
+    """Run a session layer by layer: a replay must start the steps in the same order."""
     done: dict[str, str] = {}
     for layer in layered(graph):
         found = await asyncio.gather(
@@ -36,16 +36,16 @@ async def session(name: str, graph: Nodes, seconds: float) -> dict[str, str]:
 
 
 class Dbos:
-    """A workflow id is a session."""
+    """Runs a session as a workflow with its id."""
 
     def run(self, job: Job) -> dict[str, str]:
-        """A new workflow."""
+        """Start a workflow and wait for it."""
         with SetWorkflowID(job.session):
             handle = DBOS.start_workflow(session, job.session, job.graph, job.seconds)
         return handle.get_result()
 
     def resume(self, job: Job) -> dict[str, str]:
-        """The launch has recovered it already."""
+        """Wait for the workflow, which `DBOS.launch` has recovered."""
         return dict(DBOS.retrieve_workflow(job.session).get_result())
 
 

@@ -1,8 +1,8 @@
-"""LangGraph with its checkpoints in SQLite: `python -m benchmarks.peers.on_langgraph FILE`.
+"""Run LangGraph with its SQLite checkpointer: `python -m benchmarks.peers.on_langgraph FILE`.
 
-A graph is a `StateGraph` of the same nodes and edges. `durability="sync"` writes a checkpoint
-before the next step begins, as the other engines do; SQLite syncs each commit, as it does by
-default.
+Each graph becomes a `StateGraph` with the same nodes and edges. `durability="sync"` writes a
+checkpoint before the next step begins, as the other engines do. SQLite syncs each commit, which is
+its default.
 """
 
 import json
@@ -22,24 +22,24 @@ MOST_STEPS = 10_000
 
 
 class State(TypedDict):
-    """The outputs of the nodes that have run."""
+    """Outputs of the nodes that have run."""
 
     outputs: Annotated[dict[str, str], operator.or_]
 
 
 class LangGraph:
-    """A thread is a session."""
+    """Runs a session as a thread of LangGraph."""
 
     def __init__(self, path: str) -> None:
         self._saver = SqliteSaver(sqlite3.connect(path, check_same_thread=False))
         self._graphs: dict[str, Any] = {}
 
     def run(self, job: Job) -> dict[str, str]:
-        """From an empty state."""
+        """Run a session from an empty state."""
         return self._invoke(job, {"outputs": {}})
 
     def resume(self, job: Job) -> dict[str, str]:
-        """From the last checkpoint."""
+        """Continue a session from its last checkpoint."""
         return self._invoke(job, None)
 
     def _invoke(self, job: Job, state: Any) -> dict[str, str]:

@@ -1,7 +1,6 @@
-"""No engine: one commit of SQLite a step, the least that durability takes on this machine.
+"""Run graphs without an engine: one SQLite commit a step, the least that durability costs.
 
-`python -m benchmarks.peers.on_sqlite FILE`; the nodes of a layer run one after the other unless
-they take time.
+`python -m benchmarks.peers.on_sqlite FILE`. The nodes of a layer run in sequence unless they wait.
 """
 
 import sqlite3
@@ -15,7 +14,7 @@ from benchmarks.workloads import layered
 
 
 class OneCommitAStep:
-    """A table of outputs, WAL, synced (`synchronous=FULL`)."""
+    """A table of outputs in WAL mode with `synchronous=FULL`."""
 
     def __init__(self, path: str) -> None:
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -28,7 +27,7 @@ class OneCommitAStep:
         self._lock = threading.Lock()
 
     def run(self, job: Job) -> dict[str, str]:
-        """Layer by layer."""
+        """Run a session layer by layer; nodes with an output are not run again."""
         kept: dict[str, str] = dict(
             self._database.execute(
                 "SELECT node, output FROM outputs WHERE session = ?", [job.session]

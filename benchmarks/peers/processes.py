@@ -1,4 +1,4 @@
-"""A peer as an engine: its program runs in a process of its own, in its own environment."""
+"""Run a peer as an engine: its program runs in another process, in its own environment."""
 
 import json
 import os
@@ -22,14 +22,14 @@ from benchmarks.workloads import WARM_UP, Ran, Workload, sinks, verify
 
 @dataclass(frozen=True)
 class Peer:
-    """Which program runs with which Python."""
+    """A peer: its program, and the Python of its environment."""
 
     module: str
     python: Path
 
     @property
     def is_there(self) -> bool:
-        """Whether its environment was made."""
+        """Whether its environment exists."""
         return self.python.exists()
 
 
@@ -46,7 +46,7 @@ PEERS = {
 
 @contextmanager
 def running(peer: Peer) -> Iterator["Process"]:
-    """The peer as an engine."""
+    """Yield the peer as an engine."""
     with tempfile.TemporaryDirectory() as folder:
         process = Process(peer, Path(folder))
         try:
@@ -57,7 +57,7 @@ def running(peer: Peer) -> Iterator["Process"]:
 
 
 class Process:
-    """An engine whose program is asked through its input and answers through its output."""
+    """An engine that is a program with requests on its input and answers on its output."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self._peer, self._folder = peer, folder
@@ -85,11 +85,11 @@ class Process:
         self.answers = float(self._read()["answers"])
 
     def peak(self) -> float:
-        """Of the program."""
+        """Return the peak resident set of the program in MB."""
         return resident(self._process.pid, "VmHWM")
 
     def run(self, workload: Workload) -> Ran:
-        """As the program measures it: from the first start to the last end."""
+        """Run a workload; the program measures from the first start to the last end."""
         names = [f"session-{next(self._numbers)}" for _ in range(workload.sessions)]
         self.journal.forget()
         begun = time.perf_counter()
@@ -107,7 +107,7 @@ class Process:
         return ran
 
     def close(self) -> None:
-        """End it without a chance to tidy up."""
+        """Kill the program."""
         self._process.kill()
         self._process.communicate()
 

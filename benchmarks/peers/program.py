@@ -1,7 +1,6 @@
-"""What the program of a peer does: it reads requests from its input, a line of JSON each, runs the
-sessions that they name, and answers in lines of JSON.
+"""Run a peer as a program: read requests from standard input and write answers, as JSON lines.
 
-Standard library only: it runs in the peer's environment.
+Uses the standard library only: it runs in the peer's environment.
 """
 
 import json
@@ -17,7 +16,7 @@ from benchmarks.workloads import CLIENTS, Nodes
 
 @dataclass(frozen=True)
 class Job:
-    """A session: its graph, and the seconds that each node takes."""
+    """A session: its id, its graph, and how many seconds each node takes."""
 
     session: str
     graph: Nodes
@@ -25,17 +24,17 @@ class Job:
 
 
 class Peer(Protocol):
-    """An engine that keeps its state in a file. Thread-safe."""
+    """An engine with its state in a file. Thread-safe."""
 
     def run(self, job: Job) -> dict[str, str]:
-        """Run a session to its end; the outputs of its nodes."""
+        """Run a session to its end; return the outputs of its nodes."""
 
     def resume(self, job: Job) -> dict[str, str]:
-        """Bring a session to its end in whose midst an earlier process was killed."""
+        """Continue a session after its process was killed; return the outputs of its nodes."""
 
 
 def serve(peer: Peer) -> None:
-    """Until the input ends; standard output belongs to the answers."""
+    """Answer requests until the input ends. Standard output carries only the answers."""
     out, sys.stdout = sys.stdout, sys.stderr
 
     def say(**answer: Any) -> None:
@@ -59,7 +58,7 @@ def serve(peer: Peer) -> None:
 
 
 def _all(run: Any, jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """As many at the same time as there are clients."""
+    """Run the jobs, as many concurrently as there are clients."""
     if len(jobs) == 1:
         return [run(jobs[0])]
     with ThreadPoolExecutor(CLIENTS) as pool:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.engines import served, side_by_side
 from benchmarks.graphs import spread
+from benchmarks.homes import offered
 from benchmarks.peers.__main__ import ratios
 from benchmarks.peers.processes import PEERS, running
 from benchmarks.stand_in import answer
@@ -208,7 +209,7 @@ def test_a_peer_runs_small_graphs_and_goes_on_after_a_kill() -> None:
 
 
 def test_our_engine_runs_small_graphs_over_http() -> None:
-    with served("embedded") as ace:
+    with served(offered()[0]) as ace:
         found = ace.run(replace(SMALL, seconds=0.01))
         wide = ace.run(replace(FAN, graph=fan(3), what="1 → 3 → 1"))
         assert ace.peak() > 10
