@@ -238,16 +238,16 @@ def _messages(
     """The earlier outputs of the agent's thread: what each was given, and what it answered."""
     thread = [each for each in agent.thread or () if each in outputs]
     remembered = _remembered(agent, thread, chain.given)
-    told = {ordinal: given.text(on_thread=True) for ordinal, given in remembered.items()}
-    if missing := [each for each in thread if each not in told]:
+    questions = {ordinal: given.text(on_thread=True) for ordinal, given in remembered.items()}
+    if missing := [each for each in thread if each not in questions]:
         found = inputs.read(app, agent, missing)
         given = inputs.given(app, found, budget, on_thread=True)
-        told |= {each.ordinal: given[each.session_agent_uuid] for each in found}
+        questions |= {each.ordinal: given[each.session_agent_uuid] for each in found}
     return [
         message
         for each in thread
         for message in (
-            Message("user", told.get(each, "")),
+            Message("user", questions.get(each, "")),
             Message("assistant", outputs[each].output),
         )
     ]
