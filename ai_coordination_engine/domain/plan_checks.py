@@ -294,7 +294,7 @@ def _unknown(
 ) -> Iterator[str]:
     for name in value:
         if name not in known:
-            yield _at(f"{place}/{_escaped(name)}", f"is no key of {what}; it has {_names(known)}")
+            yield _at(f"{place}/{_escaped(name)}", f"is not a key of {what}; it has {_names(known)}")
 
 
 def _texts(place: str, value: object) -> Iterator[str]:

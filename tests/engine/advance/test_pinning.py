@@ -268,12 +268,12 @@ def hostile() -> dict[str, tuple[Any, str]]:
         ),
         "a runtime": (
             plan(step("a", runtime={"kind": "http", "url": "http://169.254.169.254"})),
-            "at /steps/0/runtime, is no key of a step; it has id, agent, query, after, join, when,"
+            "at /steps/0/runtime, is not a key of a step; it has id, agent, query, after, join, when,"
             " map, reason",
         ),
         "a policy": (
             plan(step("a"), policy={"attempts": 99}),
-            "at /policy, is no key of a plan; it has schema, goal, steps, final, cannotDo",
+            "at /policy, is not a key of a plan; it has schema, goal, steps, final, cannotDo",
         ),
         "the planner itself": (
             plan(step("p", agent=PLANNER)),
