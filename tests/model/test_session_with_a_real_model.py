@@ -10,11 +10,13 @@ from moto import mock_aws
 from ai_coordination_engine.bootstrap import build_app, create_queue_and_bucket, create_tables
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.graph.inputs import given
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     SESSION,
@@ -80,25 +82,24 @@ def app(model_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         yield replace(build_app(settings), queue=Wakes())
 
 
-def run_to_the_end(app: App) -> Any:
-    """Start a session of the two agents, process every wake-up, and return the session's key."""
-    records = app.records
-    by = {"updated_by": "test"}
+def worked_off(app: App, agents: Sequence[Any], task: Any) -> Session:
+    """Start a session of a task and process every wake-up."""
+    records, by = app.records, {"updated_by": "test"}
     records.create(
-        COORDINATION, TENANT, (TENANT, "c-1"), lambda *_: {"agents": AGENTS, **by}, parent_key=None
+        COORDINATION, TENANT, (TENANT, "c-1"), lambda *_: {"agents": agents, **by}, parent_key=None
     )
     records.create(
-        TASK, TENANT, ("c-1", "t-1"), lambda *_: {**TASK_VALUES, **by}, parent_key=(TENANT, "c-1")
+        TASK, TENANT, ("c-1", "t-1"), lambda *_: {**task, **by}, parent_key=(TENANT, "c-1")
     )
     session = execute_procedure(app, TENANT, Start("c-1", "t-1"))
     assert isinstance(app.queue, Wakes)
     while app.queue.waiting:
         run_step(app, app.queue.waiting.pop(0))
-    return session.session_uuid
+    return session
 
 
 def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> None:
-    session_uuid = run_to_the_end(app)
+    session_uuid = worked_off(app, AGENTS, TASK_VALUES).session_uuid
     records = app.records
     assert records.get(SESSION, TENANT, ("c-1", session_uuid)).status == "completed"
 
@@ -126,3 +127,35 @@ def test_a_session_of_two_models_completes_and_counts_its_tokens(app: App) -> No
         assert usage["model"] == "smollm2"
         assert 0 < usage["output_tokens"] <= RUNTIME["max_tokens"]
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+
+
+def test_a_session_runs_the_plan_that_a_model_makes(app: App) -> None:
+    """The model is asked for JSON by the schema of a plan, and obeys."""
+    runtime = {"kind": "openai", "temperature": 0, "max_tokens": 400, "seed": 1}
+    agents = [
+        {"agent_uuid": "planner", "agent_type": "planning", "runtime": runtime},
+        {
+            "agent_uuid": "writer",
+            "agent_description": "Writes one sentence.",
+            "runtime": {**RUNTIME, "instructions": "Write one sentence."},
+        },
+    ]
+    task = {
+        "task_name": "t",
+        "initial_task_query": "A sentence about the sea.",
+        "plan": True,
+        "plan_limits": {"steps": 1},
+    }
+    session = worked_off(app, agents, task)
+    key = session.key
+    made = list(app.records.children(SESSION_AGENT, TENANT, key, consistent=True))
+    assert [(each.agent_uuid, each.state) for each in made] == [
+        ("planner", "completed"),
+        ("writer", "completed"),
+    ]
+    plan = (snapshot(made) or {})["plan"]
+    assert [(each["id"], each["agent"], each["after"]) for each in plan["steps"]] == [
+        ("s1", "writer", [])
+    ]
+    ended: Any = app.records.get(SESSION, TENANT, key, consistent=True)
+    assert ended.status == "completed"

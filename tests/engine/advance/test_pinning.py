@@ -268,8 +268,8 @@ def hostile() -> dict[str, tuple[Any, str]]:
         ),
         "a runtime": (
             plan(step("a", runtime={"kind": "http", "url": "http://169.254.169.254"})),
-            "at /steps/0/runtime, is not a key of a step; it has id, agent, query, after, join, when,"
-            " map, reason",
+            "at /steps/0/runtime, is not a key of a step; it has id, agent, query, after, join,"
+            " when, map, reason",
         ),
         "a policy": (
             plan(step("a"), policy={"attempts": 99}),
