@@ -4,6 +4,7 @@ The entrypoints call this module once per process. No other module imports `adap
 """
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from ai_coordination_engine.adapters.clock import SystemClock
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
+from ai_coordination_engine.adapters.sqlite_blobs import SqliteBlobs
+from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.backend import (
     CONNECT_SECONDS,
@@ -25,15 +28,18 @@ from ai_coordination_engine.backend import (
     TRIES,
     client_config,
 )
+from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AllowList, Secrets
+from ai_coordination_engine.ports import AllowList, Queue, Secrets
 from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
+from ai_coordination_engine.store.tables.parallel import OneTransaction
+from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.table import table_name
 
 # Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
@@ -46,27 +52,60 @@ def build_app(settings: Settings) -> App:
     The DynamoDB and SQS clients are created here; those of S3 and Secrets Manager when they are
     first used. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
+    _check_default_runtime(settings)
+    database = connect()
+    session = database.connection.session
+    clock = SystemClock()
+    blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
+    records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
+    return _app(settings, records, SqsQueue(client("sqs", session), settings.queue_url))
+
+
+def build_local_app(settings: Settings, file: DatabaseFile, *, alone: bool = False) -> App:
+    """Create the application whose records, queue and large values lie in a file.
+
+    `alone`: no other process works with the file, so earlier holders of leases and messages are
+    dead. Raises `BadUserInput` when `default_runtime` has an unknown kind.
+    """
+    _check_default_runtime(settings)
+    clock = SystemClock()
+    queue = SqliteQueue(file, clock, visible_after(settings), MAX_RECEIVES)
+    records = Repository(
+        SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
+    )
+    records.parallel = OneTransaction(file)
+    app = _app(settings, records, queue)
+    if not alone:
+        return app
+    queue.release_held()
+    return replace(app, alone_since=clock.now().timestamp())
+
+
+def visible_after(settings: Settings) -> int:
+    """The seconds after which a message that was received is delivered again."""
+    return int(settings.lease_seconds) + 30
+
+
+def _app(settings: Settings, records: Repository, queue: Queue) -> App:
+    secrets = secrets_manager()
+    return App(
+        settings=settings,
+        records=records,
+        queue=queue,
+        runtimes=RuntimeRegistry(settings, secrets),
+        actions=AllowedActionFunctions(settings.action_functions),
+        secrets=secrets,
+        clock=records.clock,
+    )
+
+
+def _check_default_runtime(settings: Settings) -> None:
     kind = settings.default_runtime["kind"]
     if kind not in KINDS:
         raise BadUserInput(
             f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
             f" {', '.join(KINDS)}."
         )
-    database = connect()
-    session = database.connection.session
-    clock = SystemClock()
-    blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
-    secrets = secrets_manager()
-    records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
-    return App(
-        settings=settings,
-        records=records,
-        queue=SqsQueue(client("sqs", session), settings.queue_url),
-        runtimes=RuntimeRegistry(settings, secrets),
-        actions=AllowedActionFunctions(settings.action_functions),
-        secrets=secrets,
-        clock=clock,
-    )
 
 
 def allow_list(settings: Settings) -> AllowList:
@@ -136,7 +175,7 @@ def _create_queue(settings: Settings) -> str:
     ]
     url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
     attributes = {
-        "VisibilityTimeout": str(int(settings.lease_seconds) + 30),
+        "VisibilityTimeout": str(visible_after(settings)),
         "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}),
     }
     sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)

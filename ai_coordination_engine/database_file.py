@@ -122,8 +122,8 @@ class DatabaseFile:
 
         An error that `call` raises is raised here; `call` must not have written anything by then.
         """
-        if (mine := self._own()) is not None:
-            return self._in_own(mine, call)
+        if self._is_together():
+            return self._in_own(call)
         work = _Work(call)
         self._waiting.append(work)
         with self._turn:
@@ -133,26 +133,27 @@ class DatabaseFile:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make all reads and writes of this thread in the context one transaction.
+        """Make all writes of this thread in the context one transaction.
 
-        Nothing is written when an error leaves the context.
+        It begins with the first write. Nothing is written when an error leaves the context.
         """
-        if self._own() is not None:
+        if self._is_together():
             yield
             return
-        with self._turn:
-            self._begin()
-            self._mine.connection, self._mine.failure = self._writer, None
-            try:
-                yield
-                if self._mine.failure is not None:
-                    raise self._mine.failure
-                self._writer.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise self._failure(error) from error
-            finally:
-                self._mine.connection = None
+        mine = self._mine
+        mine.together, mine.connection, mine.failure = True, None, None
+        try:
+            yield
+            if mine.failure is not None:
+                raise mine.failure
+            if mine.connection is not None:
+                self._commit()
+        finally:
+            mine.together = False
+            if mine.connection is not None:
+                mine.connection = None
                 self._roll_back()
+                self._turn.release()
 
     def close(self) -> None:
         """Wait for the running transaction and close the file."""
@@ -168,13 +169,38 @@ class DatabaseFile:
         """Return the connection of the transaction that this thread is in, or None."""
         return getattr(self._mine, "connection", None)
 
-    def _in_own(self, mine: sqlite3.Connection, call: Callable[[sqlite3.Connection], T]) -> T:
+    def _is_together(self) -> bool:
+        """Whether this thread is within `together`."""
+        return getattr(self._mine, "together", False)
+
+    def _in_own(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Run a part of a transaction; an error of SQLite makes the whole transaction fail."""
+        mine = self._mine
+        if mine.failure is not None:
+            raise mine.failure
         try:
-            return call(mine)
+            if mine.connection is None:
+                self._take_turn()
+            return call(self._writer)
         except sqlite3.Error as error:
-            self._mine.failure = self._failure(error)
-            raise self._mine.failure from error
+            mine.failure = self._failure(error)
+            raise mine.failure from error
+
+    def _take_turn(self) -> None:
+        """Begin the transaction of this thread and keep the turn until it leaves `together`."""
+        self._turn.acquire()
+        try:
+            self._begin()
+        except BaseException:
+            self._turn.release()
+            raise
+        self._mine.connection = self._writer
+
+    def _commit(self) -> None:
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
 
     def _commit_waiting(self) -> None:
         """Commit all submitted writes, also those of other threads, in one transaction."""

@@ -6,7 +6,7 @@ from typing import Any
 from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
-from ai_coordination_engine.entrypoints.local.server import aws_endpoint
+from ai_coordination_engine.entrypoints.local.home import embedded_aws
 from ai_coordination_engine.settings import Settings
 
 SETTINGS = Settings(auth="local")
@@ -74,10 +74,10 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks() -> None:
 
 
 def test_a_data_directory_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    with aws_endpoint(tmp_path, aws=False):
+    with embedded_aws(tmp_path):
         old_sessions(bootstrap.client("dynamodb"))
     for _ in range(3):
-        with aws_endpoint(tmp_path, aws=False):
+        with embedded_aws(tmp_path):
             bootstrap.create_tables(SETTINGS)
             app = bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
             assert indexes(bootstrap.client("dynamodb"), "ace-sessions") == OLD_SESSIONS

@@ -12,11 +12,21 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.kit.servers import COORDINATION, START, TASK, Server, Servers, completed
+from tests.kit.servers import (
+    COORDINATION,
+    HOMES,
+    START,
+    TASK,
+    Server,
+    Servers,
+    completed,
+    of_a_journal,
+)
 
 SESSIONS, KILLS = 50, 10
 EACH = SESSIONS // KILLS
-FEWEST, SESSION_WRITES = 15, 20  # writes of a server until it is killed; of a session, at the least
+# Writes of a server until it is killed, and of a session, at the least: lines of the journal, rows
+WRITES = {"journal": (15, 20), "sqlite": (7, 9)}
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
 
@@ -35,12 +45,16 @@ def unanswered(starts: dict[str, Future[bool]]) -> list[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+@pytest.mark.parametrize("home", HOMES)
 def test_a_server_killed_ten_times_completes_fifty_sessions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], home: str
 ) -> None:
+    data_dir = tmp_path / "data"
+    if home == "journal":
+        of_a_journal(data_dir)
     with closing(Servers(tmp_path / "log")) as servers:
         attempts, repeated = killed_again_and_again(
-            lambda: closing(Server(servers, tmp_path / "data"))
+            lambda: closing(Server(servers, data_dir)), *WRITES[home]
         )
     with capsys.disabled():
         print(f"\n{KILLS} kills: {repeated} starts repeated, {attempts['lost']} attempts lost")  # noqa: T201
@@ -48,7 +62,7 @@ def test_a_server_killed_ten_times_completes_fifty_sessions(
 
 
 def killed_again_and_again(
-    serving: Callable[[], AbstractContextManager[Server]],
+    serving: Callable[[], AbstractContextManager[Server]], fewest: int, of_session: int
 ) -> tuple[Counter[str], int]:
     """Return how the attempts of all sessions ended, and how many starts were repeated."""
     random = Random(3)
@@ -67,8 +81,8 @@ def killed_again_and_again(
             with serving() as server:
                 asked = [*owed, *names[life * EACH : (life + 1) * EACH]]
                 starts = {each: pool.submit(start, server, each) for each in asked}
-                left = (life + 1) * EACH * SESSION_WRITES - writes
-                server.wait_for_writes(random.randrange(FEWEST, max(left, FEWEST + 1)))
+                left = (life + 1) * EACH * of_session - writes
+                server.wait_for_writes(random.randrange(fewest, max(left, fewest + 1)))
                 server.kill()
                 writes += server.count()
                 owed = unanswered(starts)

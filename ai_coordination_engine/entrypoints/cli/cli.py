@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -37,15 +37,22 @@ Port = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    Parameter(
-        help="Directory in which the embedded AWS keeps its state. Default: nothing is kept."
-    ),
+    Parameter(help="Directory in which the state is kept, in ace.db. Default: nothing is kept."),
 ]
 Aws = Annotated[
     bool,
     Parameter(
         negative=(),
-        help="Use the AWS account of the standard variables instead of the embedded AWS.",
+        help="Keep the state on the AWS account of the standard variables.",
+    ),
+]
+
+Durable = Annotated[
+    Literal["full", "process"] | None,
+    Parameter(
+        name="--durability",
+        help="What a change in the data directory survives: a loss of power (full, the default), or"
+        " the end of the process alone (process: faster).",
     ),
 ]
 Query = Annotated[
@@ -69,11 +76,17 @@ app.command(schedule)
 
 
 @app.command
-def serve(*, port: Port = None, data_dir: DataDir = None, aws: Aws = False) -> None:
+def serve(
+    *,
+    port: Port = None,
+    data_dir: DataDir = None,
+    durability: Durable = None,
+    aws: Aws = False,
+) -> None:
     """Serve the API and run the agents on this machine, until Ctrl-C."""
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
 
-    run_commands.serve(_settings(), port, data_dir, aws=aws)
+    run_commands.serve(_settings(), port, data_dir, aws=aws, durability=durability)
 
 
 @app.command

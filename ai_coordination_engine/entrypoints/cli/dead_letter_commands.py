@@ -11,12 +11,9 @@ from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
-from ai_coordination_engine.entrypoints.local.journal_file import has_data
-from ai_coordination_engine.entrypoints.local.server import (
-    aws_endpoint,
-    has_endpoint,
-    log_to_stderr,
-)
+from ai_coordination_engine.entrypoints.local.data_dir import has_data
+from ai_coordination_engine.entrypoints.local.home import has_endpoint, home
+from ai_coordination_engine.entrypoints.local.server import log_to_stderr
 from ai_coordination_engine.settings import Settings
 
 
@@ -62,9 +59,6 @@ def _dead_letters(
         raise Failure(
             f"There is no data in {data_dir}; name the directory of: ace serve --data-dir DIR"
         )
-    with aws_endpoint(data_dir, aws=aws):
-        if not elsewhere:
-            bootstrap.create_tables(settings)
-            settings = bootstrap.create_queue_and_bucket(settings)
-        engine = bootstrap.build_app(settings)
+    with home(data_dir, aws=aws, alone=False) as found:
+        engine = bootstrap.build_app(settings) if elsewhere else found.build(settings)
         yield engine, DeadLetters.of(engine)

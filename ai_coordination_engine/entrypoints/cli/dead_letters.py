@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.bootstrap import client, dead_letter_queue
 from ai_coordination_engine.domain.json_text import JSONObject
@@ -62,28 +62,65 @@ class DeadLetter:
         return f"session {message.session_uuid}, agent {agent}"
 
 
-class DeadLetters:
-    """The dead letters in the queue at `url`; `read` converts a body to a message."""
+@runtime_checkable
+class LocalQueue(Protocol):
+    """A queue that holds its dead letters itself."""
 
-    def __init__(
-        self, sqs: Any, url: str, read: Callable[[str], QueueMessage], wait_seconds: int = 1
-    ) -> None:
-        self._sqs = sqs
-        self._wait_seconds = wait_seconds
-        self._url = url
+    def receive_dead(self, most: int, hidden_seconds: float) -> list[JSONObject]:
+        """Take up to `most` dead letters, hidden for so long, in the shape of SQS."""
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Hide a letter for `seconds` from now."""
+
+    def delete(self, receipt: str) -> None:
+        """Delete a letter."""
+
+
+@dataclass(frozen=True)
+class _SqsDeadLetters:
+    """The dead-letter queue at `url`, which is an SQS queue of its own."""
+
+    sqs: Any
+    url: str
+    wait_seconds: int
+
+    def receive_dead(self, most: int, hidden_seconds: float) -> list[JSONObject]:
+        """ReceiveMessage."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=self.wait_seconds,  # a long poll asks all servers of SQS
+            VisibilityTimeout=int(hidden_seconds),
+            MessageSystemAttributeNames=["SentTimestamp"],
+        )
+        return list(answer.get("Messages", []))
+
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """ChangeMessageVisibility."""
+        self.sqs.change_message_visibility(
+            QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=int(seconds)
+        )
+
+    def delete(self, receipt: str) -> None:
+        """DeleteMessage."""
+        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
+
+
+class DeadLetters:
+    """The dead letters of a queue; `read` converts a body to a message."""
+
+    def __init__(self, queue: LocalQueue, read: Callable[[str], QueueMessage]) -> None:
+        self._queue = queue
         self._read = read
 
     @classmethod
     def of(cls, app: App, wait_seconds: int = 1) -> "DeadLetters":
-        """Create the reader for an app whose queue is SQS; raises `NotFound` without a dead-letter
-        queue.
-        """
-        return cls(
-            client("sqs"),
-            dead_letter_queue(app.settings),
-            cast(Messages, app.queue).read,
-            wait_seconds,
-        )
+        """Create the reader for an app; raises `NotFound` without a dead-letter queue."""
+        read = cast(Messages, app.queue).read
+        if isinstance(app.queue, LocalQueue):
+            return cls(app.queue, read)
+        url = dead_letter_queue(app.settings)
+        return cls(_SqsDeadLetters(client("sqs"), url, wait_seconds), read)
 
     def all(self) -> Iterator[DeadLetter]:
         """Yield every dead letter once; each is then hidden for `HIDDEN_SECONDS`."""
@@ -94,23 +131,14 @@ class DeadLetters:
 
     def put_back(self, letter: DeadLetter) -> None:
         """Make a dead letter visible again."""
-        self._sqs.change_message_visibility(
-            QueueUrl=self._url, ReceiptHandle=letter.receipt, VisibilityTimeout=0
-        )
+        self._queue.postpone(letter.receipt, 0)
 
     def delete(self, letter: DeadLetter) -> None:
         """Delete a dead letter."""
-        self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
+        self._queue.delete(letter.receipt)
 
     def _receive(self) -> list[JSONObject]:
-        answer = self._sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=_MOST,
-            WaitTimeSeconds=self._wait_seconds,  # a long poll asks all servers of SQS
-            VisibilityTimeout=HIDDEN_SECONDS,
-            MessageSystemAttributeNames=["SentTimestamp"],
-        )
-        return list(answer.get("Messages", []))
+        return self._queue.receive_dead(_MOST, HIDDEN_SECONDS)
 
     def _letter(self, message: JSONObject) -> DeadLetter:
         sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)

@@ -5,6 +5,7 @@ import threading
 from importlib.resources import as_file
 from pathlib import Path
 
+from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.cli.client import (
     AgentView,
     ApiError,
@@ -32,10 +33,17 @@ _CURL = (
 )
 
 
-def serve(settings: Settings, port: int | None, data_dir: Path | None, *, aws: bool) -> None:
+def serve(
+    settings: Settings,
+    port: int | None,
+    data_dir: Path | None,
+    *,
+    aws: bool,
+    durability: Durability | None = None,
+) -> None:
     """Serve until Ctrl-C."""
     console = Terminal()
-    with serving(settings, port=port, data_dir=data_dir, aws=aws) as running:
+    with serving(settings, port=port, data_dir=data_dir, aws=aws, durability=durability) as running:
         console.print(_runtime_note(running))
         _introduce(console, running)
         _until_stopped(console)
@@ -200,7 +208,7 @@ def _introduce(console: Terminal, running: Running) -> None:
     for note in running.notes:
         console.print(note)
     console.print(
-        f"\nOpen: {running.page}\nAPI:  {running.url}\nAWS:  {running.aws}\nTry: "
+        f"\nOpen: {running.page}\nAPI:  {running.url}\n{running.where}\nTry: "
         f" {_CURL.format(url=running.url)}"
     )
 

@@ -22,6 +22,7 @@ from moto.core.request import Request
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from ai_coordination_engine.entrypoints.local.data_dir import DataDirError
 from ai_coordination_engine.entrypoints.local.embedded_journal import Journal, restore, unsupported
 from ai_coordination_engine.entrypoints.local.embedded_services import (
     Answer,
@@ -29,7 +30,7 @@ from ai_coordination_engine.entrypoints.local.embedded_services import (
     Services,
     refusal,
 )
-from ai_coordination_engine.entrypoints.local.journal_file import DataDirError, Unwritable
+from ai_coordination_engine.entrypoints.local.journal_file import Unwritable
 
 __all__ = ["DataDirError", "EmbeddedAws"]
 

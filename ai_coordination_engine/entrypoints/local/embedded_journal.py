@@ -19,9 +19,9 @@ from xml.etree import ElementTree
 
 from moto.core.request import Request
 
+from ai_coordination_engine.entrypoints.local.data_dir import DataDirError
 from ai_coordination_engine.entrypoints.local.embedded_services import Answer, Call, Services
 from ai_coordination_engine.entrypoints.local.journal_file import (
-    DataDirError,
     JournalFile,
     Unwritable,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.bootstrap import client
@@ -29,6 +29,7 @@ class Step(Protocol):
     def __call__(self, message: QueueMessage) -> None: ...  # noqa: D102
 
 
+@runtime_checkable
 class Messages(deliveries.Messages, Protocol):
     """The queue operations that the worker needs."""
 
@@ -129,10 +130,14 @@ class LocalWorker:
         """Create the worker of an app; the returned app notifies it of each message that
         it sends.
         """
-        sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
-        messages = SqsMessages(sqs, app.settings.queue_url, cast(deliveries.Messages, app.queue))
         notified, stopping = threading.Event(), threading.Event()
-        app = replace(app, queue=NotifyingQueue(app.queue, notified))
+        if isinstance(app.queue, Messages):  # it notices itself what this process sends
+            messages: Messages = app.queue
+        else:
+            sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
+            queue = cast(deliveries.Messages, app.queue)
+            messages = SqsMessages(sqs, app.settings.queue_url, queue)
+            app = replace(app, queue=NotifyingQueue(app.queue, notified))
         step = partial(process_message, app, stopping=stopping)
         concurrency = app.settings.worker_concurrency
         return app, cls(step, messages, concurrency, partial(poison, app), notified, stopping)

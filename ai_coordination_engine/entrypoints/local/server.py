@@ -1,8 +1,7 @@
 """The local server: the API, the worker and the queue in one process, on loopback only.
 
-`ace` starts it with `serving`. It uses the embedded AWS, unless `AWS_ENDPOINT_URL` names another or
-`aws=True` selects the account of the standard variables. A variable such as
-`AWS_ENDPOINT_URL_DYNAMODB` moves one service elsewhere.
+`ace` starts it with `serving`. Its state lies in an SQLite file, unless `AWS_ENDPOINT_URL` names an
+AWS or `aws=True` selects the account of the standard variables (`home`).
 """
 
 import errno
@@ -20,12 +19,13 @@ import uvicorn
 from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.cli.output import VisibleLog
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
-from ai_coordination_engine.entrypoints.local.embedded import DataDirError, EmbeddedAws
+from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
@@ -36,11 +36,6 @@ from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 GRACE_SECONDS = 5.0
-REGION = "us-east-1"
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
 
 
 class InvalidSetting(StartError):
@@ -51,12 +46,13 @@ class InvalidSetting(StartError):
 class Running:
     """A running server.
 
-    `model` is the endpoint for agents without a runtime, or None. `notes` are lines for the user.
+    `where` says where the state lies. `model` is the endpoint for agents without a runtime, or
+    None. `notes` are lines for the user.
     """
 
     app: App
     url: str
-    aws: str
+    where: str
     model: str | None
     notes: list[str]
 
@@ -68,7 +64,12 @@ class Running:
 
 @contextmanager
 def serving(
-    settings: Settings, *, port: int | None = None, data_dir: Path | None = None, aws: bool = False
+    settings: Settings,
+    *,
+    port: int | None = None,
+    data_dir: Path | None = None,
+    aws: bool = False,
+    durability: Durability | None = None,
 ) -> Iterator[Running]:
     """Run the server while the context is open.
 
@@ -79,7 +80,7 @@ def serving(
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
-        endpoint = stack.enter_context(aws_endpoint(data_dir, aws=aws))
+        found = stack.enter_context(home(data_dir, aws=aws, durability=durability))
         log_to_stderr(settings)
         settings, model = with_model(
             settings.model_copy(update={"auth": "local"})
@@ -87,12 +88,7 @@ def serving(
         allow_list = bootstrap.allow_list(settings)
         if problems := list(allow_list.problems()):
             raise InvalidSetting("\nace: ".join(problems))
-        bootstrap.create_tables(settings)
-        app = replace(
-            bootstrap.build_app(bootstrap.create_queue_and_bucket(settings)), allow_list=allow_list
-        )
-        if data_dir:  # this process has locked it, so no earlier holder of a lease is alive
-            app = replace(app, alone_since=app.clock.now().timestamp())
+        app = replace(found.build(settings), allow_list=allow_list)
         app, worker = LocalWorker.of(app)
         worker.start()
         stack.callback(worker.stop, GRACE_SECONDS)
@@ -101,7 +97,7 @@ def serving(
         stack.callback(sweep.stop, GRACE_SECONDS)
         stack.enter_context(_http(app, listener))
         yield Running(
-            app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", endpoint, model, notes
+            app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", found.where, model, notes
         )
 
 
@@ -168,53 +164,6 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
 def _bind(listener: socket.socket, port: int) -> None:
     listener.bind((HOST, port))
     listener.listen(2048)  # from now on, connections wait instead of being refused
-
-
-def has_endpoint() -> bool:
-    """Whether `AWS_ENDPOINT_URL` is set."""
-    return bool(os.environ.get("AWS_ENDPOINT_URL"))
-
-
-@contextmanager
-def aws_endpoint(data_dir: Path | None, *, aws: bool) -> Iterator[str]:
-    """Yield the address of AWS; runs the embedded one while the context is open, if it is used.
-
-    Raises `StartError`.
-    """
-    if aws or has_endpoint():
-        if data_dir:
-            raise StartError(
-                "A data directory works only with the embedded AWS: unset AWS_ENDPOINT_URL, or"
-                " leave the data directory out."
-            )
-        yield os.environ.get("AWS_ENDPOINT_URL") or "the AWS account of the environment"
-        return
-    with ExitStack() as stack:
-        try:
-            embedded = stack.enter_context(EmbeddedAws(data_dir))
-        except DataDirError as error:
-            raise StartError(str(error)) from error
-        except OSError as error:
-            raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
-        stack.enter_context(_environment(embedded.endpoint_url))
-        yield embedded.endpoint_url
-
-
-@contextmanager
-def _environment(endpoint: str) -> Iterator[None]:
-    """Set the standard AWS variables for the clients of this process while the context is open."""
-    before = dict(os.environ)
-    os.environ["AWS_ENDPOINT_URL"] = endpoint
-    if not any(name.startswith("AWS_ENDPOINT_URL_") for name in before):
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
-            os.environ.pop(name, None)
-        os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        os.environ |= {"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}  # data is kept by region
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def log_to_stderr(settings: Settings) -> None:

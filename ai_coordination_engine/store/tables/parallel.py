@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from ai_coordination_engine.database_file import DatabaseFile
+
 T = TypeVar("T")
 
 
@@ -45,3 +47,32 @@ class Parallel:
         """Run two calls with results of different types."""
         one, two = self.run([first, second])
         return one, two
+
+
+class OneTransaction(Parallel):
+    """Runs the requests one after the other in the caller's thread; what they write in a file is
+    one transaction.
+    """
+
+    def __init__(self, file: DatabaseFile) -> None:
+        self._file = file
+
+    def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Run `calls` and return their results in order.
+
+        All are run. If some failed, raises the error of the first of them; what the others wrote
+        is kept.
+        """
+        if len(calls) == 1:
+            return [calls[0]()]
+        results: list[T] = []
+        errors: list[Exception] = []
+        with self._file.together():
+            for call in calls:
+                try:
+                    results.append(call())
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+        return results

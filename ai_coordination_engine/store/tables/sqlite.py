@@ -7,7 +7,7 @@ A write reads the item, evaluates the condition and the update, and writes, in o
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -35,6 +35,7 @@ from ai_coordination_engine.store.tables.values import item_size, stored
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
 T = TypeVar("T")
 Change = tuple[Key, RawItem | None, RawItem]
+Statement = tuple[str, tuple[Any, ...]]
 
 
 class SqliteTables:
@@ -131,7 +132,14 @@ class SqliteItems:
         works = [*requests]
         for start in range(0, len(works), BATCH_WRITE_LIMIT):
             charge_write(len(works[start : start + BATCH_WRITE_LIMIT]))
-        self._file.write(lambda connection: self._write_all(connection, works))
+        # made before the transaction: an error must not leave anything written
+        statements = [*map(self._statement_of, works)]
+
+        def write_all(connection: Connection) -> None:
+            for each in statements:
+                connection.execute(*each)
+
+        self._file.write(write_all)
 
     def change_of(self, connection: Connection, write: Write) -> Change:
         """What a part of a transaction changes: the key, the item before and after it. Raises
@@ -175,24 +183,25 @@ class SqliteItems:
 
     def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
         """Replace an item, as a whole; the indexes are written when they change."""
-        text = _text(new)
-        columns = self.layout.columns_of(new)
-        if old is not None and columns == self.layout.columns_of(old):
-            connection.execute(self.layout.replace_item, (text, *key))
+        if old is not None and self.layout.columns_of(new) == self.layout.columns_of(old):
+            connection.execute(self.layout.replace_item, (_text(new), *key))
         else:
-            connection.execute(self.layout.replace, (*key, text, *columns))
+            connection.execute(*self._replacing(key, new))
+
+    def _replacing(self, key: Key, new: RawItem) -> Statement:
+        """Writes an item with what its indexes hold; raises `BadUserInput`."""
+        return self.layout.replace, (*key, _text(new), *self.layout.columns_of(new))
 
     def _remove(self, connection: Connection, key: Key) -> None:
         connection.execute(self.layout.delete, key)
 
-    def _write_all(self, connection: Connection, requests: Sequence[RawKey]) -> None:
-        for each in requests:
-            if "DeleteRequest" in each:
-                self._remove(connection, self.layout.key_of(each["DeleteRequest"]["Key"]))
-            else:
-                item = each["PutRequest"]["Item"]
-                new = {name: stored(value) for name, value in item.items()}
-                self._write(connection, self.layout.key_of(item), None, new)
+    def _statement_of(self, request: RawKey) -> Statement:
+        """Puts or deletes an item; raises `BadUserInput`."""
+        if "DeleteRequest" in request:
+            return self.layout.delete, self.layout.key_of(request["DeleteRequest"]["Key"])
+        item = request["PutRequest"]["Item"]
+        new = {name: stored(value) for name, value in item.items()}
+        return self._replacing(self.layout.key_of(item), new)
 
 
 def _text(item: RawItem) -> str:

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
 import time_machine
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.adapters.sqs import body_of
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
@@ -25,7 +27,8 @@ from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, lis
 from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
-from ai_coordination_engine.entrypoints.local.server import aws_endpoint
+from ai_coordination_engine.entrypoints.local.home import embedded_aws, home
+from ai_coordination_engine.entrypoints.local.local_worker import SqsMessages
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import Backfill, Fire
 from ai_coordination_engine.settings import Settings
@@ -33,6 +36,7 @@ from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
 from ai_coordination_engine.store.transitions.schedules import Dealt
 from benchmarks.harness.api import Api
 from tests.kit.commands import ace
+from tests.kit.servers import HOMES
 
 SETTINGS = Settings(auth="local", agent_timeout_seconds=30)
 AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
@@ -60,12 +64,35 @@ def broken(app: App) -> App:
     return copy
 
 
+@pytest.fixture(params=HOMES)
+def data_dir(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A directory whose state lies in an SQLite file, or in the journal of the embedded AWS."""
+    folder = tmp_path / "data"
+    with home(folder) if request.param == "sqlite" else embedded_aws(folder):
+        return folder
+
+
 @contextmanager
-def local(data_dir: Path | None) -> Iterator[App]:
-    """The application on an embedded AWS."""
-    with aws_endpoint(data_dir, aws=False):
-        bootstrap.create_tables(SETTINGS)
-        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
+def local(data_dir: Path) -> Iterator[App]:
+    """The application on the state of a directory."""
+    with home(data_dir) as found:
+        yield found.build(SETTINGS)
+
+
+def messages_of(app: App) -> Any:
+    """What a worker receives from."""
+    if isinstance(app.queue, SqliteQueue):
+        return app.queue
+    return SqsMessages(bootstrap.client("sqs"), app.settings.queue_url, app.queue)  # type: ignore[arg-type]
+
+
+def dead_letter(app: App, body: str) -> None:
+    """Put anything among the dead letters."""
+    if isinstance(app.queue, SqliteQueue):
+        app.queue._insert([("?", body, time(), time(), 1)])
+    else:
+        url = bootstrap.dead_letter_queue(app.settings)
+        bootstrap.client("sqs").send_message(QueueUrl=url, MessageBody=body)
 
 
 def start(api: Api) -> tuple[str, str]:
@@ -109,22 +136,20 @@ def seen(api: Api, session: tuple[str, str]) -> tuple[str, list[str]]:
 
 def work(app: App, rounds: int = 100) -> int:
     """Receive until no message comes, without backoff; return the number of messages."""
-    sqs, url, queue = bootstrap.client("sqs"), app.settings.queue_url, app.queue
-    deliveries = Deliveries(queue, partial(poison, app), longest_backoff=0)  # type: ignore[arg-type]
+    messages = messages_of(app)
+    deliveries = Deliveries(messages, partial(poison, app), longest_backoff=0)
     for number in range(rounds):
-        answer = sqs.receive_message(
-            QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
-        )
-        if not answer.get("Messages"):
+        received = messages.receive(1, wait=False)
+        if not received:
             return number
-        (message,) = answer["Messages"]
-        received = int(message["Attributes"]["ApproximateReceiveCount"])
-        delivery = Delivery(message["Body"], message["MessageId"], received)
+        (message,) = received
+        times = int(message["Attributes"]["ApproximateReceiveCount"])
+        delivery = Delivery(message["Body"], message["MessageId"], times)
         seconds = deliveries.process(delivery, partial(process_message, app))
         if seconds is None:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            messages.delete(message["ReceiptHandle"])
         else:
-            queue.postpone(message["ReceiptHandle"], seconds)  # type: ignore[attr-defined]
+            messages.postpone(message["ReceiptHandle"], seconds)
     raise AssertionError("the queue does not empty")
 
 
@@ -345,15 +370,13 @@ def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
 
 
 def test_an_operator_brings_a_session_back_from_the_command_line(
-    tmp_path: Path, runner: asyncio.Runner
+    data_dir: Path, runner: asyncio.Runner
 ) -> None:
-    with local(tmp_path) as app:
+    with local(data_dir) as app:
         session = start(Api(app, runner))
         work(broken(app))
-        bootstrap.client("sqs").send_message(
-            QueueUrl=bootstrap.dead_letter_queue(app.settings), MessageBody="{"
-        )
-    there = ("--data-dir", str(tmp_path))
+        dead_letter(app, "{")
+    there = ("--data-dir", str(data_dir))
     shown = ace("dlq", "list", *there)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == [
@@ -371,19 +394,17 @@ def test_an_operator_brings_a_session_back_from_the_command_line(
     done = ace("dlq", "redrive", *there)
     assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters remain in the queue.\n")
     assert ": its session continues\n" in done.stdout
-    assert f"To process them: ace serve --data-dir {tmp_path}\n" in done.stdout
-    with local(tmp_path) as app:
+    assert f"To process them: ace serve --data-dir {data_dir}\n" in done.stdout
+    with local(data_dir) as app:
         work(app)
         assert seen(Api(app, runner), session) == ("completed", ["completed", "completed"])
         assert bodies(app) == ["?"]
 
 
 def test_an_empty_queue_and_one_that_is_not_named_are_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with local(tmp_path):
-        pass
-    cli.redrive(data_dir=tmp_path)
+    cli.redrive(data_dir=data_dir)
     assert capsys.readouterr().out == "There are no dead letters.\n"
     assert (
         refused(cli.list_dead_letters)
@@ -414,14 +435,13 @@ def refused(command: Callable[[], None]) -> str:
     return str(raised.value)
 
 
-def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(tmp_path: Path) -> None:
+def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(data_dir: Path) -> None:
     def sent(moment: str) -> Any:
-        with time_machine.travel(moment), local(tmp_path) as app:
+        with time_machine.travel(moment), local(data_dir) as app:
             return [letter.sent for letter in listed(app, letters(app))]
 
-    with time_machine.travel("2026-01-02T03:04:05Z"), local(tmp_path) as app:
-        dead = bootstrap.dead_letter_queue(app.settings)
-        bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody="{", DelaySeconds=3)
+    with time_machine.travel("2026-01-02T03:04:05Z"), local(data_dir) as app:
+        dead_letter(app, "{")
     (one,) = sent("2026-01-03T00:00:00Z")
     assert f"{one:%Y-%m-%d %H:%M}" == "2026-01-02 03:04"
     assert sent("2026-01-20T00:00:00Z") == [one], (

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from ai_coordination_engine.entrypoints.local.embedded import DataDirError, Embe
 from ai_coordination_engine.entrypoints.local.embedded_journal import Journal, _State
 from ai_coordination_engine.entrypoints.local.journal_file import JournalFile, Unwritable
 from tests.kit.embedded import TABLE, client, item
-from tests.kit.servers import COORDINATION, START, TASK, Server, completed, serving
+from tests.kit.servers import (
+    COORDINATION,
+    HOMES,
+    START,
+    TASK,
+    Server,
+    completed,
+    of_a_journal,
+    serving,
+)
 
 PUT = """mutation($u: String!, $d: String) {
   insertUpdateCoordination(coordinationUuid: $u, coordinationName: "n",
@@ -24,8 +34,8 @@ PUT = """mutation($u: String!, $d: String) {
     coordination { coordinationUuid } } }"""
 LIST = """{ coordinationList(limit: 100) { coordinationList {
   coordinationUuid coordinationDescription } } }"""
-# EFBIG, which is how Linux refuses what a file's size limit does not allow
-FULL = "(File too large)"
+# EFBIG, which is how Linux refuses what a file's size limit does not allow; SQLite's word for it
+FULL = ("(File too large)", "(disk I/O error)")
 
 
 def limit(server: Server, size: int | None) -> None:
@@ -59,7 +69,7 @@ def put(server: Server, uuid: str, length: int = 500) -> bool:
         return True
     (error,) = answer["errors"]
     assert (error["extensions"]["code"], error["extensions"]["retryable"]) == ("THROTTLED", True)
-    assert FULL in error["message"]
+    assert any(each in error["message"] for each in FULL), error
     return False
 
 
@@ -68,9 +78,26 @@ def found(server: Server) -> dict[str, str]:
     return {each["coordinationUuid"]: each["coordinationDescription"] for each in records}
 
 
-def filled(server: Server, path: Path, name: str) -> list[str]:
+@dataclass(frozen=True)
+class Home:
+    """A data directory, the file in it that grows with each change, and by how much."""
+
+    data_dir: Path
+    file: Path
+    room: int
+
+
+@pytest.fixture(params=HOMES)
+def home(tmp_path: Path, request: pytest.FixtureRequest) -> Home:
+    folder = tmp_path / "data"
+    if request.param == "sqlite":
+        return Home(folder, folder / "ace.db-wal", 30_000)
+    return Home(of_a_journal(folder), folder / "journal.jsonl", 2000)
+
+
+def filled(server: Server, home: Home, name: str) -> list[str]:
     """Return what was acknowledged until three changes were refused."""
-    limit(server, path.stat().st_size + 2000)
+    limit(server, home.file.stat().st_size + home.room)
     acknowledged, refused = [], 0
     for number in range(100):
         uuid = f"{name}-{number:02}"
@@ -83,20 +110,22 @@ def filled(server: Server, path: Path, name: str) -> list[str]:
     raise AssertionError("nothing was refused")
 
 
-def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_path: Path) -> None:
-    data_dir, log = tmp_path / "data", tmp_path / "log"
-    journal = data_dir / "journal.jsonl"
+def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(
+    home: Home, tmp_path: Path
+) -> None:
+    data_dir, log = home.data_dir, tmp_path / "log"
     with serving(data_dir, log) as server:
         assert put(server, "first")
-        acknowledged = ["first", *filled(server, journal, "a")]
+        acknowledged = ["first", *filled(server, home, "a")]
         assert len(acknowledged) > 1
         # reads go on, and what was refused is not there
         assert set(found(server)) == set(acknowledged)
-        assert journal.read_bytes().endswith(b"\n")
+        if home.file.suffix == ".jsonl":
+            assert home.file.read_bytes().endswith(b"\n")
         limit(server, None)
         assert put(server, "room")  # by itself
-        acknowledged += ["room", *filled(server, journal, "b")]
-        size = journal.stat().st_size
+        acknowledged += ["room", *filled(server, home, "b")]
+        size = home.file.stat().st_size
         server.kill()
     with small_files(size), serving(data_dir, log) as server:  # as full as before
         assert set(found(server)) == set(acknowledged)
@@ -111,13 +140,13 @@ def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_pat
 
 
 def test_sessions_that_were_acknowledged_before_the_disk_was_full_complete_when_there_is_room(
-    tmp_path: Path,
+    home: Home, tmp_path: Path
 ) -> None:
-    data_dir, log = tmp_path / "data", tmp_path / "log"
+    data_dir, log = home.data_dir, tmp_path / "log"
     with serving(data_dir, log) as server:
         server.data(COORDINATION, agents=[{"agentUuid": name} for name in "ab"])
         server.data(TASK, actions={"b": {"predecessors": ["a"]}})
-        limit(server, (data_dir / "journal.jsonl").stat().st_size + 12_000)
+        limit(server, home.file.stat().st_size + 6 * home.room)
         started = []
         with ThreadPoolExecutor(4) as pool:
             for uuid, answer in zip(

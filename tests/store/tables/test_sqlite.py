@@ -135,6 +135,9 @@ def test_a_record_that_is_too_large_is_refused(agents: Table[SessionAgent], tena
     with pytest.raises(BadUserInput, match="too large"):
         put(agents, tenant, "a", awaits_user="x" * 409_600)
     put(agents, tenant, "a", awaits_user="\0" * 300_000)  # longer as JSON than it is
+    large = SessionAgent("s", "c", partition_key=tenant, awaits_user="x" * 409_600)
+    with pytest.raises(BadUserInput, match="too large"):
+        agents.put_many([SessionAgent("s", "b", partition_key=tenant), large])
     assert agents.get(tenant, ("s", "b")) is None
 
 

@@ -1,0 +1,72 @@
+"""The directory of `--data-dir`: its owner's alone, and used by one server at a time."""
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+FILE = "ace.db"
+JOURNAL = "journal.jsonl"  # of the embedded AWS
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the message says why and what to do."""
+
+
+def lock(data_dir: Path) -> IO[str]:
+    """Lock the directory against other servers until the result is closed; raises
+    `DataDirError`.
+    """
+    held = open(data_dir / "lock", "w", opener=private)  # noqa: SIM115
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise DataDirError(
+            f"{data_dir} is in use by another server; stop it or choose another directory."
+        ) from error
+    return held
+
+
+def has_data(data_dir: Path) -> bool:
+    """Whether a server has stored data in the directory."""
+    return (data_dir / FILE).is_file() or has_journal(data_dir)
+
+
+def has_journal(data_dir: Path) -> bool:
+    """Whether the state in the directory is that of the embedded AWS."""
+    return (data_dir / JOURNAL).is_file()
+
+
+def make_private(data_dir: Path) -> None:
+    """Create the directory, or remove all access rights of other users.
+
+    Raises `DataDirError` when that could lock others out of files of theirs.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataDirError(
+            f"{data_dir} is not a directory, or lies below a file; choose another."
+        ) from error
+    if not stat.S_IMODE(data_dir.stat().st_mode) & 0o077:
+        return
+    if any(data_dir.iterdir()) and not has_data(data_dir):
+        raise DataDirError(
+            f"{data_dir} is accessible to other users and holds other files. Choose an empty"
+            f" directory, or remove their access: chmod 700 {data_dir}"
+        )
+    try:
+        data_dir.chmod(0o700)
+    except PermissionError as error:
+        raise DataDirError(
+            f"{data_dir} is accessible to other users and belongs to one of them; choose another."
+        ) from error
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read and write."""
+    file = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    os.fchmod(file, 0o600)
+    return file

@@ -1,0 +1,176 @@
+"""Where the state of `ace` lies: in an SQLite file, or on AWS.
+
+Without AWS it is `ace.db` in the data directory, or a temporary file. A directory whose state an
+earlier version wrote (a journal) is served by the embedded AWS.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ai_coordination_engine import bootstrap
+from ai_coordination_engine.database_file import DatabaseFile, Durability, FileError
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.data_dir import (
+    FILE,
+    DataDirError,
+    has_journal,
+    lock,
+    make_private,
+)
+from ai_coordination_engine.settings import Settings
+
+REGION = "us-east-1"
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the state lies, in words for people, and how the application is made on it."""
+
+    where: str
+    build: Callable[[Settings], App]
+
+
+@contextmanager
+def home(
+    data_dir: Path | None,
+    *,
+    aws: bool = False,
+    durability: Durability | None = None,
+    alone: bool = True,
+) -> Iterator[Home]:
+    """Open the home that the arguments and the environment name, while the context is open.
+
+    `alone`: lock the data directory, so that no other server works with it. Raises `StartError`.
+    """
+    if durability and not data_dir:
+        raise StartError("--durability is that of a data directory: name one with --data-dir.")
+    if aws or has_endpoint():
+        found = _on_aws(data_dir)
+    elif data_dir and has_journal(data_dir):
+        found = _on_embedded_aws(data_dir)
+    else:
+        found = _on_sqlite(data_dir, durability or "full", alone)
+    with found as opened:
+        yield opened
+
+
+@contextmanager
+def _on_aws(data_dir: Path | None) -> Iterator[Home]:
+    if data_dir:
+        raise StartError(
+            "A data directory does not work with AWS: unset AWS_ENDPOINT_URL, or leave the data"
+            " directory out."
+        )
+    where = os.environ.get("AWS_ENDPOINT_URL") or "the account of the environment"
+    yield Home(f"AWS:  {where}", _build_on_aws)
+
+
+@contextmanager
+def _on_embedded_aws(data_dir: Path) -> Iterator[Home]:
+    with embedded_aws(data_dir) as endpoint:
+        yield Home(f"AWS:  {endpoint}", partial(_build_on_aws, alone=True))
+
+
+@contextmanager
+def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> Iterator[Home]:
+    where = "nothing is kept; --data-dir DIR keeps it"
+    if data_dir is None:
+        folder: AbstractContextManager[Path] = _temporary()
+        alone, durability = False, "none"
+    else:
+        folder, where = _locked(data_dir, alone), str(data_dir / FILE)
+    with folder as found, closing(_opened(found / FILE, durability)) as file:
+        build = partial(bootstrap.build_local_app, file=file, alone=alone)
+        yield Home(f"State: {where}", build)
+
+
+def has_endpoint() -> bool:
+    """Whether `AWS_ENDPOINT_URL` is set."""
+    return bool(os.environ.get("AWS_ENDPOINT_URL"))
+
+
+@contextmanager
+def embedded_aws(data_dir: Path | None) -> Iterator[str]:
+    """Run the embedded AWS, and point the standard variables to it, while the context is open.
+
+    Raises `StartError`.
+    """
+    from ai_coordination_engine.entrypoints.local.embedded import (  # noqa: PLC0415 (half a second)
+        EmbeddedAws,
+    )
+
+    with ExitStack() as stack:
+        with _told(data_dir):
+            embedded = stack.enter_context(EmbeddedAws(data_dir))
+        stack.enter_context(_environment(embedded.endpoint_url))
+        yield embedded.endpoint_url
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="ace-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
+    """The directory, its owner's alone; locked if this process is to be `alone` in it."""
+    with _told(data_dir):
+        make_private(data_dir)
+        held = lock(data_dir) if alone else nullcontext()
+    with held:
+        yield data_dir
+
+
+def _opened(path: Path, durability: Durability) -> DatabaseFile:
+    with _told(path.parent):
+        return DatabaseFile(path, durability)
+
+
+@contextmanager
+def _told(data_dir: Path | None) -> Iterator[None]:
+    """Raises `StartError` for what is wrong with a data directory."""
+    try:
+        yield
+    except (DataDirError, FileError) as error:
+        raise StartError(str(error)) from error
+    except OSError as error:
+        raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
+
+
+def _build_on_aws(settings: Settings, alone: bool = False) -> App:
+    bootstrap.create_tables(settings)
+    app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+    return replace(app, alone_since=app.clock.now().timestamp()) if alone else app
+
+
+@contextmanager
+def _environment(endpoint: str) -> Iterator[None]:
+    """Set the standard AWS variables for the clients of this process while the context is open."""
+    before = dict(os.environ)
+    os.environ["AWS_ENDPOINT_URL"] = endpoint
+    if not any(name.startswith("AWS_ENDPOINT_URL_") for name in before):
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+            os.environ.pop(name, None)
+        os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+        os.environ |= {"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}  # data is kept by region
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
