@@ -17,6 +17,9 @@ from benchmarks.stand_in import JOURNAL
 
 ROOT = Path(__file__).parents[1]
 KEPT_SECONDS = 3.0  # before the server closes a connection that is idle
+SERVE = ("serve", "--port", "0")
+# util-linux; ends the server when this process is killed
+DIES_TOO = ("setpriv", "--pdeathsig", "KILL", "--")
 OF_THE_CALLER = ("AWS_", "ACE_", "OPENAI_")
 
 
@@ -27,7 +30,7 @@ class Server:
         self.begun = time.monotonic()
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("ace")), "serve", "--port", "0", *home.options],
+                [*DIES_TOO, Path(sys.executable).with_name("ace"), *SERVE, *home.options],
                 env=_environment() | dict(home.environment) | {JOURNAL: str(journal)},
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
