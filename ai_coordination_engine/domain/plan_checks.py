@@ -294,7 +294,8 @@ def _unknown(
 ) -> Iterator[str]:
     for name in value:
         if name not in known:
-            yield _at(f"{place}/{_escaped(name)}", f"is not a key of {what}; it has {_names(known)}")
+            why = f"is not a key of {what}; it has {_names(known)}"
+            yield _at(f"{place}/{_escaped(name)}", why)
 
 
 def _texts(place: str, value: object) -> Iterator[str]:

@@ -23,6 +23,7 @@ MAX_PLAN = 256 * 1024
 """Characters of an answer."""
 _TOLD = 500  # characters of what a planner is told of an agent
 _NULLABLE = {"type": ["string", "null"]}
+_NULL = {"type": "null"}
 _ORDERS = """\
 Make a plan: which of these agents do what, and in which order. Do not do the task yourself.
 {agents}
@@ -144,19 +145,18 @@ def schema_of(agents: Sequence[str], limits: PlanLimits) -> dict[str, Any]:
     "Structured outputs" of the OpenAI API asks.
     """
     names = [f"s{number}" for number in range(1, limits.steps + 1)]
-    mapped = {
-        "type": ["object", "null"],
-        **_object({"over": {"type": "string", "enum": names}, "items": _NULLABLE}),
-    }
+    before = {"type": "string", **({"enum": names[:-1]} if names[1:] else {})}
+    mapped = {"type": ["object", "null"], **_object({"over": before, "items": _NULLABLE})}
     step = _object(
         {
             "id": {"type": "string", "enum": names},
             "agent": {"type": "string", "enum": list(agents)},
             "query": {"type": "string"},
-            "after": {"type": "array", "items": {"type": "string", "enum": names}},
+            "after": {"type": "array", "maxItems": len(names) - 1, "items": before},
             "join": {"type": "string", "enum": list(JOINS)},
-            "when": _NULLABLE,
-            "map": mapped,
+            # the only step of a plan has no other before it
+            "when": _NULLABLE if names[1:] else _NULL,
+            "map": mapped if names[1:] else _NULL,
             "reason": _NULLABLE,
         }
     )
