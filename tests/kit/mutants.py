@@ -396,6 +396,48 @@ MUTANTS = (
         "rows.AGENTS_END_BY, session, Session.agents_ended.set(begun)",
         TRANSITIONS,
     ),
+    Mutant(
+        "a schedule that was edited fires all the same",
+        "engine/scheduling/firing.py",
+        '    if (schedule.revision or "") != message.revision:\n',
+        "    if False:\n",
+        ("engine/scheduling/test_firing.py",),
+    ),
+    Mutant(
+        "a schedule goes on although its sessions are as many as it may start",
+        "engine/scheduling/firing.py",
+        "runs >= schedule.max_runs",
+        "runs > schedule.max_runs",
+        ("engine/scheduling/test_overlap.py",),
+    ),
+    Mutant(
+        "nobody hears of a backfill whose request dies",
+        "engine/scheduling/by_hand.py",
+        "            announce(app, schedule)\n",
+        "            pass\n",
+        ("engine/scheduling/test_owed.py",),
+    ),
+    Mutant(
+        "a session of a backfill counts for everybody who finds it",
+        "engine/scheduling/owed.py",
+        "        mine = settled & {int(each) for each in schedule.owed or ()}\n",
+        "        mine = settled\n",
+        ("engine/scheduling/test_owed.py",),
+    ),
+    Mutant(
+        "the sweep reads the first page of what is due alone",
+        "store/transitions/schedules.py",
+        "for shard, after in following if after is not None}",
+        "for shard, after in following if False}",
+        ("engine/scheduling/test_firing.py",),
+    ),
+    Mutant(
+        "the sweep leaves alone what an earlier version has stored",
+        "store/transitions/session_writes.py",
+        "    return [*range(SHARDS), _FORMER[int(now // 60) % len(_FORMER)]]\n",
+        "    return [*range(SHARDS), SHARDS]\n",
+        ("engine/control/test_reconcile.py",),
+    ),
 )
 
 
