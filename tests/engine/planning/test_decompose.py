@@ -9,6 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.graph.definition import snapshot
+from ai_coordination_engine.engine.planning.fork import fork_session
 from ai_coordination_engine.engine.planning.preview import plan_session
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput
@@ -214,6 +215,22 @@ def test_an_agent_that_runs_again_is_asked_the_same(app: App) -> None:
     restart.rerun_session_agent(stage.app, TENANT, *key)
     stage.drain()
     assert queries(stage) == ASKED * 2
+    assert stage.runtime.ran().count(DIVIDER) == 1
+
+
+def test_a_fork_fills_what_was_written_with_its_own_query(app: App) -> None:
+    answer = subtasks(a="about {topic}", b="b", c="c", d="d")
+    stage, session = ended(app, answer, query='{"topic": "bees"}')
+    first = stage.agent(session.session_uuid, "a")
+    fork_session(
+        stage.app,
+        TENANT,
+        *session.key,
+        from_session_agent_uuid=first.session_agent_uuid,
+        task_query='{"topic": "ants"}',
+    )
+    stage.drain()
+    assert queries(stage) == ["about bees", "b", "c", "d", "about ants", "b", "c", "d"]
     assert stage.runtime.ran().count(DIVIDER) == 1
 
 
