@@ -12,6 +12,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.graph.inputs import given
+from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
@@ -159,3 +160,25 @@ def test_a_session_runs_the_plan_that_a_model_makes(app: App) -> None:
     ]
     ended: Any = app.records.get(SESSION, TENANT, key, consistent=True)
     assert ended.status == "completed"
+
+
+def test_a_model_chooses_by_the_schema_who_answers(app: App) -> None:
+    desk = {"agent_uuid": "desk", "agent_type": "triage", "runtime": {**RUNTIME, "max_tokens": 300}}
+    content = {"agents": [desk, *AGENTS], "updated_by": "test"}
+    app.records.create(COORDINATION, TENANT, (TENANT, "c-2"), lambda *_: content, parent_key=None)
+    asked = ask(app, TENANT, Question("c-2", "Write about the sea in winter."))
+    assert isinstance(app.queue, Wakes)
+    while app.queue.waiting:
+        run_step(app, app.queue.waiting.pop(0))
+
+    agents = list(app.records.table(SESSION_AGENT).query_all(TENANT, asked.session_uuid))
+    runs = app.records.table(SESSION_RUN).query_all(TENANT, asked.session_uuid)
+    choice = {run.agent_uuid: run.async_task for run in runs}["desk"]["choice"]
+    assert set(choice) == {"agent", "reason", "query"}
+    names = [each.agent_uuid for each in agents]
+    if choice["agent"] in ("writer", "critic"):
+        assert names == ["desk", choice["agent"]]
+        assert [each.state for each in agents] == ["completed", "completed"]
+        assert agents[1].agent_output.strip()
+    else:  # it is a small model: the structure counts
+        assert names == {"none": ["desk"], "ask_user": ["desk", "desk"]}[choice["agent"]]
