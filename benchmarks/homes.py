@@ -37,7 +37,20 @@ def ministack(folder: Path) -> Iterator[Home]:
         yield Home(environment=NOBODY | LEASE | {"AWS_ENDPOINT_URL": running.url})
 
 
-HOMES: dict[str, MakeHome] = {"embedded": kept, "ministack": ministack}
+@contextmanager
+def survives_kills(folder: Path) -> Iterator[Home]:
+    """Yield a home in a data directory that survives the death of the process, not a power
+    failure.
+    """
+    with kept(folder, "--durability", "process") as home:
+        yield home
+
+
+HOMES: dict[str, MakeHome] = {
+    "sqlite": kept,
+    "sqlite, process": survives_kills,
+    "ministack": ministack,
+}
 
 
 def offered() -> list[str]:
