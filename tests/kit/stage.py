@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -26,9 +27,12 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
 )
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.dynamodb import DynamoDb
+from ai_coordination_engine.store.tables.items import Refused
 from ai_coordination_engine.store.tables.parallel import Parallel
 from benchmarks.harness.memory import Database, databases
 from tests.kit.crashes import Crash, Tripwire, repeats
+from tests.kit.crossing import CrossedTables
 from tests.kit.fakes import (
     Behaviour,
     Delivery,
@@ -308,9 +312,10 @@ def stage_of(
     """
     boundary, clock = Boundary(), FakeClock()
     blobs = FakeBlobs(boundary)
-    connection = bootstrap.connect()
+    requests: Counter[str] = Counter()
+    tables = _crossing(app, boundary, requests)
     limit = inline_limit or app.settings.inline_limit
-    records = Repository(connection, app.settings.table_prefix, blobs, clock, limit)
+    records = Repository(tables, app.settings.table_prefix, blobs, clock, limit)
     records.parallel = Parallel(threads) if threads else OneByOne(order)
     queue = FakeQueue(boundary, clock)
     actions = FakeActions(boundary)
@@ -323,10 +328,6 @@ def stage_of(
         actions=actions,
         clock=clock,
     )
-    client: Any = connection.client
-    database = (
-        databases[-1] if databases and client.meta.endpoint_url.endswith(".amazonaws.com") else None
-    )
     stage = Stage(
         fake,
         clock,
@@ -336,26 +337,59 @@ def stage_of(
         actions,
         boundary,
         _with(app.records, blobs),
-        database=database,
+        requests,
+        database=_in_memory(tables),
     )
+    runtime.had_completed = stage.had_completed
+    return stage
 
+
+def _in_memory(tables: DynamoDb | CrossedTables) -> Database | None:
+    """The database of requests that no server answers."""
+    if not databases or isinstance(tables, CrossedTables):
+        return None
+    is_aws = tables.client.meta.endpoint_url.endswith(".amazonaws.com")
+    return databases[-1] if is_aws else None
+
+
+def _crossing(app: App, boundary: Boundary, requests: Counter[str]) -> DynamoDb | CrossedTables:
+    """The tables of `app`, whose requests cross the boundary, and are counted."""
+    database = next(iter(app.records.tables.values())).database
+    if not isinstance(database, DynamoDb):
+        return CrossedTables(database, partial(_cross, boundary, requests))
+    tables = bootstrap.connect()
     looks = threading.local()
 
     def count(model: Any, **_: Any) -> None:
-        stage.requests[model.name] += 1
+        requests[model.name] += 1
         if not getattr(looks, "unfinished", False):
             boundary(model.name)
 
-    client.meta.events.register("before-call.dynamodb", count)
+    tables.client.meta.events.register("before-call.dynamodb", count)
 
     def count_after(model: Any, parsed: Any, **_: Any) -> None:
         looks.unfinished = _reads_runs(parsed) and bool(parsed.get("UnprocessedKeys"))
         if not _reads_runs(parsed):
             boundary(model.name)
 
-    client.meta.events.register("after-call.dynamodb", count_after)
-    runtime.had_completed = stage.had_completed
-    return stage
+    tables.client.meta.events.register("after-call.dynamodb", count_after)
+    return tables
+
+
+def _cross(
+    boundary: Boundary, requests: Counter[str], name: str, call: Callable[[], T]
+) -> T | None:
+    """A call to SQLite; as one to DynamoDB, it may die before and after it."""
+    requests[name] += 1
+    boundary(name)
+    try:
+        found = call()
+    except Refused:
+        boundary(name)
+        raise
+    if not (isinstance(found, Mapping) and _reads_runs({"Responses": found})):
+        boundary(name)
+    return found
 
 
 def _reads_runs(answer: Mapping[str, Any]) -> bool:

@@ -1,0 +1,70 @@
+"""Tables on SQLite whose every request crosses the border between the engine and the world, as the
+requests to DynamoDB do.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.items import (
+    Answer,
+    Database,
+    Items,
+    Query,
+    RawItem,
+    RawKey,
+    Write,
+)
+
+Cross = Callable[[str, Callable[[], Any]], Any]
+"""Makes a call, given its name, and says so before and after it."""
+
+
+class CrossedTables:
+    """The tables of a database."""
+
+    def __init__(self, database: Database, cross: Cross) -> None:
+        self._database, self._cross = database, cross
+
+    def items(self, model: type[Record], name: str) -> Items:
+        return _CrossedItems(self._database.items(model, name), self._cross)
+
+    def write_together(self, writes: Sequence[Write]) -> None:
+        self._cross("TransactWriteItems", lambda: self._database.write_together(writes))
+
+    def get_items(
+        self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
+    ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
+        pages = self._database.get_items(wanted, consistent=consistent)
+        while (page := self._cross("BatchGetItem", lambda: next(pages, None))) is not None:
+            yield page
+
+
+class _CrossedItems:
+    def __init__(self, items: Items, cross: Cross) -> None:
+        self._items, self._cross = items, cross
+
+    def get(self, key: Key, *, consistent: bool) -> RawItem | None:
+        found = self._cross("GetItem", lambda: self._items.get(key, consistent=consistent))
+        return found  # type: ignore[no-any-return]
+
+    def put(self, item: RawItem, condition: Condition) -> None:
+        self._cross("PutItem", lambda: self._items.put(item, condition))
+
+    def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
+        found = self._cross("UpdateItem", lambda: self._items.update(key, actions, condition))
+        return found  # type: ignore[no-any-return]
+
+    def delete(self, key: Key, condition: Condition) -> RawItem:
+        found = self._cross("DeleteItem", lambda: self._items.delete(key, condition))
+        return found  # type: ignore[no-any-return]
+
+    def query(self, query: Query) -> Answer:
+        return self._cross("Query", lambda: self._items.query(query))  # type: ignore[no-any-return]
+
+    def write_many(self, requests: Iterable[RawKey]) -> None:
+        self._cross("BatchWriteItem", lambda: self._items.write_many(requests))
