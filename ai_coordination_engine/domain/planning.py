@@ -164,7 +164,7 @@ def schema_of(agents: Sequence[str], limits: PlanLimits) -> dict[str, Any]:
         "schema": {"type": "string", "enum": [SCHEMA]},
         "goal": {"type": "string"},
         "steps": {"type": "array", "maxItems": limits.steps, "items": {"type": "object", **step}},
-        "final": {"type": ["string", "null"], "enum": [*names, None]},
+        "final": {"type": "string", "enum": names},
         "cannotDo": _NULLABLE,
     }
     return {"title": "plan", "type": "object", **_object(plan)}

@@ -385,3 +385,27 @@ def test_an_agent_waits_for_at_most_a_hundred_others(api: Api) -> None:
     assert (
         refused["message"] == "agentActions.z.predecessors names 101 agents; it takes at most 100."
     )
+
+
+def test_a_planned_task_is_returned_as_given(api: Api, above: Any) -> None:
+    said = {"plan": True, "planLimits": {"steps": 5, "attempts": 1}, "planFallback": "static"}
+    task = TASK.put(api, above, **said)
+    assert {name: TASK.get(api, task)[name] for name in said} == said
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"planFallback": "run"}, "planFallback 'run' is unknown; it takes one of: fail, static."),
+        (
+            {"planLimits": {"steps": 0}},
+            "planLimits.steps must be a whole number from 1 to 90.",
+        ),
+        ({"planLimits": 3}, "planLimits must be an object, for example {steps: 20}."),
+    ],
+)
+def test_what_a_plan_cannot_be_is_refused(
+    api: Api, above: Any, said: dict[str, Any], message: str
+) -> None:
+    refused = error(api, "insertUpdateTask", **TASK.required, **key(above), **said)
+    assert refused == {"code": "BAD_USER_INPUT", "message": message}
