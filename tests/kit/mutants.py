@@ -35,7 +35,43 @@ CRASHES = ("promises/test_crash_points.py",)
 BATCHES = ("store/tables/test_batches.py",)
 TRANSITIONS = ("store/transitions/test_transitions.py",)
 GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
+QUESTIONS = ("promises/test_questions.py",)
 MUTANTS = (
+    Mutant(
+        "who goes on with a question is written again though it was deleted",
+        "engine/advance/questions.py",
+        "    if agent.went_on:\n        return\n",
+        "",
+        QUESTIONS,
+    ),
+    Mutant(
+        "who goes on with a question outlives a session that was cancelled",
+        "engine/advance/questions.py",
+        'elif session.status == "cancelled":',
+        'elif session.status == "never":',
+        QUESTIONS,
+    ),
+    Mutant(
+        "an interrupted attempt is left to its worker",
+        "engine/advance/questions.py",
+        "    app.queue.send([wake(each) for each in to_end if each.lease_until is not None])\n",
+        "",
+        QUESTIONS,
+    ),
+    Mutant(
+        "who was chosen is not looked for when a message comes again",
+        "engine/recovery.py",
+        "        if questions.is_going_on(agent):\n",
+        "        if False:\n",
+        QUESTIONS,
+    ),
+    Mutant(
+        "a question waits for one that has ended",
+        "engine/control/reconcile.py",
+        "if not owing and not _follow(app, agents, finished):",
+        "if not owing:",
+        QUESTIONS,
+    ),
     Mutant(
         "no read is consistent",
         ".",

@@ -221,7 +221,18 @@ def test_whoever_goes_on_shares_the_fate_of_the_session_however_late_they_are_wr
         while reached:
             stage.renew(behaviours={"desk": lambda request: choose("bills")})
             first = put(stage, coordination, "one")
-            reached = _controlled_at(stage, first, point, act, dies=dies)
+            known: list[tuple[str, str]] = []
+
+            def controlled(
+                stage: Stage,
+                session: Session,
+                first: Asked = first,
+                known: list[tuple[str, str]] = known,
+            ) -> Session:
+                known[:] = said(stage, first)
+                return act(stage, session)
+
+            reached = _controlled_at(stage, first, point, controlled, dies=dies)
             session = session_of(stage, first)
             if act is pause and reached:
                 assert session.status == "paused"
@@ -234,6 +245,9 @@ def test_whoever_goes_on_shares_the_fate_of_the_session_however_late_they_are_wr
                 assert states == {"completed"}
                 assert len(said(stage, first)) == 2
             assert states <= set(TERMINAL_AGENT_STATES)
+            if act is cancel and reached:  # who was not there yet never begins
+                late = agents_of(stage, first)[len(known) :]
+                assert {(each.state, each.attempt) for each in late} <= {("cancelled", None)}
             point += 1
         assert point > 10
 
@@ -356,5 +370,6 @@ def test_who_went_on_and_was_deleted_does_not_come_back(stage: Stage, coordinati
         run_step(stage.app, wake)
     put_right(stage, session_of(stage, asked))
     put(stage, coordination, "two", asked, when_busy="reject")
+    put(stage, coordination, "three", asked, when_busy="interrupt")
     stage.drain()
-    assert [each[0] for each in said(stage, asked)] == ["desk", "desk", "tech"]
+    assert [each[0] for each in said(stage, asked)] == ["desk", "desk", "desk", "tech"]
