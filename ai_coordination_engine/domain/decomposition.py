@@ -14,7 +14,7 @@ from typing import Any
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.planning import MAX_PLAN, Planning, told
 from ai_coordination_engine.domain.shapes import SubtaskQuery
-from ai_coordination_engine.domain.structured import Structured, Unfit
+from ai_coordination_engine.domain.structured import Structured
 
 SCHEMA = "ace.subtasks/1"
 _DRAFT = 500  # characters of the task's own subtask that the agent is told
@@ -54,10 +54,8 @@ class _Answer(Structured):
 
     def read(self, text: str, budget: Budget) -> Any:
         """The value of an answer; raises `Unfit`."""
-        if len(text) > MAX_PLAN:
-            raise Unfit([f"at /, it has {len(text)} characters; it may have {MAX_PLAN}"])
         accepted = {**self.schema, "required": []}
-        return Structured(accepted, check=self.check).read(text, budget)
+        return Structured(accepted, check=self.check, most=self.most).read(text, budget)
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,19 @@ class Decomposition(Planning):
 
     order: Sequence[str] = ()
 
-    def structured(self) -> Structured:
-        """What the decompose agent has to answer."""
+    def structured(self, most: int = MAX_PLAN) -> Structured:
+        """What the decompose agent has to answer, in at most so many characters."""
         return _Answer(
-            _schema(self.order), self._orders(), partial(_problems, self.order), self.most.attempts
+            _schema(self.order),
+            self._orders(),
+            partial(_problems, self.order),
+            self.most.attempts,
+            most,
         )
 
-    def read(self, text: str) -> Subtasks:
+    def read(self, text: str, most: int = MAX_PLAN) -> Subtasks:
         """The subtasks of an answer, of an agent or a person; raises `Unfit`."""
-        return Subtasks.of(self.structured().read(text, Budget()))
+        return Subtasks.of(self.structured(most).read(text, Budget()))
 
     def _orders(self) -> str:
         own: dict[str, list[str]] = {}

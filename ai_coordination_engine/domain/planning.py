@@ -9,18 +9,19 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any, Self
 
-from ai_coordination_engine.domain import documents, json_text
-from ai_coordination_engine.domain.budget import Budget, Spent
+from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.plan_checks import PlanRules, problems
 from ai_coordination_engine.domain.plan_limits import PlanLimits
 from ai_coordination_engine.domain.plans import JOINS, SCHEMA, Made, Plan
 from ai_coordination_engine.domain.shapes import Agent
-from ai_coordination_engine.domain.structured import Structured, Unfit
+from ai_coordination_engine.domain.structured import Structured
 
 PLANNERS = ("planning", "decompose")
 """The types of agents that plan, the first that a coordination has plans."""
 MAX_PLAN = 256 * 1024
 """Characters of an answer."""
+MAX_SHOWN = 2 * MAX_PLAN
+"""Characters of a plan as people see it: with all of its keys, in lines."""
 _TOLD = 500  # characters of what a planner is told of an agent
 _NULLABLE = {"type": ["string", "null"]}
 _NULL = {"type": "null"}
@@ -44,18 +45,7 @@ class _PlanAnswer(Structured):
 
     def read(self, text: str, budget: Budget) -> Any:
         """The value of the plan; raises `Unfit`."""
-        if len(text) > MAX_PLAN:
-            raise Unfit([f"at /, it has {len(text)} characters; a plan takes {MAX_PLAN}"])
-        try:
-            value = documents.read(text, budget)
-            found = self.check(value)
-        except json_text.NotJSON as error:
-            raise Unfit([f"it {error}; it begins: {documents.quoted(text)}"]) from error
-        except Spent as error:
-            raise Unfit(["it takes too long to read"]) from error
-        if found:
-            raise Unfit(found)
-        return value
+        return self._read(text, budget, self.check)
 
 
 @dataclass(frozen=True)
@@ -100,8 +90,8 @@ class Planning:
         """The agents that a plan may name: those of type `task`."""
         return [each for each in self.by_uuid.values() if each.agent_type in (None, "task")]
 
-    def structured(self) -> Structured:
-        """What the planning agent has to answer."""
+    def structured(self, most: int = MAX_PLAN) -> Structured:
+        """What the planning agent has to answer, in at most so many characters."""
         names = [each.agent_uuid for each in self.candidates]
         asking = [uuid for uuid, action in self.actions.items() if action.get("user_in_the_loop")]
         rules = PlanRules(names, self.most, asking)
@@ -110,11 +100,12 @@ class Planning:
             self._orders(),
             partial(_checked, rules),
             self.most.attempts,
+            most,
         )
 
-    def read(self, text: str) -> Made:
+    def read(self, text: str, most: int = MAX_PLAN) -> Made:
         """The plan of an answer, of an agent or a person; raises `Unfit`."""
-        return Plan.of(self.structured().read(text, Budget()))
+        return Plan.of(self.structured(most).read(text, Budget()))
 
     def _orders(self) -> str:
         lines = [f"- {each.agent_uuid}: {told(each)}" for each in self.candidates]

@@ -5,7 +5,7 @@ Pure.
 import re
 from dataclasses import dataclass
 
-from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.planning import MAX_SHOWN, Planning
 from ai_coordination_engine.domain.plans import Made
 from ai_coordination_engine.domain.structured import Unfit
 from ai_coordination_engine.errors import BadUserInput
@@ -35,6 +35,6 @@ def review_of(answer: str, planning: Planning) -> Review:
     if rejected := _REJECTED.fullmatch(text):
         return Review(rejected=rejected["why"].strip() or "no reason was given")
     try:
-        return Review(edited=planning.read(answer))
+        return Review(edited=planning.read(answer, MAX_SHOWN))
     except Unfit as error:
         raise BadUserInput(f"userInput is about a plan. {_TAKES}. {error}") from error

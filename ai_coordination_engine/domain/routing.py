@@ -86,7 +86,7 @@ class Route:
             " is what the agent is asked, complete in itself."
         )
         if self.declined:
-            told = "; ".join(f"{name}: {why[:_TOLD]}" for name, why in self.declined.items())
+            told = "; ".join(f"{name}: {why}" for name, why in self.declined.items())
             lines.append(f"These have declined and cannot be chosen: {told}")
         return "\n".join(lines)
 
@@ -170,7 +170,9 @@ def _declined(output: str) -> str | None:
         return None
     if not isinstance(value, dict) or set(value) != {"decline"}:
         return None
-    return str(value["decline"])
+    why = value["decline"]
+    text = why if isinstance(why, str) else json_text.dumps(why)
+    return text[:_TOLD].encode("utf-8", "replace").decode()
 
 
 def _schema(choices: Sequence[str]) -> dict[str, Any]:

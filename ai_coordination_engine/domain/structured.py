@@ -2,8 +2,10 @@
 its answer is read. Pure.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ai_coordination_engine.domain import documents, json_text
@@ -16,6 +18,8 @@ from ai_coordination_engine.domain.json_text import NotJSON
 TRIES = 2
 """How often an agent is asked, unless it is said: once, and once more with what was wrong."""
 _SHOWN = 10  # problems that a message names
+_HALF = "an invalid character: half of a surrogate pair"
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class Unfit(ValueError):
@@ -37,13 +41,15 @@ class Structured:
     `schema` is a JSON Schema (draft 2020-12) with a `title`, in which every object names all of its
     properties as `required` and allows no others, as "Structured outputs" of the OpenAI API asks.
     `orders` are told beside the agent's own instructions. `check` names what is wrong with a value
-    that conforms, each problem after a JSON Pointer. The agent is asked `tries` times at most.
+    that conforms, each problem after a JSON Pointer. The agent is asked `tries` times at most. An
+    answer has at most `most` characters.
     """
 
     schema: Mapping[str, Any]
     orders: str = ""
     check: Callable[[Any], Sequence[str]] = lambda value: ()
     tries: int = TRIES
+    most: int | None = None
 
     def instructions(self) -> str:
         """What the agent is told: its orders, and the schema for those who know no other way."""
@@ -59,16 +65,43 @@ class Structured:
         """
         from ai_coordination_engine.domain import json_schema
 
+        def problems(value: Any) -> Sequence[str]:
+            return json_schema.violations(self.schema, value, budget) or self.check(value)
+
+        return self._read(text, budget, problems)
+
+    def _read(self, text: str, budget: Budget, problems: Callable[[Any], Sequence[str]]) -> Any:
+        if self.most is not None and len(text) > self.most:
+            raise Unfit([f"at /, it has {len(text)} characters; it may have {self.most}"])
         try:
             value = documents.read(text, budget)
-            violations = json_schema.violations(self.schema, value, budget)
+            found = list(islice(_invalid(value), _SHOWN)) or problems(value)
         except NotJSON as error:
             raise Unfit([f"it {error}; it begins: {documents.quoted(text)}"]) from error
         except Spent as error:
             raise Unfit(["it takes too long to read"]) from error
-        if problems := violations or self.check(value):
-            raise Unfit(problems)
+        if found:
+            raise Unfit(found)
         return value
+
+
+def _invalid(value: object) -> Iterator[str]:
+    """The texts and keys that JSON can escape and nothing can store: halves of surrogate pairs."""
+    left = [("", value)]
+    while left:
+        place, each = left.pop()
+        if isinstance(each, str) and _HALF_OF_A_PAIR.search(each):
+            yield f"at {place or '/'}, holds {_HALF}"
+        elif isinstance(each, list):
+            left += [(f"{place}/{index}", one) for index, one in enumerate(each)][::-1]
+        elif isinstance(each, dict):
+            if any(_HALF_OF_A_PAIR.search(name) for name in each):
+                yield f"at {place or '/'}, a key holds {_HALF}"
+            left += [(f"{place}/{_escaped(name)}", one) for name, one in each.items()][::-1]
+
+
+def _escaped(name: str) -> str:
+    return _HALF_OF_A_PAIR.sub("?", name[:100]).replace("~", "~0").replace("/", "~1")
 
 
 def correction(problem: str) -> str:

@@ -54,6 +54,18 @@ def test_what_stands_around_the_json_does_not_count(text: str) -> None:
         ([VALUE], "at /, [{'who': 'ann', 'a/b': [1]}] is not of type 'object'"),
         (None, "at /, None is not of type 'object'"),
         (
+            {"who": "ann\ud800", "a/b": [1]},
+            "at /who, holds an invalid character: half of a surrogate pair",
+        ),
+        (
+            {**VALUE, "a/b": [1, "\udfff"]},
+            "at /a~1b/1, holds an invalid character: half of a surrogate pair",
+        ),
+        (
+            {**VALUE, "\ud800": 1},
+            "at /, a key holds an invalid character: half of a surrogate pair",
+        ),
+        (
             {**VALUE, "x": 1},
             "at /, Additional properties are not allowed ('x' was unexpected)",
         ),

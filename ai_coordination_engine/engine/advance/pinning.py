@@ -15,7 +15,7 @@ from ai_coordination_engine.domain import decomposition, plans
 from ai_coordination_engine.domain.decomposition import Subtasks
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.plan_graph import graph_of, own_graph, planner_alone
-from ai_coordination_engine.domain.planning import Planning
+from ai_coordination_engine.domain.planning import MAX_PLAN, MAX_SHOWN, Planning
 from ai_coordination_engine.domain.plans import Made, plan_hash, shown
 from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.domain.shapes import Agent, parse_agent_action
@@ -78,9 +78,17 @@ def check(agent: SessionAgent, output: str) -> None:
     """Raises `AgentFailure` when a planning agent has answered no plan that may run."""
     if is_planner(agent):
         planning = planning_of(agent)
-        made = _read(planning, output)
-        if made.cannot_do is None:
-            _steps(agent, planning, made)
+        _runnable(agent, planning, _read(planning, output))
+
+
+def check_review(agent: SessionAgent, answer: str) -> None:
+    """Raises `BadUserInput` when an answer is no review of the agent's plan, or changes it to one
+    that may not run.
+    """
+    planning = planning_of(agent)
+    edited = review_of(answer, planning).edited
+    if edited is not None and edited.cannot_do is None:
+        _steps(agent, planning, edited)
 
 
 def conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:
@@ -90,7 +98,7 @@ def conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> Sessio
     Raises `AgentFailure` for an answer that is no plan.
     """
     planning = planning_of(agent)
-    made = _read(planning, output)
+    made = _read(planning, output, MAX_SHOWN if agent.acting else MAX_PLAN)
     if made.cannot_do is None and _asks(agent) and agent.user_input is None:
         _propose(app, agent, made, chain)
         return None
@@ -98,7 +106,7 @@ def conclude(app: App, agent: SessionAgent, output: str, chain: Chain) -> Sessio
     if isinstance(decided, str):
         _failed(app, agent, decided)
         return None
-    return _pin(app, agent, _steps(agent, planning, decided), chain)
+    return _pin(app, agent, decided, chain)
 
 
 def run_own_graph(app: App, agent: SessionAgent, failure: AgentFailure) -> bool:
@@ -116,18 +124,24 @@ def run_own_graph(app: App, agent: SessionAgent, failure: AgentFailure) -> bool:
 # Its answer
 
 
-def _read(planning: Planning, output: str) -> Made:
+def _read(planning: Planning, output: str, most: int = MAX_PLAN) -> Made:
     try:
-        return planning.read(output)
+        return planning.read(output, most)
     except Unfit as error:
         raise AgentFailure(str(error), retryable=True, error_class="invalid_output") from error
 
 
-def _steps(agent: SessionAgent, planning: Planning, made: Made) -> Steps:
+def _runnable(agent: SessionAgent, planning: Planning, made: Made) -> Steps | str:
+    """The steps of an answer, or why there are none. Raises `AgentFailure`."""
     try:
-        return _filled(agent, planning, _graph(agent, planning, made), made.wire())
-    except BadUserInput as error:  # its placeholders are strict, or its texts too large
+        return _steps(agent, planning, made) if made.cannot_do is None else made.cannot_do
+    except BadUserInput as error:
         raise AgentFailure(error.message, retryable=True, error_class="invalid_output") from error
+
+
+def _steps(agent: SessionAgent, planning: Planning, made: Made) -> Steps:
+    """Raises `BadUserInput` when the placeholders are strict, or the texts too large."""
+    return _filled(agent, planning, _graph(agent, planning, made), made.wire())
 
 
 def _graph(agent: SessionAgent, planning: Planning, made: Made) -> list[PlannedAgent]:
@@ -145,7 +159,9 @@ def _filled(
     agent: SessionAgent, planning: Planning, graph: Sequence[Any], pinned: dict[str, Any] | None
 ) -> Steps:
     placeholders = "strict" if planning.strict else None
-    planned = Plan(graph, planning.by_uuid, planning.on_failure, placeholders)
+    # a step may have any agent of the coordination as its fallback
+    by_uuid = {**planning.by_uuid, agent.agent_uuid: Agent.model_validate(agent.definition)}
+    planned = Plan(graph, by_uuid, planning.on_failure, placeholders)
     return Steps(planned, fill_subtasks(planned, agent.task_query or ""), pinned)
 
 
@@ -156,17 +172,20 @@ def _asks(agent: SessionAgent) -> bool:
     return bool((agent.agent_action or {}).get("user_in_the_loop"))
 
 
-def _decided(agent: SessionAgent, planning: Planning, made: Made) -> Made | str:
-    """The plan to run, or why there is none."""
-    if _asks(agent) and agent.user_input is not None:
-        try:
-            review = review_of(agent.user_input, planning)
-        except BadUserInput as error:  # a default answer, or one that a client wrote
-            return error.message
+def _decided(agent: SessionAgent, planning: Planning, made: Made) -> Steps | str:
+    """The steps to run, or why there are none. After a review the agent is not asked again: what
+    it would answer has not been seen by the person.
+    """
+    if not _asks(agent) or agent.user_input is None:
+        return _runnable(agent, planning, made)
+    try:
+        review = review_of(agent.user_input, planning)
         if review.rejected is not None:
             return f"The plan was rejected: {review.rejected}"
         made = review.edited or made
-    return made if made.cannot_do is None else made.cannot_do
+        return _steps(agent, planning, made) if made.cannot_do is None else made.cannot_do
+    except BadUserInput as error:  # a default answer, or one that a client wrote
+        return error.message
 
 
 def _propose(app: App, agent: SessionAgent, made: Made, chain: Chain) -> None:
@@ -204,7 +223,11 @@ def _pin(
         if session is None:
             _failed(app, agent, "The session ended before its plan could run.")
             return None
-        made = _session_agents(app, session, agent, steps)
+        try:
+            made = _session_agents(app, session, agent, steps)
+        except BadUserInput as error:  # they are too large together
+            _failed(app, agent, error.message)
+            return None
         write = partial(_write, app, session, agent, steps, made, note)
         if write() if chain is None else persist(app, agent, chain, write):
             return _begin(app, agent, made, chain)

@@ -65,10 +65,12 @@ def _planning(
     keeps_subtasks = falls_back or planner.agent_type == "decompose"
     others = [each for each in agents if each is not planner]
     own = [each.stored() for each in subtasks if each.agent_uuid != planner.agent_uuid]
+    named = {uuid: each.stored() for uuid, each in actions.items() if uuid != planner.agent_uuid}
     return Planning(
         agents=[each.stored() for each in others],
         actions={
-            uuid: each.stored() for uuid, each in actions.items() if uuid != planner.agent_uuid
+            uuid: _without(planner, uuid, each) if keeps_subtasks else each
+            for uuid, each in named.items()
         },
         limits=_limits(planner, task).stored(),
         on_failure=task.on_failure,
@@ -90,27 +92,25 @@ def _decomposition(planning: Planning, alone: PlannedAgent) -> Decomposition:
     """The planning of a decompose agent, before which no agent of the task's own graph runs. Raises
     `BadUserInput` for a graph that cannot run.
     """
-    planner = alone.agent.agent_uuid
-    values = {
-        **planning.stored(),
-        "actions": {uuid: _without(planner, uuid, each) for uuid, each in planning.actions.items()},
-    }
+    values = planning.stored()
     order = [each.agent.agent_uuid for each in own_graph(Decomposition.of(values), alone)[1:]]
     return Decomposition.of({**values, "order": order})
 
 
-def _without(planner: str, uuid: str, action: Mapping[str, Any]) -> dict[str, Any]:
-    """An action that does not name the decompose agent: every agent waits for it anyway."""
-    before = action.get("predecessors") or ()
-    if planner not in before:
+def _without(planner: Agent, uuid: str, action: Mapping[str, Any]) -> dict[str, Any]:
+    """An action of the task's own graph that does not name the planning agent: every agent waits
+    for that anyway.
+    """
+    before, first = action.get("predecessors") or (), planner.agent_uuid
+    if first not in before:
         return dict(action)
     mapped, conditions = action.get("map") or {}, action.get("conditions") or {}
-    if planner in conditions or mapped.get("over") == planner:
+    if first in conditions or mapped.get("over") == first:
         raise BadUserInput(
-            f"agentActions.{uuid[:100]}: the output of the decompose agent {planner[:100]!r} is"
-            " what the agents are asked; it takes no condition, and no map is over it."
+            f"agentActions.{uuid[:100]}: the agent {first[:100]!r} plans the session (agentType:"
+            f' "{planner.agent_type}"); its output takes no condition, and no map is over it.'
         )
-    return {**action, "predecessors": [each for each in before if each != planner]}
+    return {**action, "predecessors": [each for each in before if each != first]}
 
 
 def _check_action(planner: Agent, action: AgentAction, planning: Planning) -> None:

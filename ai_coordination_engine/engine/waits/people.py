@@ -6,7 +6,6 @@ The mutation `executeForUserInput` and `engine.step` are the callers.
 from typing import Any
 
 from ai_coordination_engine.domain.answers import check_answer
-from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance import pinning, timers
 from ai_coordination_engine.engine.app import App, wake
@@ -58,7 +57,7 @@ def execute_for_user_input(
 def _check(waiting: SessionAgent, user_input: str) -> None:
     """Raise `BadUserInput` for an answer that the agent cannot go on with."""
     if pinning.is_planner(waiting):
-        review_of(user_input, pinning.planning_of(waiting))
+        pinning.check_review(waiting, user_input)
     elif (schema := _action(waiting).get("answer_schema")) is not None:
         check_answer(schema, user_input)
 

@@ -7,6 +7,7 @@ import pytest
 
 from ai_coordination_engine.domain.plans import plan_hash
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph import sharing
 from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput
@@ -256,7 +257,7 @@ def hostile() -> dict[str, tuple[Any, str]]:
         ),
         "5 MB": (
             plan(step("a", query="x" * 5_000_000)),
-            "at /, it has 5000208 characters; a plan takes 262144",
+            "at /, it has 5000208 characters; it may have 262144",
         ),
         "too deep": (
             plan(twenty[0], *linked[:6]),
@@ -336,6 +337,34 @@ def test_the_tasks_own_graph_runs_if_it_says_so_and_no_plan_comes(app: App, fail
     why = "no model" if failure == "down" else WRONG_CYCLE
     assert planner.notes == f"The task's own graph runs, because there is no plan: {why}"
     assert "plan" not in (snapshot(stage.agents(session.session_uuid)) or {})
+
+
+def test_the_own_graph_may_name_the_planning_agent(app: App) -> None:
+    actions = {"a": {"predecessors": [PLANNER]}, "b": {"predecessors": [PLANNER, "a"]}}
+    stage, session = planned(app, "no plan", agents="ab", actions=actions, plan_fallback="static")
+    assert stage.runtime.ran()[-2:] == ["a", "b"]
+    check_promises(stage, session)
+
+
+def test_a_step_may_fall_back_to_the_planning_agent(app: App) -> None:
+    stage, session = planned(
+        app,
+        plan(step("a")),
+        "instead",
+        behaviours={"a": failing("no")},
+        actions={"a": {"fallback": PLANNER}},
+    )
+    assert stage.session(session).status == "completed"
+    assert stage.agent(session.session_uuid, "a").agent_output == "instead"
+
+
+def test_steps_that_are_too_large_together_fail_the_session(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "MAX_WRITTEN", 3_000)
+    stage, session = planned(app, plan(step("a", query="\u00e4" * 1_600)))
+    only_the_planner(stage, session, "failed")
+    assert "would take more than 3000 bytes together" in stage.session(session).logs
 
 
 def test_cannot_do_does_not_fall_back(app: App) -> None:

@@ -183,6 +183,14 @@ def test_the_subtasks_of_the_task_run_instead_where_it_says_so(app: App) -> None
     assert queries(stage) == ["own a", "own b", "own c", "own d"]
 
 
+@pytest.mark.parametrize(
+    "answer", [{**ANSWER, "cannotDo": "\ud800"}, subtasks(a="\ud800", b="", c="", d="")]
+)
+def test_what_cannot_be_stored_is_asked_for_once_more(app: App, answer: dict[str, Any]) -> None:
+    stage, session = ended(app, answer, ANSWER)
+    assert (queries(stage), stage.session(session).status) == (ASKED, "completed")
+
+
 def test_the_session_fails_with_why_it_cannot_be_done(app: App) -> None:
     stage, session = ended(app, {"cannotDo": "There are no bees."})
     assert stage.status(session) == "failed"
@@ -242,11 +250,11 @@ def test_a_fork_fills_what_was_written_with_its_own_query(app: App) -> None:
     [
         (
             {"graph": {"a": "", "b": ["a", DIVIDER]}, "actions": {"b": {"map": {"over": DIVIDER}}}},
-            "agentActions.b: the output of the decompose agent 'divider' is what",
+            "agentActions.b: the agent 'divider' plans the session",
         ),
         (
             {"graph": {"b": [DIVIDER]}, "actions": {"b": {"conditions": {DIVIDER: "@"}}}},
-            "agentActions.b: the output of the decompose agent 'divider' is what",
+            "agentActions.b: the agent 'divider' plans the session",
         ),
         (
             {"graph": ASKING, "actions": {DIVIDER: {"answer_schema": {}, "predecessors": ["a"]}}},

@@ -225,6 +225,37 @@ def test_an_agent_that_declines_is_not_chosen_again(stage: Stage, coordination: 
 
 
 @pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ('"half: \\ud800"', "half: ?"),
+        ('["not mine", 1]', '["not mine", 1]'),
+        (f'"{"x" * 501}"', "x" * 500),
+    ],
+)
+def test_whatever_an_agent_says_when_it_declines_is_told(
+    stage: Stage, coordination: str, why: str, told: str
+) -> None:
+    stage.runtime.behaviours |= {
+        "desk": answering(choose("bills"), choose("none", "Done.")),
+        "bills": answering(f'{{"decline": {why}}}'),
+    }
+    asked = put(stage, coordination)
+    stage.drain()
+    assert f"cannot be chosen: bills: {told}\n" in requests(stage, "desk")[1].instructions
+    assert said(stage, asked)[-1] == ("desk", "completed", "Done.")
+
+
+@pytest.mark.parametrize("agent", ["bills", "none", "ask_user"])
+def test_a_choice_that_cannot_be_stored_is_asked_for_once_more(
+    stage: Stage, coordination: str, agent: str
+) -> None:
+    stage.runtime.behaviours["desk"] = answering(choose(agent, "\ud800"), choose("none", "Done."))
+    asked = put(stage, coordination)
+    stage.drain()
+    assert said(stage, asked) == [("desk", "completed", "Done.")]
+
+
+@pytest.mark.parametrize(
     "text",
     ['{"decline": "x", "more": 1}', '["decline"]', 'I decline: {"decline": "x"}', '"decline"'],
 )
