@@ -11,6 +11,7 @@ PACKAGE = "ai_coordination_engine"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 MOST_COMPLEX = 10
 MOST_PARTS = 3
+MOST_LINES = 40
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -19,6 +20,16 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Yield every function, including nested ones."""
     return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the number of lines of a function, without decorators and its docstring."""
+    lines = function.body[-1].end_lineno or function.lineno
+    total = lines - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return total
+    docstring = function.body[0]
+    return total - ((docstring.end_lineno or docstring.lineno) - docstring.lineno + 1)
 
 
 def complexity(function: ast.AST) -> int:

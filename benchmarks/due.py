@@ -31,7 +31,7 @@ def measure() -> list[Row]:
         last = max(number for number, each in enumerate(due, 1) if each.partition_key == "quiet")
         shards = Counter(each.watch for each in due)
         largest = max(shards.values())
-        looked = reconcile.sweep(app, hand_out=lambda shards: shards)
+        looked = reconcile.sweep(app, delegate=lambda shards: shards)
         of_the_table = sum(count for name, count in calls.taken().items() if name not in SENDS)
         each_took = (of_the_table - queries) / looked
     what = f"{CROWD:,} sessions of one tenant are due, and {QUIET} of another since a second: "

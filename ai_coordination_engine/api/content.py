@@ -13,7 +13,7 @@ from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
-from ai_coordination_engine.domain.literals import odd_conditions
+from ai_coordination_engine.domain.literals import suspicious_conditions
 from ai_coordination_engine.domain.plan_limits import PLAN_FALLBACKS, PlanLimits
 from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
 from ai_coordination_engine.domain.rules import (
@@ -21,7 +21,7 @@ from ai_coordination_engine.domain.rules import (
     check_action,
     check_rules,
     idle_keys,
-    unasked,
+    missing_people,
 )
 from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
@@ -164,19 +164,19 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
         values["subtask_queries"] = _subtasks_of(context, values["subtask_queries"], agents)
     if values.get("agent_actions") is not None:
         values["agent_actions"] = _agent_actions(context, values["agent_actions"], agents)
-    names_nobody = not values.get("subtask_queries") and not values.get("agent_actions")
-    if given.get("subtask_queries") and names_nobody:
+    names_no_agent = not values.get("subtask_queries") and not values.get("agent_actions")
+    if given.get("subtask_queries") and names_no_agent:
         context.warn("No agent of the task is left: every agent of type task will run.")
     if new or about_agents == _ABOUT_AGENTS:
         _warn(context, _placeholders_without_value(agents, values))
-        _warn(context, _unasked(agents, values))
+        _warn(context, _missing_people(agents, values))
     return values
 
 
 def _check_task_options(values: Arguments) -> None:
     for name, wire, accepted in _TASK_OPTIONS:
         if values.get(name) is not None:
-            statuses.check_word(wire, values[name], accepted)
+            statuses.check_enum(wire, values[name], accepted)
     PlanLimits.of(values.get("plan_limits"))
 
 
@@ -194,13 +194,13 @@ def _subtasks_of(
     return stored_list([each for each in subtasks if each.agent_uuid in known])
 
 
-def _unasked(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
+def _missing_people(agents: Sequence[Agent], values: Arguments) -> Iterator[str]:
     actions = parse_agent_actions(values.get("agent_actions"))
     taking_part = {
         each.agent_uuid for each in parse_subtask_queries(values.get("subtask_queries"))
     } | set(actions)
     taking_part.update(uuid for action in actions.values() for uuid in action.predecessors)
-    return unasked(agents, actions, taking_part)
+    return missing_people(agents, actions, taking_part)
 
 
 def _agent_actions(
@@ -220,7 +220,7 @@ def _agent_actions(
         unknown_keys((f"agentActions.{uuid[:100]}", action) for uuid, action in kept.items()),
     )
     _warn(context, idle_keys(kept))
-    _warn(context, odd_conditions(kept))
+    _warn(context, suspicious_conditions(kept))
     _warn(context, _functions_not_allowed(context.app.allow_list, kept))
     return stored_map(kept)
 
@@ -248,7 +248,7 @@ def session(
 ) -> dict[str, object]:
     """Convert a session; a new one is `initial`."""
     values = {"status": "initial", "iteration_count": 0, **given} if new else dict(given)
-    _check_word(values, "status", statuses.SESSION_STATUSES)
+    _check_enum(values, "status", statuses.SESSION_STATUSES)
     if values.get("subtask_queries") is not None:
         values["subtask_queries"] = stored_list(
             _subtask_queries(context, values["subtask_queries"])
@@ -265,7 +265,7 @@ def session_agent(
     )
     if new and values.get("agent_uuid") is None:
         raise BadUserInput("agentUuid is required to create a session agent.")
-    _check_word(values, "state", statuses.AGENT_STATES)
+    _check_enum(values, "state", statuses.AGENT_STATES)
     if "state" in given:
         values.update(_set_by_hand(context, values["state"], new))
     if new or values.get("agent_action") is not None:
@@ -311,11 +311,11 @@ def _warn(context: Context, warnings: Iterable[str]) -> None:
         context.warn(warning)
 
 
-def _check_word(values: Arguments, name: str, accepted: tuple[str, ...]) -> None:
+def _check_enum(values: Arguments, name: str, accepted: tuple[str, ...]) -> None:
     if name in values:
         if values[name] is None:
             raise BadUserInput(f"{name} cannot be null; it takes one of: {', '.join(accepted)}.")
-        statuses.check_word(name, values[name], accepted)
+        statuses.check_enum(name, values[name], accepted)
 
 
 def _counted(values: dict[str, Any], name: str) -> dict[str, object]:

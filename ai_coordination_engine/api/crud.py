@@ -24,7 +24,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.loaders import ChildrenLoader, Loaders
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.predicates import Predicate
-from ai_coordination_engine.domain.statuses import check_word
+from ai_coordination_engine.domain.statuses import check_enum
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import LIST
@@ -170,7 +170,7 @@ async def _resolve_list(
     check_arguments(given, are_filters=True)
     for name, accepted in resource.accepted_values.items():
         for word in given.get(name) or ():
-            check_word(name, word or "", accepted)
+            check_enum(name, word or "", accepted)
     if resource.entity is COORDINATION:
         given.pop("endpoint_id", None)
     context.meter.spend(LIST)

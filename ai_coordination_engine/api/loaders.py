@@ -114,7 +114,7 @@ class RecordLoader(Generic[R]):
         )
         if found is not None and is_starting(found) and found.partition_key == self._tenant:
             await below.load(key)
-            await asyncio.to_thread(partial(records.look_at_starts, [found], **how))
+            await asyncio.to_thread(partial(records.resolve_starts, [found], **how))
         return visible(found, self._tenant)
 
 

@@ -13,7 +13,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Resource, insert_update
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES
 from ai_coordination_engine.domain.schedules import MAX_CATCHUP_WINDOW, MAX_JITTER, check_number
-from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_word
+from ai_coordination_engine.domain.statuses import SCHEDULE_STATUSES, check_enum
 from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.engine.scheduling.due import send_next
 from ai_coordination_engine.engine.scheduling.edits import NOTHING_LEFT, Edit
@@ -40,9 +40,9 @@ def checked(given: Arguments) -> dict[str, Any]:
             raise BadUserInput(
                 f"status cannot be null; it takes one of: {', '.join(SCHEDULE_STATUSES)}."
             )
-        check_word("status", values["status"], SCHEDULE_STATUSES)
+        check_enum("status", values["status"], SCHEDULE_STATUSES)
     if values.get("overlap_policy") is not None:
-        check_word("overlapPolicy", values["overlap_policy"], OVERLAP_POLICIES)
+        check_enum("overlapPolicy", values["overlap_policy"], OVERLAP_POLICIES)
     for name, wire, least, most in _NUMBERS:
         if values.get(name) is not None:
             check_number(wire, values[name], least, most)

@@ -7,8 +7,8 @@ from itertools import islice
 
 from ai_coordination_engine.domain import task_warnings
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.literals import odd_conditions
-from ai_coordination_engine.domain.rules import idle_keys, unasked
+from ai_coordination_engine.domain.literals import suspicious_conditions
+from ai_coordination_engine.domain.rules import idle_keys, missing_people
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.domain.subtasks import Subtask
 
@@ -113,9 +113,9 @@ def _warnings(
     yield _few(task_warnings.unfilled(subtask_queries, planned, subtasks))
     yield task_warnings.refused(subtasks if is_strict else ())
     yield task_warnings.of_graph(agents, subtask_queries, planned)
-    yield _few(odd_conditions(actions))
+    yield _few(suspicious_conditions(actions))
     yield _few(idle_keys(actions))
-    yield _few(unasked(agents, actions, actions))
+    yield _few(missing_people(agents, actions, actions))
 
 
 def _few(warnings: Iterator[str]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _warnings(token: Mapping[str, object]) -> Iterator[str]:
         yield f"compares with a field that is called {value}; a text takes single quotes: '{value}'"
 
 
-def odd_conditions(actions: Mapping[str, AgentAction]) -> Iterator[str]:
+def suspicious_conditions(actions: Mapping[str, AgentAction]) -> Iterator[str]:
     """A warning for each expression in `actions` that compares with a literal without backticks."""
     for agent_uuid, action in actions.items():
         places: Sequence[tuple[str, str | None]] = [

@@ -86,7 +86,7 @@ def idle_keys(actions: Mapping[str, AgentAction]) -> Iterator[str]:
             )
 
 
-def unasked(
+def missing_people(
     agents: Sequence[Agent], actions: Mapping[str, AgentAction], asked: Collection[str]
 ) -> Iterator[str]:
     """A warning for each agent that outputs a person's answer, but whose action asks no person.

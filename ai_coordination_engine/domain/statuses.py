@@ -59,7 +59,7 @@ TERMINAL_AGENT_STATES = ("completed", "failed", "skipped", "cancelled")
 OPEN_AGENT_STATES = tuple(state for state in AGENT_STATES if state not in TERMINAL_AGENT_STATES)
 
 
-def check_word(name: str, value: str, accepted: Sequence[str]) -> str:
+def check_enum(name: str, value: str, accepted: Sequence[str]) -> str:
     """Return `value` if it is one of `accepted`; else raise `BadUserInput` that lists them."""
     if value not in accepted:
         raise BadUserInput(

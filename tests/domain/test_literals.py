@@ -2,7 +2,11 @@
 
 import pytest
 
-from ai_coordination_engine.domain.literals import bare_literals, literal_hint, odd_conditions
+from ai_coordination_engine.domain.literals import (
+    bare_literals,
+    literal_hint,
+    suspicious_conditions,
+)
 from ai_coordination_engine.domain.shapes import parse_agent_actions
 
 
@@ -75,7 +79,7 @@ def test_the_expressions_of_an_action_are_told_with_their_place() -> None:
         "conditions": {"b": "ok == true"},
         "map": {"over": "b", "items": "[?x == null]"},
     }
-    assert list(odd_conditions(parse_agent_actions({"a": action}))) == [
+    assert list(suspicious_conditions(parse_agent_actions({"a": action}))) == [
         (
             "agentActions.a.conditions.b: ok == true compares with a field that is called true; the"
             " literal takes backticks: `true`."

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.rules import check_rules, idle_keys, unasked
+from ai_coordination_engine.domain.rules import check_rules, idle_keys, missing_people
 from ai_coordination_engine.domain.shapes import parse_agent_actions, parse_agents
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
@@ -126,7 +126,7 @@ def test_an_agent_that_gives_a_persons_answer_needs_a_person() -> None:
     runtime = {"kind": "function", "name": "answer"}
     agents = parse_agents([{"agentUuid": uuid, "runtime": runtime} for uuid in "abc"])
     actions = parse_agent_actions({"b": {"userInTheLoop": "ann"}})
-    assert list(unasked(agents, actions, {"a", "b"})) == [
+    assert list(missing_people(agents, actions, {"a", "b"})) == [
         "agentActions.a: the function answer gives a person's answer, but userInTheLoop names"
         " nobody; it will fail."
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ai_coordination_engine.domain import statuses
-from ai_coordination_engine.domain.statuses import check_word
+from ai_coordination_engine.domain.statuses import check_enum
 from ai_coordination_engine.errors import BadUserInput
 
 
@@ -34,13 +34,13 @@ def test_open_and_terminal_words_part_the_whole() -> None:
 
 
 def test_a_known_word_is_itself() -> None:
-    assert check_word("status", "paused", statuses.SCHEDULE_STATUSES) == "paused"
+    assert check_enum("status", "paused", statuses.SCHEDULE_STATUSES) == "paused"
 
 
 @pytest.mark.parametrize("word", ["", "Paused", "paused ", "nobody", "x" * 5_000_000])
 def test_an_unknown_word_is_refused_with_the_known_ones(word: str) -> None:
     with pytest.raises(BadUserInput) as caught:
-        check_word("status", word, statuses.SCHEDULE_STATUSES)
+        check_enum("status", word, statuses.SCHEDULE_STATUSES)
     assert caught.value.message.endswith(
         "is unknown; it takes one of: initial, active, paused, completed."
     )

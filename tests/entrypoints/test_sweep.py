@@ -74,8 +74,8 @@ def test_shards_are_handed_out_and_what_cannot_be_stays(caplog: pytest.LogCaptur
             raise ConnectionError("no Lambda")
         invoked.append((function, shard))
 
-    def sweep(*, hand_out: Any, has_time: Any) -> int:
-        assert list(hand_out([1, 2, 3])) == [1, 3]
+    def sweep(*, delegate: Any, has_time: Any) -> int:
+        assert list(delegate([1, 2, 3])) == [1, 3]
         return 100
 
     with caplog.at_level(logging.CRITICAL):

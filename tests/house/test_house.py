@@ -8,9 +8,11 @@ import pytest
 
 from benchmarks.density import (
     MOST_COMPLEX,
+    MOST_LINES,
     ROOT,
     complexity,
     functions,
+    length,
     long_conditions,
     nested_ternaries,
 )
@@ -48,6 +50,17 @@ def test_no_function_is_too_complex(room: str) -> None:
     }
     assert measured
     assert {name: number for name, number in measured.items() if number > MOST_COMPLEX} == {}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_function_is_too_long(room: str) -> None:
+    measured = {
+        f"{path}:{each.lineno} {each.name}": length(each)
+        for path, tree in files(room)
+        for each in functions(tree)
+    }
+    assert measured
+    assert {name: number for name, number in measured.items() if number > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -101,6 +114,19 @@ def function(*lines: str) -> ast.AST:
 )
 def test_the_measure(lines: list[str], expected: int) -> None:
     assert complexity(function(*lines)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(a):\n    return a", 2),
+        ("@g\ndef f(\n    a,\n):\n    return (\n        a\n    )", 6),
+        ('def f(a):\n    """One."""\n    return a', 2),
+        ('async def f(a):\n    """One.\n\n    Two.\n    """\n\n    return a', 3),
+    ],
+)
+def test_the_length_of_a_function(text: str, expected: int) -> None:
+    assert [length(each) for each in functions(ast.parse(text))] == [expected]
 
 
 def test_the_nested_are_found() -> None:

@@ -123,7 +123,7 @@ class Scene:
     def check(self, *outcomes: Any) -> None:
         """Check the promise after all works have ended."""
         children, parent = self.child_items(), self.parent_item()
-        self.records.look_at_starts(children, consistent=True)
+        self.records.resolve_starts(children, consistent=True)
         assert [each for each in children if each.unconfirmed is not None] == []
         if parent is None:
             assert children == []

@@ -121,17 +121,17 @@ def sweep(
     shards: Sequence[int] | None = None,
     *,
     has_time: Callable[[], bool] = lambda: False,
-    hand_out: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
+    delegate: Callable[[Sequence[int]], Collection[int]] = lambda shards: (),
 ) -> int:
     """Reconcile the sessions that are due, several at a time; return how many.
 
     `shards`: the shards of the index to read; None: those whose turn it is. 100 sessions are
     reconciled in any case, and more while `has_time` returns true. If more than `MUCH` are due,
-    their shards are offered to other processes: `hand_out` returns the shards that were accepted.
+    their shards are offered to other processes: `delegate` returns the shards that were accepted.
     If a session cannot be reconciled, the others are done first; then its error is raised.
     """
     due = app.sessions.due(app.clock.now().timestamp(), shards)
-    taken = hand_out(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
+    taken = delegate(sorted({int(each.watch) for each in due})) if len(due) > MUCH else ()
     rest = [each for each in due[_AT_ONCE:] if int(each.watch) not in taken]
     looked_at: list[Session] = []
 
@@ -159,7 +159,7 @@ def _look_after(app: App, due: Session) -> None:
     if isinstance(taken, Rejected):
         return  # another sweep was faster
     session = taken.record
-    app.records.look_at_starts([session], consistent=True)
+    app.records.resolve_starts([session], consistent=True)
     if session.unconfirmed is not None:  # a start that may have died
         guards.swept(app.records, SESSION, session.partition_key, session)
         return

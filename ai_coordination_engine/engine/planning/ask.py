@@ -23,6 +23,10 @@ from ai_coordination_engine.store.records.entities import COORDINATION, SESSION,
 
 _TRIES = 20
 WHEN_BUSY = ("enqueue", "reject", "interrupt")
+_IS_BUSY = (
+    "The last question on this thread is still being answered; ask again later, or with whenBusy:"
+    " enqueue or interrupt."
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ def _write_agent(
             questions.interrupt(app, [each for each in thread.agents if questions.is_asked(each)])
             continue  # until nothing is left of it
         ordinal = max(ordinal, *map(_last_ordinal, earlier), 0) + 1
+        if thread.last is not None and question.when_busy == "reject":
+            raise Conflict(_IS_BUSY)
         record = _agent_record(app, tenant, question, session, agents, thread, ordinal=ordinal)
         if not app.agents.reserve(record):
             guards.remove_blobs(app.records, SESSION_AGENT, record)
@@ -212,26 +218,11 @@ def _agent_record(
     *,
     ordinal: int,
 ) -> SessionAgent:
-    """Raises `Conflict` when the thread is busy and the question does not wait."""
+    """The session agent of a question, with a reservation."""
     now, last = app.clock.now(), thread.last
-    if last is not None and question.when_busy == "reject":
-        raise Conflict(
-            "The last question on this thread is still being answered; ask again later, or with"
-            " whenBusy: enqueue or interrupt."
-        )
     agent, rules = _chosen(app, question, agents, thread)
-    session_agent_uuid = agent_key(session, ordinal)[1]
-    key = (session.session_uuid, session_agent_uuid)
-    values = {
-        "agent_action": AgentAction().complete(),
-        "definition": agent.stored(),
-        "query": question.user_query,
-        "input_files": list(question.input_files) if question.input_files else None,
-        "rules": rules,
-        "notes": (
-            f"The answer is for {question.receiver_email}." if question.receiver_email else None
-        ),
-    }
+    key = agent_key(session, ordinal)
+    values = {**_asked_values(question, agent), "rules": rules}
     nonce = write_tokens.new_nonce()
     return SessionAgent(
         *key,
@@ -246,7 +237,7 @@ def _agent_record(
         in_degree=int(last is not None),
         unfinished={edge_id(last)} if last is not None else None,
         state="initial",
-        thread_uuid=thread.uuid or session_agent_uuid,
+        thread_uuid=thread.uuid or key[1],
         thread=thread.turns or None,
         first_run=new_uuid(now),
         created_at=now,
@@ -254,3 +245,15 @@ def _agent_record(
         updated_by=question.user_id or "engine",
         **app.records.store(SESSION_AGENT, tenant, key, values, nonce),
     )
+
+
+def _asked_values(question: Question, agent: Agent) -> dict[str, Any]:
+    """What the agent is asked: values of its session agent that may be large."""
+    files, receiver = question.input_files, question.receiver_email
+    return {
+        "agent_action": AgentAction().complete(),
+        "definition": agent.stored(),
+        "query": question.user_query,
+        "input_files": list(files) if files else None,
+        "notes": f"The answer is for {receiver}." if receiver else None,
+    }

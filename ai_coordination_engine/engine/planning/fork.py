@@ -52,23 +52,29 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     changes = Changes(
         start, task_query, subtask_query, list(input_files) if input_files is not None else None
     )
-    given = [
+    request = ControlRequest.of(
+        updated_by,
+        idempotency_key or new_session_uuid or "",
+        "fork",
         session_uuid,
         from_session_agent_uuid,
         task_query,
         subtask_query,
         repr(input_files),
         user_id,
-    ]
-    request = ControlRequest.of(
-        updated_by, idempotency_key or new_session_uuid or "", "fork", *given
     )
-    named = f"fork/{tenant}/{coordination_uuid}/{session_uuid}/{idempotency_key}"
-    derived = (
-        child_uuid(named, 0, source.created_at) if idempotency_key else new_uuid(app.clock.now())
-    )
+    fork_uuid = new_session_uuid or _fork_uuid(app, source, idempotency_key)
     fork = Fork(app, source, agents, changes)
-    return fork.write((coordination_uuid, new_session_uuid or derived), request, user_id)
+    return fork.write((coordination_uuid, fork_uuid), request, user_id)
+
+
+def _fork_uuid(app: App, source: Session, idempotency_key: str | None) -> str:
+    """The uuid of a fork that the caller did not choose: the same for the same key."""
+    if not idempotency_key:
+        return new_uuid(app.clock.now())
+    key = "/".join(source.key)
+    named = f"fork/{source.partition_key}/{key}/{idempotency_key}"
+    return child_uuid(named, 0, source.created_at)
 
 
 def _source(app: App, tenant: str, key: Key) -> Session:

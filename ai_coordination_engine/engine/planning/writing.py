@@ -59,7 +59,7 @@ def _reserved(app: App, session: Session, check: Callable[[Session], None]) -> S
             continue
         if old.nonce == session.nonce:
             return session  # the write was repeated because its response was lost
-        app.records.look_at_starts([old], consistent=True)
+        app.records.resolve_starts([old], consistent=True)
         check(old)
         if old.unconfirmed is None:
             return old
@@ -93,7 +93,7 @@ def write_and_begin(
         return _undo(app, session, _confirmed(session, first))
     # another process may have taken the start back
     now = app.records.get_stored(SESSION, session.partition_key, session.key)
-    app.records.look_at_starts([now] if now is not None else [], consistent=True)
+    app.records.resolve_starts([now] if now is not None else [], consistent=True)
     if now is not None and _is_undecided(session, now):
         return None
     return _undo(app, session, now)

@@ -10,7 +10,7 @@ from datetime import datetime
 from ai_coordination_engine.domain.ids import derived_uuid
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES, Firing, OverlapPolicy, firing
 from ai_coordination_engine.domain.schedules import session_uuid_of
-from ai_coordination_engine.domain.statuses import check_word
+from ai_coordination_engine.domain.statuses import check_enum
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.scheduling.earlier import is_open
 from ai_coordination_engine.engine.scheduling.owed import announce, start_owed
@@ -29,7 +29,7 @@ from ai_coordination_engine.store.records.schedule_times import (
     timetable,
 )
 from ai_coordination_engine.store.transitions.outcome import Applied
-from ai_coordination_engine.store.transitions.schedules import Dealt
+from ai_coordination_engine.store.transitions.schedules import Handled
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def backfill(
     task cannot start; `Conflict` if another start of one of the sessions is in progress, for which
     a worker waits.
     """
-    word = OverlapPolicy(check_word("overlapPolicy", policy, OVERLAP_POLICIES))
+    word = OverlapPolicy(check_enum("overlapPolicy", policy, OVERLAP_POLICIES))
     schedule: TaskSchedule | None = _find(app, tenant, key)
     now = app.clock.now()
     while schedule is not None:
@@ -108,14 +108,14 @@ def backfill(
         owed = [time for time in plan.started if time not in found]
         if owed:
             announce(app, schedule)
-        dealt = Dealt(
+        handled = Handled(
             running=schedule.running or (),
             skipped=plan.skipped,
             buffered=set(plan.buffered),
             owed=owed,
             by=by,
         )
-        outcome = app.schedules.count(schedule, dealt)
+        outcome = app.schedules.count(schedule, handled)
         if isinstance(outcome, Applied):
             return _started(app, outcome.record, plan, found, running)
         schedule = outcome.record
@@ -147,7 +147,7 @@ def _found(app: App, schedule: TaskSchedule, times: Sequence[int]) -> dict[int, 
     own = schedule_key(schedule)
     uuids = {session_uuid_of(own, nominal_time(time)): time for time in times}
     found = app.schedules.sessions_of(schedule, uuids)
-    app.records.look_at_starts(found, consistent=True)
+    app.records.resolve_starts(found, consistent=True)
     return {uuids[each.session_uuid]: each for each in found if each.unconfirmed is None}
 
 

@@ -38,7 +38,7 @@ from ai_coordination_engine.store.records.schedule_times import (
     timetable,
 )
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
-from ai_coordination_engine.store.transitions.schedules import Dealt
+from ai_coordination_engine.store.transitions.schedules import Handled
 
 SOON = 50.0  # seconds; the sweep may come too late for a time that fires sooner
 _LATE = 5.0  # seconds; a message that was sent this much after its time is not late
@@ -52,7 +52,7 @@ def fire(app: App, message: Fire) -> None:
     Raises `Busy` if the message must be kept for later.
     """
     while (schedule := _find(app, message)) is not None:
-        outcome = _deal(app, schedule, message)
+        outcome = _handle(app, schedule, message)
         if outcome is None:  # it is still buffered
             send_next(app, schedule)
             return
@@ -71,8 +71,8 @@ def give_up(app: App, message: Fire, reason: str) -> None:
     """
     if (schedule := _find(app, message)) is not None:
         not_fired = why(NotFired.MISSED, f"Its message is in the dead-letter queue: {reason}")
-        dealt = Dealt(running=schedule.running or (), missed=1, why=not_fired)
-        _dealt_with(app, schedule, message.nominal, dealt)
+        handled = Handled(running=schedule.running or (), missed=1, why=not_fired)
+        _advance_past(app, schedule, message.nominal, handled)
 
 
 def _find(app: App, message: Fire) -> TaskSchedule | None:
@@ -89,23 +89,23 @@ def _find(app: App, message: Fire) -> TaskSchedule | None:
 # One time
 
 
-def _deal(app: App, schedule: TaskSchedule, message: Fire) -> Outcome[TaskSchedule] | None:
+def _handle(app: App, schedule: TaskSchedule, message: Fire) -> Outcome[TaskSchedule] | None:
     """Decide about the time and do it. None: it is buffered and must still wait."""
     if _runs_are_over(schedule, schedule.run_count or 0):  # a client has started the last ones
-        return _advance(app, schedule, None, Dealt(running=schedule.running or ()))
+        return _advance(app, schedule, None, Handled(running=schedule.running or ()))
     earlier = look_at_earlier(app, schedule)
-    dealt = Dealt(running=earlier.running)
+    handled = Handled(running=earlier.running)
     if schedule.pause_on_failure and earlier.failed is not None:
-        return _pause(app, schedule, dealt, f"Its session {earlier.failed} has failed.")
+        return _pause(app, schedule, handled, f"Its session {earlier.failed} has failed.")
     if message.nominal != schedule.next_fire_at:
         is_waiting = bool(earlier.open)
-        return None if is_waiting else _start(app, schedule, message.nominal, dealt)
+        return None if is_waiting else _start(app, schedule, message.nominal, handled)
     caught_up = _catch_up(schedule, message)
     if caught_up.missed:
         not_fired = why(NotFired.MISSED, "It was due for longer than catchupWindowSeconds.")
-        dealt = replace(dealt, missed=caught_up.missed, why=not_fired)
-        return _advance(app, schedule, caught_up.following, dealt)
-    return _deal_beside(app, schedule, message.nominal, earlier, dealt)
+        handled = replace(handled, missed=caught_up.missed, why=not_fired)
+        return _advance(app, schedule, caught_up.following, handled)
+    return _handle_overlap(app, schedule, message.nominal, earlier, handled)
 
 
 def _catch_up(schedule: TaskSchedule, message: Fire) -> CatchUp:
@@ -120,30 +120,30 @@ def _catch_up(schedule: TaskSchedule, message: Fire) -> CatchUp:
     return timetable(schedule).catch_up(before, sent, window)
 
 
-def _deal_beside(
-    app: App, schedule: TaskSchedule, nominal: int, earlier: Earlier, dealt: Dealt
+def _handle_overlap(
+    app: App, schedule: TaskSchedule, nominal: int, earlier: Earlier, handled: Handled
 ) -> Outcome[TaskSchedule]:
     """Decide about a time by the overlap policy, and do it."""
     running, waiting = len(earlier.running), len(schedule.buffered or ())
     match firing(policy_of(schedule), running=running, buffered=waiting):
         case Firing.START:
-            return _start(app, schedule, nominal, dealt)
+            return _start(app, schedule, nominal, handled)
         case Firing.CANCEL_AND_START:
-            return _start(app, schedule, nominal, dealt, cancels=earlier.open)
+            return _start(app, schedule, nominal, handled, cancels=earlier.open)
         case Firing.BUFFER:
             not_fired = why(NotFired.OVERLAP_BUFFERED, WAITS)
-            dealt = replace(dealt, buffered={nominal}, why=not_fired)
+            handled = replace(handled, buffered={nominal}, why=not_fired)
         case Firing.SKIP:
             not_fired = why(NotFired.OVERLAP_SKIPPED, "A session before it had not ended.")
-            dealt = replace(dealt, skipped=1, why=not_fired)
-    return _dealt_with(app, schedule, nominal, dealt)
+            handled = replace(handled, skipped=1, why=not_fired)
+    return _advance_past(app, schedule, nominal, handled)
 
 
 def _start(
     app: App,
     schedule: TaskSchedule,
     nominal: int,
-    dealt: Dealt,
+    handled: Handled,
     *,
     cancels: Sequence[Session] = (),
 ) -> Outcome[TaskSchedule]:
@@ -155,13 +155,13 @@ def _start(
     except (BadUserInput, NotFound) as error:
         reason = f"The task could not start: {error.message}"
         if schedule.pause_on_failure:
-            return _pause(app, schedule, dealt, reason)
+            return _pause(app, schedule, handled, reason)
         not_fired = why(NotFired.TASK_INVALID, reason)
-        return _dealt_with(app, schedule, nominal, replace(dealt, why=not_fired))
+        return _advance_past(app, schedule, nominal, replace(handled, why=not_fired))
     cancel_all(app, cancels)
-    running = () if cancels else dealt.running
-    started = replace(dealt, started={nominal: uuid}, running=running)
-    outcome = _dealt_with(app, schedule, nominal, started)
+    running = () if cancels else handled.running
+    started = replace(handled, started={nominal: uuid}, running=running)
+    outcome = _advance_past(app, schedule, nominal, started)
     if isinstance(outcome, Rejected) and _was_edited(schedule, outcome.record):
         count_started(app, outcome.record, started.started)
     return outcome
@@ -177,35 +177,37 @@ def _was_edited(seen: TaskSchedule, now: TaskSchedule | None) -> bool:
 # The next time of the schedule
 
 
-def _dealt_with(
-    app: App, schedule: TaskSchedule, nominal: int, dealt: Dealt
+def _advance_past(
+    app: App, schedule: TaskSchedule, nominal: int, handled: Handled
 ) -> Outcome[TaskSchedule]:
     """Write that this time is done; the next time stays, or follows."""
     if nominal != schedule.next_fire_at:
         waits = schedule.next_fire_at
         following = None if waits is None else nominal_time(waits)
-        return _advance(app, schedule, following, replace(dealt, unbuffered=nominal))
-    return _advance(app, schedule, timetable(schedule).next_after(nominal_time(nominal)), dealt)
+        return _advance(app, schedule, following, replace(handled, unbuffered=nominal))
+    return _advance(app, schedule, timetable(schedule).next_after(nominal_time(nominal)), handled)
 
 
 def _advance(
-    app: App, schedule: TaskSchedule, following: datetime | None, dealt: Dealt
+    app: App, schedule: TaskSchedule, following: datetime | None, handled: Handled
 ) -> Outcome[TaskSchedule]:
     """Write the next time, or complete the schedule if no time is left."""
-    runs = (schedule.run_count or 0) + len(dealt.started)
+    runs = (schedule.run_count or 0) + len(handled.started)
     ended = "No time of it is left."
     if _runs_are_over(schedule, runs):
         ended = "It has started as many sessions as maxRuns says."
-    elif following is not None or dealt.waiting(schedule):
-        return app.schedules.advance(schedule, following, dealt)
-    not_fired = dealt.why or why(NotFired.ENDED, ended)
-    return app.schedules.complete(schedule, replace(dealt, why=not_fired))
+    elif following is not None or handled.waiting(schedule):
+        return app.schedules.advance(schedule, following, handled)
+    not_fired = handled.why or why(NotFired.ENDED, ended)
+    return app.schedules.complete(schedule, replace(handled, why=not_fired))
 
 
 def _runs_are_over(schedule: TaskSchedule, runs: int) -> bool:
     return schedule.max_runs is not None and runs >= schedule.max_runs
 
 
-def _pause(app: App, schedule: TaskSchedule, dealt: Dealt, reason: str) -> Outcome[TaskSchedule]:
+def _pause(
+    app: App, schedule: TaskSchedule, handled: Handled, reason: str
+) -> Outcome[TaskSchedule]:
     not_fired = why(NotFired.PAUSED_AFTER_FAILURE, reason)
-    return app.schedules.pause_after_failure(schedule, replace(dealt, why=not_fired))
+    return app.schedules.pause_after_failure(schedule, replace(handled, why=not_fired))

@@ -20,7 +20,7 @@ from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
 from ai_coordination_engine.store.records.schedule_times import nominal_time, schedule_key
 from ai_coordination_engine.store.transitions.outcome import Applied
-from ai_coordination_engine.store.transitions.schedules import Dealt
+from ai_coordination_engine.store.transitions.schedules import Handled
 
 _IN_TIME = 10.0  # seconds in which one request or message may begin starts; HTTP APIs wait for 30
 _AFTERWARDS = 30.0  # seconds until the worker looks: the request has ended by then
@@ -99,8 +99,8 @@ def _settle(
             break
         started = {each: starts.sessions[each].session_uuid for each in mine & {*starts.sessions}}
         running = schedule.running or ()
-        dealt = Dealt(started=started, running=running, settled=mine, why=not_fired)
-        outcome = app.schedules.count(schedule, dealt)
+        handled = Handled(started=started, running=running, settled=mine, why=not_fired)
+        outcome = app.schedules.count(schedule, handled)
         if isinstance(outcome, Applied):
             return outcome.record
         schedule = outcome.record

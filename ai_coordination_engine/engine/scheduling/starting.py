@@ -11,7 +11,7 @@ from ai_coordination_engine.errors import Conflict, NotFound
 from ai_coordination_engine.store.models import Session, TaskSchedule
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.transitions.outcome import Applied
-from ai_coordination_engine.store.transitions.schedules import Dealt
+from ai_coordination_engine.store.transitions.schedules import Handled
 
 
 def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Session:
@@ -54,13 +54,13 @@ def count_started(
 ) -> TaskSchedule | None:
     """Count sessions that were started outside the schedule's next time, each once.
 
-    Returns the schedule as it is then; None if it was deleted. `beside`: other fields of `Dealt`.
+    Returns the schedule as it is then; None if it was deleted. `beside`: other fields of `Handled`.
     """
     while schedule is not None:
         known = schedule.recent or set()
         news = {nominal: uuid for nominal, uuid in started.items() if uuid not in known}
-        dealt = Dealt(started=news, running=schedule.running or (), **beside)
-        outcome = app.schedules.count(schedule, dealt)
+        handled = Handled(started=news, running=schedule.running or (), **beside)
+        outcome = app.schedules.count(schedule, handled)
         if isinstance(outcome, Applied):
             return outcome.record
         schedule = outcome.record

@@ -60,13 +60,13 @@ class Sweep:
         def has_time() -> bool:
             return context.get_remaining_time_in_millis() >= MIN_SECONDS_LEFT * 1000
 
-        def hand_out(shards: Sequence[int]) -> Sequence[int]:
+        def delegate(shards: Sequence[int]) -> Sequence[int]:
             taken.extend(
                 each for each in shards if self._is_invoked(context.invoked_function_arn, each)
             )
             return taken
 
-        given = {"shards": [int(event["shard"])]} if "shard" in event else {"hand_out": hand_out}
+        given = {"shards": [int(event["shard"])]} if "shard" in event else {"delegate": delegate}
         total = 0
         while not taken and has_time() and (found := self.sweep(has_time=has_time, **given)):
             total += found

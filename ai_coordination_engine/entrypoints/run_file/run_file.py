@@ -168,13 +168,10 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         plan_fallback=_word(reader, task.get("plan_fallback"), "plan_fallback", PLAN_FALLBACKS),
         name=name,
     )
-    return (
-        run
-        if reader.problems
-        else _with_places(
-            reader, run, Places(root, [each["agent_uuid"] for each in agents], references)
-        )
-    )
+    if reader.problems:
+        return run
+    places = Places(root, [each["agent_uuid"] for each in agents], references)
+    return _with_places(reader, run, places)
 
 
 def _check_top(reader: Reader, root: yaml.Node, top: Mapping[str, yaml.Node]) -> None:

@@ -105,7 +105,7 @@ def _write_tombstone(
     except Refused as refused:
         old = refused.old
         if old is None or old.deleting != tombstone:  # else an earlier try has succeeded
-            repository.look_at_starts([old] if old is not None else [], consistent=True)
+            repository.resolve_starts([old] if old is not None else [], consistent=True)
             # agent 0 confirms the session, whose row was not written since: it has children
             if isinstance(old, Session) and old.first_agent is not None:
                 raise _has_dependents(entity, _looks(repository, entity, tenant, key)) from refused
@@ -185,7 +185,7 @@ def _look_at_all(repository: Repository, entity: Entity[Any], tenant: str, key: 
     calls = [partial(_look, repository, child, tenant, key, shard) for child, shard in shards]
     looks = repository.parallel.run(calls)
     starting = [each for look in looks for each in look.starting]
-    repository.look_at_starts(starting, consistent=True)
+    repository.resolve_starts(starting, consistent=True)
     found = list(zip(shards, looks, strict=True))
     return [
         _merged([look for (each, _), look in found if each is child]) for child in entity.guards

@@ -70,7 +70,7 @@ class Reads:
         """The record under `key`; None if this tenant has none. One GetItem."""
         found = self.table(entity).get(tenant, key, consistent=consistent)
         if found is not None:
-            self.look_at_starts([found], consistent=consistent)
+            self.resolve_starts([found], consistent=consistent)
         return self.seen(visible(found, tenant))
 
     def get_many(
@@ -93,7 +93,7 @@ class Reads:
         tables = {self.tables[model]: keys for model, keys in wanted.items()}
         read = get_many_of(tenant, tables, consistent=consistent)
         rows = [record for found in read.values() for record in found.values()]
-        self.look_at_starts(rows, consistent=consistent)
+        self.resolve_starts(rows, consistent=consistent)
         return {
             table.model: {
                 key: self.seen(record) for key, record in found.items() if visible(record, tenant)
@@ -155,7 +155,7 @@ class Reads:
         ]
         return mine, getattr(rows[-1], table.range_key) if rows and last is not None else None
 
-    def look_at_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
+    def resolve_starts(self, records: Sequence[Any], *, consistent: bool = False) -> None:
         """Find out which sessions among `records` are confirmed, and remove their reservation.
 
         The records belong to one tenant; the change is in memory only. A session's row may not say

@@ -218,7 +218,7 @@ class Repository(Reads):
             return False
         if session.partition_key != tenant:
             return False
-        self.look_at_starts([session], consistent=True)
+        self.resolve_starts([session], consistent=True)
         return session.unconfirmed is None
 
     def _stored_values(

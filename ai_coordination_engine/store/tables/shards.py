@@ -43,7 +43,7 @@ def rows(
         yield from page
         while start is not None:
             page, start = read(after=start, shard=shard)
-            repository.look_at_starts(page)
+            repository.resolve_starts(page)
             yield from page
 
     pages = _first_pages(repository, table, tenant, hash_value, after, read)
@@ -112,7 +112,7 @@ def _first_pages(
         return read(after=start, shard=shard)
 
     pages = repository.parallel.run([partial(page, shard) for shard in range(table.shards)])
-    repository.look_at_starts([each for found, _ in pages for each in found])
+    repository.resolve_starts([each for found, _ in pages for each in found])
     return pages
 
 

@@ -33,7 +33,7 @@ _MOST_RUNNING = 100  # sessions in `TaskSchedule.running`, at most
 
 
 @dataclass(frozen=True, slots=True)
-class Dealt:
+class Handled:
     """What was done with times of a schedule; all times are nominal, in epoch seconds.
 
     `started`: session uuids by time. `running`: the earlier sessions that have not ended. `skipped`
@@ -111,44 +111,44 @@ class Schedules:
         return list(found.values())
 
     def advance(
-        self, seen: TaskSchedule, following: datetime | None, dealt: Dealt
+        self, seen: TaskSchedule, following: datetime | None, handled: Handled
     ) -> Outcome[TaskSchedule]:
         """Record what was done; `following` is the next time. While times are buffered, the
         schedule stays due for each sweep.
         """
         key = schedule_key(seen)
         next_time: dict[str, Any] = dict(firing_at(key, following, seen.jitter_seconds))
-        if dealt.waiting(seen):
+        if handled.waiting(seen):
             next_time |= {"fire": fire_shard(key), "fire_at": self._clock.now().timestamp()}
-        return self._write(rows.ADVANCE, seen, dealt, assignments(TaskSchedule, next_time))
+        return self._write(rows.ADVANCE, seen, handled, assignments(TaskSchedule, next_time))
 
-    def complete(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
+    def complete(self, seen: TaskSchedule, handled: Handled) -> Outcome[TaskSchedule]:
         """Complete the schedule: no time is left."""
-        return self._write(rows.COMPLETE, seen, dealt)
+        return self._write(rows.COMPLETE, seen, handled)
 
-    def pause_after_failure(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
+    def pause_after_failure(self, seen: TaskSchedule, handled: Handled) -> Outcome[TaskSchedule]:
         """Pause the schedule, because a session failed or the task cannot start."""
-        return self._write(rows.PAUSE_AFTER_FAILURE, seen, dealt)
+        return self._write(rows.PAUSE_AFTER_FAILURE, seen, handled)
 
-    def count(self, seen: TaskSchedule, dealt: Dealt) -> Outcome[TaskSchedule]:
+    def count(self, seen: TaskSchedule, handled: Handled) -> Outcome[TaskSchedule]:
         """Record sessions whose times are not the schedule's next one. If times are buffered, the
         schedule becomes due for the next sweep.
         """
         at_once: list[Action] = []
-        if dealt.buffered and seen.status == "active":
+        if handled.buffered and seen.status == "active":
             at_once = [
                 TaskSchedule.fire.set(fire_shard(schedule_key(seen))),
                 TaskSchedule.fire_at.set(self._clock.now().timestamp()),
             ]
-        return self._write(rows.COUNT, seen, dealt, at_once)
+        return self._write(rows.COUNT, seen, handled, at_once)
 
     def _write(
-        self, row: Transition, seen: TaskSchedule, dealt: Dealt, actions: Sequence[Action] = ()
+        self, row: Transition, seen: TaskSchedule, handled: Handled, actions: Sequence[Action] = ()
     ) -> Outcome[TaskSchedule]:
-        is_said = row is not rows.COUNT or dealt.why is not None
-        why = assignments(TaskSchedule, {"why": dealt.why}) if is_said else []
-        buffering = _buffering(dealt) if "buffered" not in row.clears else []
-        changes = [*actions, *_counting(seen, dealt), *buffering, *_owing(dealt), *why]
+        is_said = row is not rows.COUNT or handled.why is not None
+        why = assignments(TaskSchedule, {"why": handled.why}) if is_said else []
+        buffering = _buffering(handled) if "buffered" not in row.clears else []
+        changes = [*actions, *_counting(seen, handled), *buffering, *_owing(handled), *why]
         needs = row_condition(row, TaskSchedule, {"seen": seen})
         try:
             written = self._schedules.update(
@@ -159,36 +159,36 @@ class Schedules:
         return Applied(written)
 
 
-def _counting(seen: TaskSchedule, dealt: Dealt) -> list[Action]:
+def _counting(seen: TaskSchedule, handled: Handled) -> list[Action]:
     actions: list[Action] = [
         attribute.add(number)
         for attribute, number in (
-            (TaskSchedule.run_count, len(dealt.started)),
-            (TaskSchedule.skipped_count, dealt.skipped),
-            (TaskSchedule.missed_count, dealt.missed),
+            (TaskSchedule.run_count, len(handled.started)),
+            (TaskSchedule.skipped_count, handled.skipped),
+            (TaskSchedule.missed_count, handled.missed),
         )
         if number
     ]
-    started = dealt.started.values()
-    running = sorted({*dealt.running, *started})[-_MOST_RUNNING:]  # the latest, by their times
+    started = handled.started.values()
+    running = sorted({*handled.running, *started})[-_MOST_RUNNING:]  # the latest, by their times
     recent = remembered(seen, *started)
     values: dict[str, Any] = {"running": set(running) or None, "recent": recent or None}
-    if dealt.by is not None:
-        values["updated_by"] = dealt.by
-    if dealt.started:
-        values["last_fire_at"] = max(*dealt.started, seen.last_fire_at or 0)
+    if handled.by is not None:
+        values["updated_by"] = handled.by
+    if handled.started:
+        values["last_fire_at"] = max(*handled.started, seen.last_fire_at or 0)
     return [*actions, *assignments(TaskSchedule, values)]
 
 
-def _buffering(dealt: Dealt) -> list[Action]:
+def _buffering(handled: Handled) -> list[Action]:
     """Add or remove single times, so that concurrent writes do not lose any."""
-    if dealt.unbuffered is not None:
-        return [TaskSchedule.buffered.delete({dealt.unbuffered})]
-    return [TaskSchedule.buffered.add(set(dealt.buffered))] if dealt.buffered else []
+    if handled.unbuffered is not None:
+        return [TaskSchedule.buffered.delete({handled.unbuffered})]
+    return [TaskSchedule.buffered.add(set(handled.buffered))] if handled.buffered else []
 
 
-def _owing(dealt: Dealt) -> list[Action]:
+def _owing(handled: Handled) -> list[Action]:
     """Add or remove owed times, like buffered ones."""
-    if dealt.settled:
-        return [TaskSchedule.owed.delete(set(dealt.settled))]
-    return [TaskSchedule.owed.add(set(dealt.owed))] if dealt.owed else []
+    if handled.settled:
+        return [TaskSchedule.owed.delete(set(handled.settled))]
+    return [TaskSchedule.owed.add(set(handled.owed))] if handled.owed else []

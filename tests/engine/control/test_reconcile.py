@@ -178,7 +178,7 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
         found = stage.looking.table(reconcile.SESSION).get(
             TENANT, (task[0], f"s{point}"), consistent=True
         )
-        stage.looking.look_at_starts([found], consistent=True)
+        stage.looking.resolve_starts([found], consistent=True)
         agents = [each.state for each in stage.agents(f"s{point}")]
         assert (found is None and agents == []) or found.unconfirmed is None
     assert point > 5
@@ -293,12 +293,12 @@ def test_much_that_is_due_is_handed_out_by_shards_and_looked_after_once(
     stage.clock.advance(stage.app.settings.watch_seconds + 1)
     given: list[int] = []
 
-    def hand_out(shards: Sequence[int]) -> list[int]:
+    def delegate(shards: Sequence[int]) -> list[int]:
         given.extend(shards[1:])  # the first one is not taken
         return given
 
     watched = Counter(int(stage.session(each).watch) for each in sessions)
-    looked = reconcile.sweep(stage.app, has_time=lambda: True, hand_out=hand_out)
+    looked = reconcile.sweep(stage.app, has_time=lambda: True, delegate=delegate)
     kept = watched[min(watched)]
     assert sorted(given) == sorted(watched)[1:]
     assert kept <= looked <= kept + 5

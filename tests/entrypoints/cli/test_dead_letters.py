@@ -33,7 +33,7 @@ from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import Backfill, Fire
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
-from ai_coordination_engine.store.transitions.schedules import Dealt
+from ai_coordination_engine.store.transitions.schedules import Handled
 from benchmarks.harness.api import Api
 from tests.kit.commands import ace
 from tests.kit.servers import HOMES
@@ -345,7 +345,7 @@ def test_a_dead_letter_of_a_backfill_goes_on_with_it(app: App, runner: asyncio.R
     work(app)
     found = app.records.get(TASK_SCHEDULE, "acme", key, consistent=True)
     assert found is not None
-    app.schedules.count(found, Dealt(owed=[1_767_258_000]))
+    app.schedules.count(found, Handled(owed=[1_767_258_000]))
     dead = bootstrap.dead_letter_queue(app.settings)
     body = body_of(Backfill("acme", *key))
     bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body)
