@@ -22,6 +22,7 @@ SPAN = 32
 agent, the router again, and a question to the user.
 """
 _HANDED_ON = "It has handed the question on."
+_TITLE = "choice"  # of the schema
 _TOLD = 500  # characters of what a router is told of an agent
 
 
@@ -116,6 +117,11 @@ def first_route(agent: Agent, agents: Sequence[Agent], hops: int, *, again: bool
     return Route(agent.agent_uuid, [each.stored() for each in agents], {}, hops, hops, again)
 
 
+def is_choice(schema: Mapping[str, Any] | None) -> bool:
+    """Whether an answer by this schema chooses who answers a question."""
+    return schema is not None and schema.get("title") == _TITLE
+
+
 def chosen(rules: Mapping[str, Any], value: Any, output: str) -> Choice | None:
     """Who goes on with the question after an agent with these rules has answered: `value` of a
     router's schema, or any `output`. None: the output is the answer, or not asked for.
@@ -177,7 +183,7 @@ def _declined(output: str) -> str | None:
 
 def _schema(choices: Sequence[str]) -> dict[str, Any]:
     return {
-        "title": "choice",
+        "title": _TITLE,
         "type": "object",
         "properties": {
             "agent": {"type": "string", "enum": list(choices)},

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api
 from tests.kit.api import code, data
@@ -100,3 +101,25 @@ def test_a_busy_thread_is_told_by_its_code(
     on = {"sessionUuid": asked["sessionUuid"], "threadUuid": asked["threadUuid"]}
     assert code(client, "askOperationHub", **given, **on, whenBusy=when_busy) == expected
     assert len(agents_of(client, asked, above)) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "output"),
+    [("What now?", "What now?"), (choose("none", "Nothing."), "Nothing.")],
+)
+def test_echo_answers_itself_unless_the_question_is_json(
+    stage: Stage, client: Api, query: str, output: str
+) -> None:
+    echo = FUNCTIONS["echo"]
+    stage.runtime.behaviours = dict.fromkeys(("desk", "bills"), echo)
+    above = COORDINATION.put(client, {}, agents=AGENTS)
+    asked = data(
+        client,
+        "askOperationHub",
+        ASKED,
+        coordinationUuid=above["coordinationUuid"],
+        userQuery=query,
+    )
+    stage.drain()
+    (desk,) = agents_of(client, asked, above)
+    assert (desk["state"], desk["agentOutput"]) == ("completed", output)

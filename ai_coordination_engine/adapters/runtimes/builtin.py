@@ -1,13 +1,19 @@
 """The built-in agent functions, for example `{"kind": "function", "name": "echo"}`."""
 
+import json
 from collections.abc import Callable, Mapping
 
+from ai_coordination_engine.domain.routing import NONE, is_choice
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 
 
 def echo(request: AgentRequest) -> str:
-    """Return the input unchanged."""
-    return request.input
+    """Return the input unchanged. A triage agent answers a question that is no JSON itself: a
+    coordination can be tried before its agents have a model.
+    """
+    if not is_choice(request.output_schema) or request.input.lstrip().startswith("{"):
+        return request.input
+    return json.dumps({"agent": NONE, "reason": "echo has no model", "query": request.input})
 
 
 def upper(request: AgentRequest) -> str:
