@@ -18,7 +18,6 @@ from ai_coordination_engine.domain.json_text import NotJSON
 TRIES = 2
 """How often an agent is asked, unless it is said: once, and once more with what was wrong."""
 _SHOWN = 10  # problems that a message names
-_HALF = "an invalid character: half of a surrogate pair"
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -90,14 +89,18 @@ def _invalid(value: object) -> Iterator[str]:
     left = [("", value)]
     while left:
         place, each = left.pop()
-        if isinstance(each, str) and _HALF_OF_A_PAIR.search(each):
-            yield f"at {place or '/'}, holds {_HALF}"
-        elif isinstance(each, list):
-            left += [(f"{place}/{index}", one) for index, one in enumerate(each)][::-1]
-        elif isinstance(each, dict):
-            if any(_HALF_OF_A_PAIR.search(name) for name in each):
-                yield f"at {place or '/'}, a key holds {_HALF}"
-            left += [(f"{place}/{_escaped(name)}", one) for name, one in each.items()][::-1]
+        texts = [each] if isinstance(each, str) else [name for name, _ in _parts(each)]
+        if any(map(_HALF_OF_A_PAIR.search, texts)):
+            yield f"at {place or '/'}, holds an invalid character: half of a surrogate pair"
+        left += [(f"{place}/{_escaped(name)}", part) for name, part in _parts(each)][::-1]
+
+
+def _parts(value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return (
+        [(str(index), each) for index, each in enumerate(value)] if isinstance(value, list) else []
+    )
 
 
 def _escaped(name: str) -> str:
