@@ -123,7 +123,7 @@ def _complete(
         }
         output = output if decided.output is None else decided.output
     else:
-        values |= questions.decided(agent, output, budget)
+        values |= questions.decided(agent, output)
     if held is None:
         held = check_output(edges(agent.successors), output, budget)
     stored_values = persist(app, agent, chain, partial(store_values, app, agent, values))

@@ -48,11 +48,13 @@ def choice_of(agent: SessionAgent, value: Any) -> Any:
     return value if "route" in rules.of(agent) else None
 
 
-def decided(agent: SessionAgent, output: str, budget: Budget) -> dict[str, object]:
+def decided(agent: SessionAgent, output: str) -> dict[str, object]:
     """The values that follow from what an agent answered, in place of the output or beside it: who
     goes on with its question. Empty when the output is the answer. Raises `AgentFailure`.
+
+    It has a budget of its own: an answer that the attempt could read can be read again.
     """
-    value = structured.read(agent, output, budget)
+    value = structured.read(agent, output, Budget())
     given = rules.of(agent)
     choice = routing.chosen(given, value, output)
     if choice is None:

@@ -42,8 +42,7 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     to all agents that run. Idempotent with a `new_session_uuid` or an idempotency key. Raises
     `NotFound`, `BadUserInput`, and `Conflict` if the new session's uuid belongs to another session.
     """
-    source = _source(app, tenant, (coordination_uuid, session_uuid))
-    agents = [each for each in agents_of(app, source) if each.sink_count != 0]
+    source, agents = _read(app, tenant, (coordination_uuid, session_uuid))
     start = _start(agents, from_session_agent_uuid)
     if subtask_query is not None and start is None:
         raise BadUserInput(
@@ -75,6 +74,19 @@ def _fork_uuid(app: App, source: Session, idempotency_key: str | None) -> str:
     key = "/".join(source.key)
     named = f"fork/{source.partition_key}/{key}/{idempotency_key}"
     return child_uuid(named, 0, source.created_at)
+
+
+def _read(app: App, tenant: str, key: Key) -> tuple[Session, list[SessionAgent]]:
+    """The session to fork, and the agents of its task. Raises as `_source`.
+
+    With a plan, the session is read after its agents: what the steps are asked was written with
+    them, perhaps just now.
+    """
+    source = _source(app, tenant, key)
+    agents = [each for each in agents_of(app, source) if each.sink_count != 0]
+    if any(each.stored("plan") is not None for each in agents):
+        source = _source(app, tenant, key)
+    return source, agents
 
 
 def _source(app: App, tenant: str, key: Key) -> Session:

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain import budget
+from ai_coordination_engine.engine.advance.ending import agents_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import sharing
+from ai_coordination_engine.engine.planning import fork
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
 from tests.kit.fakes import failing
+from tests.kit.planning import plan, planned, step
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, crowd, stage_of
 
@@ -316,3 +319,21 @@ def test_the_paths_of_all_subtasks_of_a_fork_share_a_budget(
     monkeypatch.setattr(budget, "MAX_WORK", 5_000)
     with pytest.raises(BadUserInput, match="takes too long, or makes too much"):
         fork_from(stage, session, task_query=query)
+
+
+def test_a_fork_asks_the_steps_of_a_plan_that_is_pinned_while_it_reads(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks_about = plan(step("a", query="about {topic}"))
+    stage, session = planned(app, asks_about, query='{"topic": "x"}', work=lambda stage: None)
+
+    def pinned_before(app: App, source: Session) -> list[SessionAgent]:
+        stage.drain()
+        return agents_of(app, source)
+
+    monkeypatch.setattr(fork, "agents_of", pinned_before)
+    key = session.coordination_uuid, session.session_uuid
+    forked = fork.fork_session(app, TENANT, *key, task_query='{"topic": "y"}')
+    assert stage.session(forked).subtask_queries == [
+        {"agent_uuid": "a", "subtask_query": "about {topic}"}
+    ]

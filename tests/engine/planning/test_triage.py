@@ -245,6 +245,16 @@ def test_whatever_an_agent_says_when_it_declines_is_told(
     assert said(stage, asked)[-1] == ("desk", "completed", "Done.")
 
 
+def test_a_long_answer_of_its_own_is_read_again_without_asking_again(
+    stage: Stage, coordination: str
+) -> None:
+    stage.runtime.behaviours["desk"] = answering(choose("none", "e" * 1_500_000))
+    asked = put(stage, coordination)
+    stage.drain()
+    assert [each[:2] for each in said(stage, asked)] == [("desk", "completed")]
+    assert stage.runtime.ran() == ["desk"]
+
+
 @pytest.mark.parametrize("agent", ["bills", "none", "ask_user"])
 def test_a_choice_that_cannot_be_stored_is_asked_for_once_more(
     stage: Stage, coordination: str, agent: str
