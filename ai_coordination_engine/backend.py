@@ -154,13 +154,13 @@ def passing(error: BaseException, service: str = "the backend") -> Throttled | N
 
 def _answered(error: ClientError, service: str) -> Throttled | None:
     answer: Any = error.response
-    told, reasons = answer.get("Error", {}), answer.get("CancellationReasons", ())
-    codes = {str(each.get("Code", "")).rpartition(".")[2] for each in (told, *reasons)}
+    details, reasons = answer.get("Error", {}), answer.get("CancellationReasons", ())
+    codes = {str(each.get("Code", "")).rpartition(".")[2] for each in (details, *reasons)}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if codes & _THROTTLING:
         return Throttled(f"{_capital(service)} refuses more work for now; try again in a moment.")
     if status == HTTPStatus.INSUFFICIENT_STORAGE:
-        return Unavailable(told.get("Message") or f"{_capital(service)} has no room left.")
+        return Unavailable(details.get("Message") or f"{_capital(service)} has no room left.")
     if codes & _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Unavailable(f"{_capital(service)} fails for now; try again in a moment.")
     return None

@@ -22,7 +22,7 @@ _APPLICATION = 0x41434521  # "ACE!", of the header of the file
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
 _BUSY_SECONDS = 10.0  # until another process has committed
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
-# what may pass ("Result and Error Codes", SQLite)
+# errors that may be temporary ("Result and Error Codes", SQLite)
 _PASSING = {
     "SQLITE_BUSY",
     "SQLITE_CANTOPEN",
@@ -32,8 +32,6 @@ _PASSING = {
     "SQLITE_NOMEM",
     "SQLITE_READONLY",
 }
-
-
 _STOPPING = "The server is stopping; try again in a moment."
 
 

@@ -14,10 +14,10 @@ from ai_coordination_engine.adapters.message_bodies import body_of, message_from
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.ports import Clock, QueueMessage, Wake
 
-LONGEST_DELAY = 900  # seconds, of a new message, as SQS has it
-LONGEST_WAIT = 43_200  # seconds that a received message is hidden, as SQS has it
+LONGEST_DELAY = 900  # seconds, of a new message, as in SQS
+LONGEST_WAIT = 43_200  # seconds that a received message is hidden, as in SQS
 LONGEST_POLL = 20.0  # seconds that `receive` waits
-_LOOK_AGAIN = 1.0  # seconds, for what other processes send
+_LOOK_AGAIN = 1.0  # seconds between looks for messages of other processes
 _TABLE = """
 CREATE TABLE IF NOT EXISTS messages (
   id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, body TEXT NOT NULL,

@@ -1,8 +1,7 @@
-"""Decomposing: the task has its agents and edges, and an agent writes what each of them is asked.
-Pure.
+"""Decomposition: the task has agents and edges, and a decompose agent writes their subtasks. Pure.
 
-It is planning with a graph that is given: what is stored, shown to a person and pinned goes the
-same way.
+It is planning with a given graph: the result is stored, shown to a person and pinned in the same
+way.
 """
 
 from collections import Counter
@@ -12,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.planning import MAX_PLAN, Planning, told
+from ai_coordination_engine.domain.planning import MAX_PLAN, Planning, described
 from ai_coordination_engine.domain.shapes import SubtaskQuery
 from ai_coordination_engine.domain.structured import Structured
 
 SCHEMA = "ace.subtasks/1"
-_DRAFT = 500  # characters of the task's own subtask that the agent is told
+_DRAFT = 500  # characters of a draft, the task's own subtask, for the agent
 _ORDERS = """\
 Divide the task among these agents: write what each of them is asked. Do not do the task yourself.
 {agents}
@@ -29,8 +28,8 @@ cannot do the task, it says why, and `subtaskQueries` is empty."""
 
 @dataclass(frozen=True)
 class Subtasks:
-    """What each agent is asked, in the order of the answer. With `cannot_do` there are no queries;
-    it says why.
+    """The query of each agent, in the order of the answer. With `cannot_do`, the reason why there
+    are none, `queries` is empty.
     """
 
     queries: Sequence[SubtaskQuery]
@@ -44,7 +43,7 @@ class Subtasks:
         return cls([SubtaskQuery.model_validate(each) for each in value["subtaskQueries"]])
 
     def wire(self) -> dict[str, Any]:
-        """The subtasks as they are pinned and as people see them."""
+        """The subtasks as they are pinned and shown to people."""
         queries = [each.wire() for each in self.queries]
         return {"schema": SCHEMA, "subtaskQueries": queries, "cannotDo": self.cannot_do}
 
@@ -60,7 +59,7 @@ class _Answer(Structured):
 
 @dataclass(frozen=True)
 class Decomposition(Planning):
-    """What a decompose agent is asked and may answer.
+    """The rules by which a decompose agent is asked and its answer is read.
 
     `subtasks` are the task's own. `order`: the agents (uuids) that run, once for each subtask.
     """
@@ -78,7 +77,7 @@ class Decomposition(Planning):
         )
 
     def read(self, text: str, most: int = MAX_PLAN) -> Subtasks:
-        """The subtasks of an answer, of an agent or a person; raises `Unfit`."""
+        """The subtasks in an answer of an agent or a person; raises `Unfit`."""
         return Subtasks.of(self.structured(most).read(text, Budget()))
 
     def _orders(self) -> str:
@@ -92,7 +91,7 @@ class Decomposition(Planning):
     def _line(self, uuid: str, draft: str) -> str:
         before = (self.actions.get(uuid) or {}).get("predecessors") or ()
         parts = [
-            f"- {uuid}: {told(self.by_uuid[uuid])}",
+            f"- {uuid}: {described(self.by_uuid[uuid])}",
             f"It waits for {', '.join(before)}" if before else "",
             f"A draft of its subtask: {draft[:_DRAFT]}" if draft else "",
         ]
@@ -100,7 +99,7 @@ class Decomposition(Planning):
 
 
 def planning_of(stored: Mapping[str, Any]) -> Planning:
-    """The planning, or decomposition, that `stored` gave."""
+    """The planning or decomposition that `stored` returned."""
     return Decomposition.of(stored) if "order" in stored else Planning.of(stored)
 
 

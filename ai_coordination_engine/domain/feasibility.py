@@ -1,4 +1,4 @@
-"""Whether a condition can be true for any output at all; known before anything runs. Pure.
+"""Find out before anything runs whether a condition can be true for any output. Pure.
 
 A condition is split into ways: alternatives, each a set of facts about the values of its terms.
 A way is possible if, for each term, one value satisfies all facts about it. Facts compare a term

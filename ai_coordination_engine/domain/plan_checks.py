@@ -1,8 +1,8 @@
-"""Whether a value is a plan that may run: what is wrong with it, each problem after the JSON
-Pointer (RFC 6901) of its place. Pure.
+"""Check whether a value is a plan that may run. Each problem follows the JSON Pointer (RFC 6901) of
+its place. Pure.
 
-First the shape is checked, then who waits for whom: a step that is none would look like many
-faults.
+The shape is checked first. The graph is checked only if the shape is right: one malformed step
+would cause many problems there.
 """
 
 import re
@@ -250,7 +250,7 @@ def _about_maps(place: str, step: Step, rules: PlanRules) -> Iterator[str]:
 
 
 def _about_conditions(place: str, step: Step, steps: Sequence[Step]) -> Iterator[str]:
-    """An agent is told of the conditions by the agents before it."""
+    """All steps of one agent have the same condition: the edges of the graph connect agents."""
     agents = {each.id: each.agent for each in steps}
     seen: dict[str, str | None] = {}
     for name in step.after:

@@ -1,7 +1,7 @@
-"""What a planning agent is asked and may answer, as its session keeps it. Pure.
+"""The rules by which a planning agent is asked and its answer is read. Pure.
 
-It is stored with the session agent when the session starts: the same answer is the same plan,
-whatever has become of the coordination and the task since.
+They are stored with the session agent when the session starts. So the same answer gives the same
+plan, also after the coordination or the task was changed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured
 
 PLANNERS = ("planning", "decompose")
-"""The types of agents that plan, the first that a coordination has plans."""
+"""The types of agents that plan. If a coordination has both, the first type is used."""
 MAX_PLAN = 256 * 1024
 """Characters of an answer."""
 MAX_SHOWN = 2 * MAX_PLAN
 """Characters of a plan as people see it: with all of its keys, in lines."""
-_TOLD = 500  # characters of what a planner is told of an agent
+_DESCRIPTION = 500  # characters of an agent's description for the planner
 _NULLABLE = {"type": ["string", "null"]}
 _NULL = {"type": "null"}
 _ORDERS = """\
@@ -50,11 +50,11 @@ class _PlanAnswer(Structured):
 
 @dataclass(frozen=True)
 class Planning:
-    """The agents of the coordination but the planning one, as they are stored, the actions that
-    the task has for them, and its limits.
+    """The agents of the coordination except the planning one, as they are stored, and the task's
+    actions for them and its limits.
 
-    `on_failure` and `strict` are the task's. With a `fallback`, its graph runs when no plan comes:
-    `subtasks` and the actions.
+    `on_failure` and `strict` are the task's. With `fallback`, the task's own graph (`subtasks` and
+    the actions) runs if the agent makes no plan.
     """
 
     agents: Sequence[Mapping[str, Any]]
@@ -67,11 +67,11 @@ class Planning:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """The planning that `stored` gave."""
+        """The planning that `stored` returned."""
         return cls(**stored)
 
     def stored(self) -> dict[str, Any]:
-        """As it is stored: what says nothing is left out."""
+        """The planning as it is stored; empty values are left out."""
         kept = [each.name for each in fields(self)]
         return {name: value for name, value in vars(self).items() if name in kept and value}
 
@@ -82,7 +82,7 @@ class Planning:
 
     @cached_property
     def by_uuid(self) -> dict[str, Agent]:
-        """All agents but the planning one."""
+        """All agents except the planning one, by uuid."""
         return {each["agent_uuid"]: Agent.model_validate(each) for each in self.agents}
 
     @property
@@ -104,11 +104,11 @@ class Planning:
         )
 
     def read(self, text: str, most: int = MAX_PLAN) -> Made:
-        """The plan of an answer, of an agent or a person; raises `Unfit`."""
+        """The plan in an answer of an agent or a person; raises `Unfit`."""
         return Plan.of(self.structured(most).read(text, Budget()))
 
     def _orders(self) -> str:
-        lines = [f"- {each.agent_uuid}: {told(each)}" for each in self.candidates]
+        lines = [f"- {each.agent_uuid}: {described(each)}" for each in self.candidates]
         limits = self.most
         return _ORDERS.format(agents="\n".join(lines), steps=limits.steps, depth=limits.depth)
 
@@ -125,10 +125,10 @@ def _checked(rules: PlanRules, value: Any) -> list[str]:
     return problems(value, rules, Budget())
 
 
-def told(agent: Agent) -> str:
-    """What a planning agent is told of an agent."""
+def described(agent: Agent) -> str:
+    """The name and description of an agent, for the instructions of a planning agent."""
     words = [each for each in (agent.agent_name, agent.agent_description) if each]
-    return ". ".join(words)[:_TOLD] or "no description"
+    return ". ".join(words)[:_DESCRIPTION] or "no description"
 
 
 def schema_of(agents: Sequence[str], limits: PlanLimits) -> dict[str, Any]:

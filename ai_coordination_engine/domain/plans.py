@@ -1,7 +1,7 @@
 """Plans of planning agents: `ace.plan/1`. Pure.
 
-A plan says which agents are asked what, and who waits for whom; nothing else. What it may not say
-(runtimes, addresses, functions, policies) has no key here.
+A plan has steps: which agent is asked what, and which steps it waits for. It has no keys for
+runtimes, addresses, functions and policies, so it cannot set them.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ JOINS = ("all", "any", "all_terminal")
 
 
 class Made(Protocol):
-    """What a planning agent has answered: a plan, or what each agent is asked. `cannot_do` says why
-    there is none.
+    """The answer of a planning agent: a plan, or the subtask of each agent. `cannot_do` is the
+    reason if the agent made none.
     """
 
     @property
     def cannot_do(self) -> str | None:
-        """Why there is no plan; None when there is one."""
+        """The reason why there is no plan; None if there is one."""
 
     def wire(self) -> dict[str, Any]:
         """As it is pinned and as people see it."""
@@ -31,8 +31,8 @@ class Made(Protocol):
 
 @dataclass(frozen=True)
 class StepMap:
-    """The step runs once for each element of the output of the step `over`, or of what `items` (a
-    JMESPath) finds in it.
+    """The step runs once for each element of the output of the step `over`, or of the list that the
+    JMESPath expression `items` finds in that output.
     """
 
     over: str
@@ -41,8 +41,8 @@ class StepMap:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its agent (a uuid), what that is asked (None: the task query), and the steps that
-    it comes `after`. `when` has the conditions (JMESPath) on their outputs, by step.
+    """One step: its agent (a uuid), the agent's query (None: the task query), and the steps that it
+    comes `after`. `when`: JMESPath conditions on their outputs, by step.
     """
 
     id: str
@@ -56,8 +56,8 @@ class Step:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "Step":
-        """The step of a value that `plan_checks` has found valid. One condition holds for every
-        step before.
+        """The step of a value that `plan_checks` has accepted. A single condition applies to every
+        step in `after`.
         """
         after = tuple(dict.fromkeys(value.get("after") or ()))
         when = value.get("when") or {}
@@ -74,7 +74,7 @@ class Step:
         )
 
     def wire(self) -> dict[str, Any]:
-        """The step as it is pinned and as people see it: every key of the schema."""
+        """The step with every key of the schema, as it is pinned and shown to people."""
         conditions = set(self.when.values())
         is_one = len(conditions) == 1 and len(self.when) == len(self.after)
         return {
@@ -91,8 +91,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """A valid plan: every step but the `final` one leads to that. With `cannot_do` there are no
-    steps; it says why.
+    """A valid plan: every other step leads to the `final` one. With `cannot_do`, the reason why
+    there is no plan, there are no steps.
     """
 
     goal: str | None
@@ -102,14 +102,14 @@ class Plan:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "Plan":
-        """The plan of a value that `plan_checks` has found valid."""
+        """The plan of a value that `plan_checks` has accepted."""
         if cannot_do := (value.get("cannotDo") or "").strip():
             return cls(value.get("goal") or None, (), None, cannot_do)
         steps = [Step.of(each) for each in value["steps"]]
         return cls(value.get("goal") or None, steps, value["final"])
 
     def wire(self) -> dict[str, Any]:
-        """The plan as it is pinned and as people see it."""
+        """The plan as it is pinned and shown to people."""
         return {
             "schema": SCHEMA,
             "goal": self.goal,
@@ -120,12 +120,12 @@ class Plan:
 
 
 def shown(plan: Mapping[str, Any]) -> str:
-    """A pinned plan, or one to be, as a text for people to read and change."""
+    """A plan as a text that people can read and edit."""
     return json.dumps(plan, ensure_ascii=False, indent=2)
 
 
 def plan_hash(plan: object) -> str:
-    """What tells one pinned plan from another: the SHA-256 of its compact JSON text, in
-    hexadecimal digits.
+    """The SHA-256 of the compact JSON text of a plan, in hexadecimal digits; it identifies a pinned
+    plan.
     """
     return hashlib.sha256(json_text.dumps(plan, compact=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Triage: an agent (the router) chooses who answers a question. Pure.
 
-What a router may choose is stored with its session agent (`Route.stored`), so that the same answer
-is the same choice at every repetition, whatever has become of the coordination since.
+The choices are stored with the router's session agent (`Route.stored`). So the same answer gives
+the same choice at every repetition, also after the coordination was changed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ from ai_coordination_engine.domain.structured import Structured
 
 NONE, ASK_USER = "none", "ask_user"
 OWN = (NONE, ASK_USER)
-"""The choices beside the agents. An agent with such a uuid cannot be chosen."""
+"""The choices that are not agents. An agent with such a uuid cannot be chosen."""
 AGAIN = "It answered last on this thread."
-"""The reason of a choice that is made without the router."""
+"""The reason of a choice that was made without asking the router."""
 SPAN = 32
-"""How many session agents one question takes at most: the router, and for each of ten hand-offs the
-agent, the router again, and a question to the user.
+"""The most session agents of one question: the router, and for each of ten hand-offs the agent, the
+router again, and a question to the user.
 """
 _HANDED_ON = "It has handed the question on."
 _TITLE = "choice"  # of the schema
-_TOLD = 500  # characters of what a router is told of an agent
+_DESCRIPTION = 500  # characters of a description, or a reason, for the router
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Who answers, why, and the text that is handed on: what the agent is asked, the answer itself
-    (`none`), or what the user is asked (`ask_user`).
+    """Who answers, the reason, and the text: the query for the agent, the router's own answer
+    (`none`), or the question to the user (`ask_user`).
     """
 
     agent: str
@@ -39,11 +39,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Route:
-    """What the router `own` may choose: the `agents` of the coordination (as they are stored) but
-    itself and those that have `declined` (with their reasons), while hand-offs (`hops`) are left;
-    and the user while questions to them (`asks`) are.
+    """The choices of the router `own`. While hand-offs (`hops`) are left: the `agents` of the
+    coordination (as they are stored) except itself and those that have `declined` (with reasons).
+    While questions to the user (`asks`) are left: the user.
 
-    `again`: the agent that answered last on the thread goes on, where it may be chosen.
+    `again`: the agent that answered last on the thread answers again, if it may be chosen.
     """
 
     own: str
@@ -55,11 +55,11 @@ class Route:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Route":
-        """The route that `stored` gave."""
+        """The route that `stored` returned."""
         return cls(**stored)
 
     def stored(self) -> dict[str, Any]:
-        """As it is stored."""
+        """The route as it is stored."""
         return vars(self).copy()
 
     def candidates(self) -> list[Agent]:
@@ -68,7 +68,7 @@ class Route:
         return [each for each in found if each.agent_uuid not in {self.own, *self.declined, *OWN}]
 
     def structured(self) -> Structured:
-        """What the router has to answer."""
+        """The required form of the router's answer."""
         candidates = self.candidates()
         choices = [each.agent_uuid for each in candidates]
         choices += OWN if self.asks > 0 else [NONE]
@@ -77,7 +77,7 @@ class Route:
     def _orders(self, candidates: Sequence[Agent]) -> str:
         lines = [
             "Choose who answers the question, from these:",
-            *(f"- {each.agent_uuid}: {_told(each)}" for each in candidates),
+            *(f"- {each.agent_uuid}: {_described(each)}" for each in candidates),
             f"- {NONE}: you answer it yourself; `query` is your answer to the user",
         ]
         if self.asks > 0:
@@ -87,15 +87,15 @@ class Route:
             " is what the agent is asked, complete in itself."
         )
         if self.declined:
-            told = "; ".join(f"{name}: {why}" for name, why in self.declined.items())
-            lines.append(f"These have declined and cannot be chosen: {told}")
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.declined.items())
+            lines.append(f"These have declined and cannot be chosen: {reasons}")
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Step:
-    """The session agent that goes on with a question: its definition, what it is asked, by which
-    rules, and of whom it waits for an answer first.
+    """The session agent that continues a question: its definition, query and rules, and the user
+    whose answer it waits for first, if any.
     """
 
     definition: Mapping[str, Any]
@@ -106,14 +106,14 @@ class Step:
 
 
 def is_router(agent: Agent, agents: Sequence[Agent], hops: int) -> bool:
-    """Whether an agent that is asked outside a task chooses: it is one for triage, and there is
-    somebody to choose.
+    """Whether an agent that is asked outside a task chooses who answers: it is a triage agent, and
+    there are agents to choose from.
     """
     return agent.agent_type == "triage" and bool(first_route(agent, agents, hops).candidates())
 
 
 def first_route(agent: Agent, agents: Sequence[Agent], hops: int, *, again: bool = False) -> Route:
-    """What the router may choose for a new question."""
+    """The choices of the router for a new question."""
     return Route(agent.agent_uuid, [each.stored() for each in agents], {}, hops, hops, again)
 
 
@@ -123,11 +123,10 @@ def is_choice(schema: Mapping[str, Any] | None) -> bool:
 
 
 def chosen(rules: Mapping[str, Any], value: Any, output: str) -> Choice | None:
-    """Who goes on with the question after an agent with these rules has answered: `value` of a
-    router's schema, or any `output`. None: the output is the answer, or not asked for.
+    """Who continues the question after an agent with these rules has answered: a router with
+    `value`, by its schema; any other agent with `output`. None: the output is the answer.
 
-    An agent that was chosen declines with `{"decline": "why"}` and nothing else; its router chooses
-    again.
+    A chosen agent declines with `{"decline": "why"}` and nothing else; its router chooses again.
     """
     if "route" in rules:
         return Choice(value["agent"], value["reason"], value["query"])
@@ -137,7 +136,9 @@ def chosen(rules: Mapping[str, Any], value: Any, output: str) -> Choice | None:
 
 
 def step(rules: Mapping[str, Any], choice: Choice, question: str, user: str | None) -> Step:
-    """What goes on after a choice by an agent with these rules. `question` is the user's own."""
+    """The next session agent after a choice. `rules`: of the agent that made it; `question`: in the
+    user's own words.
+    """
     if "route" not in rules:
         return _declines(Route.of(rules["handed"]), choice, question, rules["chosen"])
     route = replace(Route.of(rules["route"]), again=False)
@@ -178,7 +179,7 @@ def _declined(output: str) -> str | None:
         return None
     why = value["decline"]
     text = why if isinstance(why, str) else json_text.dumps(why)
-    return text[:_TOLD].encode("utf-8", "replace").decode()
+    return text[:_DESCRIPTION].encode("utf-8", "replace").decode()
 
 
 def _schema(choices: Sequence[str]) -> dict[str, Any]:
@@ -196,8 +197,8 @@ def _schema(choices: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(value: Mapping[str, Any]) -> list[str]:
-    """An agent without a query of its own is asked the user's question; the user must get a
-    text.
+    """An agent without a query is asked the user's question. A text for the user must not be
+    empty.
     """
     if value["agent"] in OWN and not value["query"].strip():
         what = "your answer" if value["agent"] == NONE else "your question"
@@ -205,9 +206,9 @@ def _check(value: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _told(agent: Agent) -> str:
+def _described(agent: Agent) -> str:
     words = [each for each in (agent.agent_name, agent.agent_description) if each]
-    return ". ".join(words)[:_TOLD] or "no description"
+    return ". ".join(words)[:_DESCRIPTION] or "no description"
 
 
 def as_json(choice: Choice) -> str:

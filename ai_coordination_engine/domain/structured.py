@@ -1,5 +1,5 @@
-"""Answers that must be JSON by a schema of the engine's own: what an agent is told of it, and how
-its answer is read. Pure.
+"""Answers that must be JSON by one of the engine's own schemas: the instructions for the agent, and
+how its answer is read. Pure.
 """
 
 import re
@@ -16,21 +16,21 @@ from ai_coordination_engine.domain.json_text import NotJSON
 # ruff: noqa: PLC0415
 
 TRIES = 2
-"""How often an agent is asked, unless it is said: once, and once more with what was wrong."""
+"""How often an agent is asked by default: once, and once more with the error."""
 _SHOWN = 10  # problems that a message names
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class Unfit(ValueError):
-    """An answer is not what was asked for. The message tells the agent, and people, exactly what is
-    wrong; `problems` are its parts, each after the JSON Pointer of its place.
+    """An answer does not have the required form. The message, for the agent and for people, lists
+    what is wrong; `problems` are its parts, each after the JSON Pointer of its place.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         more = len(problems) - _SHOWN
-        told = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        super().__init__(f"The answer cannot be used: {'; '.join(told)}.")
+        shown = [*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        super().__init__(f"The answer cannot be used: {'; '.join(shown)}.")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Structured:
 
     `schema` is a JSON Schema (draft 2020-12) with a `title`, in which every object names all of its
     properties as `required` and allows no others, as "Structured outputs" of the OpenAI API asks.
-    `orders` are told beside the agent's own instructions. `check` names what is wrong with a value
+    `orders` are added to the agent's own instructions. `check` returns what is wrong with a value
     that conforms, each problem after a JSON Pointer. The agent is asked `tries` times at most. An
     answer has at most `most` characters.
     """
@@ -51,7 +51,7 @@ class Structured:
     most: int | None = None
 
     def instructions(self) -> str:
-        """What the agent is told: its orders, and the schema for those who know no other way."""
+        """The orders, and the schema for agents that receive it in no other way."""
         shape = (
             "Answer with one JSON object and nothing else. It must conform to this JSON Schema:\n"
             f"{json_text.dumps(self.schema, compact=True)}"
@@ -108,7 +108,7 @@ def _escaped(name: str) -> str:
 
 
 def correction(problem: str) -> str:
-    """What an agent is told when it is asked again, after what it was asked before."""
+    """The instructions for an agent that is asked again, after those that it had."""
     return (
         f"This was asked before. {problem}\nAnswer again, with JSON that conforms to the schema"
         " and nothing else."

@@ -291,8 +291,8 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     started = datetime.fromtimestamp(agent.started_at, UTC)
     log_event("attempt started", agent)
     budget, held = Budget(), None
-    told: dict[str, Any] = {}
-    record = partial(runs.record, app, agent, started, told=told)
+    reported: dict[str, Any] = {}
+    record = partial(runs.record, app, agent, started, reported=reported)
     try:
         result = _result(app, agent, chain, budget)
         if result is None:
@@ -303,8 +303,10 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
-        told["usage"] = result.usage
-        told["choice"] = questions.choice_of(agent, structured.read(agent, result.output, budget))
+        reported["usage"] = result.usage
+        reported["choice"] = questions.choice_of(
+            agent, structured.read(agent, result.output, budget)
+        )
         pinning.check(agent, result.output)
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)

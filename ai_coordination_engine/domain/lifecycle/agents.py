@@ -276,7 +276,7 @@ CANCEL = Transition(
 )
 ABANDON = Transition(
     "abandon",
-    "its session has ended, and nobody holds it",
+    "its session has ended, and no worker holds it",
     OPEN_AGENT_STATES,
     AgentState.SKIPPED,
     _UNTIL_EPOCH & unchanged("run_uuid", "lease_until"),

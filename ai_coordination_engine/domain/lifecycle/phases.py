@@ -66,7 +66,7 @@ Standing = Literal[
     Phase.WAITING_FOR_ELEMENTS,
     Phase.WAITING_FOR_PERSON,
 ]
-"""The phases of an open agent that nobody runs, or ran when its lease expired."""
+"""The phases of an open agent that no worker runs, or ran when its lease expired."""
 Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
 
 
@@ -115,14 +115,14 @@ def phase(agent: AgentRecord, now: float, lost_before: float) -> Phase:
 
 
 def phase_if_resumed(agent: AgentRecord, now: float) -> Unheld:
-    """The phase of an open agent that nobody holds, once its session is not paused."""
+    """The phase of an open agent without a lease, once its session is not paused."""
     if agent.state == AgentState.EXECUTING:
         return Phase.BY_HAND if agent.lease_until is None else Phase.LEASE_EXPIRED
     return standing_phase(agent, now)
 
 
 def standing_phase(agent: AgentRecord, now: float) -> Standing:
-    """The phase of an open agent that nobody holds and that does not execute."""
+    """The phase of an open agent that has no lease and does not execute."""
     if agent.state == AgentState.WAIT_FOR_USER_INPUT:
         return Phase.WAITING_FOR_PERSON
     if agent.run_uuid is not None:

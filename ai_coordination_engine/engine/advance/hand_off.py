@@ -63,7 +63,8 @@ def hand_off(
 
     A successor is claimed only if the caller `has_time` to run it. All other ready successors are
     enqueued. A successor that can never run is skipped, and so are its descendants. If the agent is
-    a sink, the session is told. `held`: which conditions hold, if they were evaluated already.
+    a sink, the session counts it as ended. `held`: which conditions hold, if they were evaluated
+    already.
 
     The claim is the last step: its lease begins when the attempt begins, even if the fan-out takes
     long, and an error before it leaves nothing claimed.

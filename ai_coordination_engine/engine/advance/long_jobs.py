@@ -41,7 +41,12 @@ def wait(app: App, agent: SessionAgent, started: datetime, result: AgentResult) 
         message = "The async task uuid is in use by another session agent."
         raise AgentFailure(message, error_class="invalid_output")
     runs.record(
-        app, agent, started, outcome="pending", told={"usage": result.usage}, async_task_uuid=uuid
+        app,
+        agent,
+        started,
+        outcome="pending",
+        reported={"usage": result.usage},
+        async_task_uuid=uuid,
     )
     park(app, agent, uuid, opened.record)
 

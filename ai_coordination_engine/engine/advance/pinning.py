@@ -1,9 +1,9 @@
-"""How a planning agent ends: its plan is shown to its person, if it has one, and pinned, which
-starts the steps; or the session fails.
+"""End a planning agent: show its plan to a person if the task asks one, then pin the plan and start
+its steps, or fail the session.
 
 Everything is derived from the answer, which the run of the attempt keeps, and from the rules that
-were stored when the session started. So whoever repeats it comes to the same steps, and they are
-written in one transaction, with the end of the planning agent: all of it, or nothing.
+were stored when the session started. So a repetition derives the same steps. They are written
+in one transaction, together with the end of the planning agent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,8 @@ _TRIES = 10  # to pin a plan while the session is being controlled
 
 @dataclass(frozen=True)
 class Steps:
-    """What a session is about to run: its agents with the planning one, what they are asked, and
-    the plan that people see (None: it is the task's own graph).
+    """The graph that a session is about to run: its agents, with the planning one, their subtasks,
+    and the plan that is pinned (None: it is the task's own graph).
     """
 
     planned: Plan
@@ -70,7 +70,7 @@ def is_planner(agent: SessionAgent) -> bool:
 
 
 def planning_of(agent: SessionAgent) -> Planning:
-    """What the planning agent may plan."""
+    """The rules by which the planning agent was asked."""
     return decomposition.planning_of(rules.of(agent)["plan"])
 
 
@@ -214,9 +214,9 @@ def _failed(app: App, agent: SessionAgent, why: str) -> None:
 def _pin(
     app: App, agent: SessionAgent, steps: Steps, chain: Chain | None, note: str | None = None
 ) -> SessionAgent | None:
-    """Write the steps and start those that wait for nobody; returns one that was claimed.
+    """Write the steps and start those without predecessors; returns one that was claimed.
 
-    The session may be paused, or reset, while that happens: then it is read again.
+    If the session is paused or reset meanwhile, it is read again.
     """
     for _ in range(_TRIES):
         session = _open_session(app, agent)
@@ -258,7 +258,7 @@ def _later() -> Throttled:
 def _session_agents(
     app: App, session: Session, agent: SessionAgent, steps: Steps
 ) -> list[SessionAgent]:
-    """The session agents of the steps, paused where the session is."""
+    """The session agents of the steps, paused if the session is."""
     _, *made = session_agents(app, session, steps.planned, steps.subtasks, agent.epoch)
     now = app.clock.now()
     for each in made:
@@ -301,7 +301,7 @@ def _write(
 def _begin(
     app: App, agent: SessionAgent, made: Sequence[SessionAgent], chain: Chain | None
 ) -> SessionAgent | None:
-    """Start the steps that wait for nobody."""
+    """Start the steps without predecessors."""
     ready = [each for each in made if each.in_degree == 0 and each.paused is None]
     has_time = partial(chain.has_time, app) if chain is not None else lambda: False
     return advance.begin(app, agent, ready, has_time)
@@ -321,7 +321,7 @@ def _is_same_attempt(agent: SessionAgent, now: SessionAgent) -> bool:
 
 
 def _stored(app: App, agent: SessionAgent, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` of the planning agent as they are stored."""
+    """`values` of the planning agent in stored form."""
     return app.records.store(
         SESSION_AGENT, agent.partition_key, agent.key, dict(values), agent.nonce
     )

@@ -5,7 +5,7 @@ the session agent that goes on is written, whose key and content follow from the
 edge to it is released. A later question on the same thread waits for the end of the one before: it
 is written first, and then the edge to it is added to the agent that has the question before.
 
-All of it may be repeated: whoever comes later finds what is done, and finishes it.
+All of it may be repeated: a later call finds what is done and finishes the rest.
 """
 
 from collections.abc import Sequence

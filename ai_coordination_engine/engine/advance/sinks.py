@@ -13,7 +13,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.transitions import counter_shards
 
 _NOTHING = (
-    "There is no result: every agent that nobody waits for was skipped, because no condition or"
+    "There is no result: every agent without successors was skipped, because no condition or"
     " choice led to it."
 )
 MAX_LOGS = 2_000  # characters: the session's own row stays small

@@ -25,14 +25,14 @@ def record(
     started: datetime,
     *,
     outcome: str,
-    told: Mapping[str, Any] | None = None,
+    reported: Mapping[str, Any] | None = None,
     failure: AgentFailure | None = None,
     output: Any = None,
     async_task_uuid: str | None = None,
 ) -> None:
     """Write the run of the current attempt, unless it is written already.
 
-    `outcome`: completed, failed or pending. `told`: what the attempt reported beside its output
+    `outcome`: completed, failed or pending. `reported`: what the attempt reported beside its output
     (`usage`, and the `choice` of who answers a question). A completed run stores the `output` in
     its stored form, a failed run the `failure`, a pending run the uuid of the long job. Earlier
     attempts without a run are recorded as lost, too: until now, a late result of one would have
@@ -45,7 +45,7 @@ def record(
         "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
         "error": failure.message if failure else None,
         "error_class": failure.error_class if failure else None,
-        **{name: value for name, value in (told or {}).items() if value},
+        **{name: value for name, value in (reported or {}).items() if value},
     }
     given = {name: value for name, value in details.items() if value is not None}
     kept = {

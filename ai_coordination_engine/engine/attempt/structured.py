@@ -40,7 +40,7 @@ def read(agent: SessionAgent, output: str, budget: Budget) -> Any:
 
 
 def may_be_asked_again(agent: SessionAgent, failure: AgentFailure) -> bool | None:
-    """Whether an agent whose answer was unfit is asked once more and told why; None when the
+    """Whether an agent whose answer was unfit is asked once more with the reason; None when the
     failure is another one, for the policy to judge.
     """
     if not (failure.retryable and failure.error_class == "invalid_output"):

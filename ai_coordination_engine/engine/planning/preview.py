@@ -52,8 +52,8 @@ def preview(
         queries = parse_subtask_queries(task.subtask_queries)
         return dry_run(agents, queries, plan.agents, subtasks, model_of, is_strict=is_strict)
     found = _of_planned(agents, plan, model_of)
-    told = [*subtasks[0].warnings, *refused(subtasks if is_strict else ())]
-    return replace(found, warnings=[*told, *found.warnings])
+    warnings = [*subtasks[0].warnings, *refused(subtasks if is_strict else ())]
+    return replace(found, warnings=[*warnings, *found.warnings])
 
 
 def _of_planned(
@@ -68,8 +68,10 @@ def _of_planned(
         graph = [first, *(replace(each, predecessors=each.predecessors or (0,)) for each in others)]
         return dry_run(agents, (), graph, [Subtask(None)] * len(graph), model_of)
     found = dry_run([planner.agent], (), [planner], [Subtask(None)], model_of)
-    told = f"plan: {planner.agent.label} plans each session; what follows it is not known before."
-    return replace(found, warnings=[*found.warnings, told])
+    warning = (
+        f"plan: {planner.agent.label} plans each session; what follows it is not known before."
+    )
+    return replace(found, warnings=[*found.warnings, warning])
 
 
 def _model_of(settings: Settings, agent: Agent) -> str | None:

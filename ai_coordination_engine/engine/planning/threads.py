@@ -38,8 +38,8 @@ class Thread:
 
     @property
     def turns(self) -> list[int]:
-        """The ordinals of the earlier turns that a question is told. One without an answer yet is
-        told if it has one when the question is asked.
+        """The ordinals of the earlier turns that a question is given. One without an answer yet is
+        given if it has one when the question is asked.
         """
         heard = [
             each.ordinal
@@ -61,7 +61,7 @@ class Thread:
 
     @property
     def unbegun(self) -> list[SessionAgent]:
-        """Questions that could begin: whoever asked them may have died before their message was
+        """Questions that could begin: the process that asked may have died before their message was
         sent.
         """
         asked = [each for each in self.agents if is_asked(each) and is_ready(each)]

@@ -1,7 +1,7 @@
-"""Where the state of `ace` lies: in an SQLite file, or on AWS.
+"""Open the home of the state of `ace`: an SQLite file, or AWS.
 
-Without AWS it is `ace.db` in the data directory, or a temporary file. A directory whose state an
-earlier version wrote (a journal) is served by the embedded AWS.
+The file is `ace.db` in the data directory, or a temporary file. A directory with the
+journal of an earlier version is served by the embedded AWS.
 """
 
 import os
@@ -39,7 +39,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Home:
-    """Where the state lies, in words for people, and how the application is made on it."""
+    """A place for the state: its description for people, and how to build the application on it."""
 
     where: str
     build: Callable[[Settings], App]
@@ -115,7 +115,7 @@ def embedded_aws(data_dir: Path | None) -> Iterator[str]:
     )
 
     with ExitStack() as stack:
-        with _told(data_dir):
+        with _start_errors(data_dir):
             embedded = stack.enter_context(EmbeddedAws(data_dir))
         stack.enter_context(_environment(embedded.endpoint_url))
         yield embedded.endpoint_url
@@ -129,8 +129,8 @@ def _temporary() -> Iterator[Path]:
 
 @contextmanager
 def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
-    """The directory, its owner's alone; locked if this process is to be `alone` in it."""
-    with _told(data_dir):
+    """Make the directory accessible to its owner only; lock it if this process must be `alone`."""
+    with _start_errors(data_dir):
         make_private(data_dir)
         held = lock(data_dir) if alone else nullcontext()
     with held:
@@ -138,13 +138,13 @@ def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
 
 
 def _opened(path: Path, durability: Durability) -> DatabaseFile:
-    with _told(path.parent):
+    with _start_errors(path.parent):
         return DatabaseFile(path, durability)
 
 
 @contextmanager
-def _told(data_dir: Path | None) -> Iterator[None]:
-    """Raises `StartError` for what is wrong with a data directory."""
+def _start_errors(data_dir: Path | None) -> Iterator[None]:
+    """Turn the errors of a data directory into `StartError`."""
     try:
         yield
     except (DataDirError, FileError) as error:

@@ -41,7 +41,7 @@ from ai_coordination_engine.store.tables.translation import of_the_database
 
 
 class DynamoDb:
-    """The tables that a connection reaches."""
+    """The tables of one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -53,7 +53,7 @@ class DynamoDb:
         return self.connection.client
 
     def items(self, model: type[Record], name: str) -> Items:
-        """The items of a table, which exists; nothing is asked."""
+        """The items of an existing table; no request is made."""
         schema = model._get_schema()
         self._keys[name] = model.key_names()
         self.connection.add_meta_table(
@@ -83,8 +83,8 @@ class DynamoDb:
                 )
         except ClientError as error:
             # PynamoDB raises its own error from botocore's, and only the latter has the reasons.
-            told = getattr(error.__cause__ or error, "response", {})
-            reasons = told.get("CancellationReasons", ())
+            answer = getattr(error.__cause__ or error, "response", {})
+            reasons = answer.get("CancellationReasons", ())
             if not any(each.get("Code") == "ConditionalCheckFailed" for each in reasons):
                 raise
             raise Refused(None) from None
@@ -103,7 +103,7 @@ class DynamoDb:
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
     ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
-        """One request per 100 keys of whatever tables, and one more where some are left over."""
+        """One request per 100 keys, of all tables together, and one more for keys left over."""
         return get_items(self.connection, wanted, consistent=consistent)
 
 
@@ -184,7 +184,7 @@ class _DynamoDbItems:
                 raise
             # PynamoDB raises its own error from botocore's, and only the latter carries the item.
             cause = error.__cause__ or error
-            told = getattr(cause, "response", {})
-            how = told.get("ResponseMetadata", {})
-            raise Refused(told.get("Item"), again=bool(how.get("RetryAttempts"))) from None
+            refusal = getattr(cause, "response", {})
+            how = refusal.get("ResponseMetadata", {})
+            raise Refused(refusal.get("Item"), again=bool(how.get("RetryAttempts"))) from None
         return answer

@@ -1,7 +1,7 @@
 """PynamoDB's conditions and updates, evaluated on a stored item as DynamoDB does it.
 
-Attributes are named as a whole: nothing of the store looks within one, and a path into one is
-refused with `NotImplementedError`.
+Only whole attributes are supported: the store uses no path into one, and such a path raises
+`NotImplementedError`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,16 +31,16 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {"<": lt, "<=": le, ">": gt
 
 
 class Invalid(ValueError):
-    """An update that DynamoDB refuses with a ValidationException: a mistake of the store."""
+    """An update that DynamoDB refuses with a ValidationException; a fault of the store."""
 
 
 def holds(condition: Condition, item: Item) -> bool:
-    """Whether an item meets a condition; one that does not exist has no attributes."""
+    """Whether an item meets a condition. A missing item is one without attributes."""
     return _CONDITIONS[type(condition)](condition, item)
 
 
 def updated(item: Item, actions: Iterable[Action], key_names: Iterable[str]) -> dict[str, Value]:
-    """The item after an update, each action of which sees it as it was; raises `Invalid`."""
+    """The item after an update. Each action reads the item as it was before; raises `Invalid`."""
     new, written = dict(item), set(key_names)
     for action in actions:
         path, *rest = action.values
@@ -136,7 +136,7 @@ _CONDITIONS: Mapping[type[Condition], Callable[[Any, Item], bool]] = {
 
 
 def _value(operand: Any, item: Item) -> Value | None:
-    """What an operand stands for; None for an attribute that does not exist."""
+    """The value of an operand; None for an attribute that does not exist."""
     return _OPERANDS[type(operand)](operand, item)
 
 
@@ -154,7 +154,7 @@ def _sum(operand: Any, item: Item) -> Value | None:
     if one is None or other is None:
         return None
     if "N" not in one or "N" not in other:
-        raise Invalid("a sum of what is no number")
+        raise Invalid("a sum of values that are not numbers")
     return {"N": _added(one["N"], sign * Decimal(other["N"]))}
 
 
@@ -202,7 +202,7 @@ def _add(old: Item, new: dict[str, Value], name: str, operand: Any) -> None:
     ((kind, added),) = operand.value.items()
     before = old.get(name)
     if before is not None and kind not in before:
-        raise Invalid(f"what is added to {name} is of another type")
+        raise Invalid(f"the value added to {name} is of another type")
     if kind == "N":
         new[name] = {"N": _added(before["N"] if before else "0", Decimal(added))}
     else:
@@ -215,7 +215,7 @@ def _delete(old: Item, new: dict[str, Value], name: str, operand: Any) -> None:
     if before is None:
         return
     if kind not in before:
-        raise Invalid(f"what is deleted from {name} is of another type")
+        raise Invalid(f"the value deleted from {name} is of another type")
     gone = set(_set_of(kind, taken)[kind])
     if left := [each for each in before[kind] if each not in gone]:
         new[name] = {kind: left}

@@ -1,6 +1,4 @@
-"""The stored items of a table, as DynamoDB and SQLite keep them: one protocol, with the same
-answers.
-"""
+"""The protocol for the stored items of a table, on DynamoDB and on SQLite alike."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from ai_coordination_engine.store.record import Record
 RawKey = dict[str, Any]
 RawItem = Mapping[str, Any]
 Answer = Mapping[str, Any]
-"""Of a query, with the names of DynamoDB: `Items`, `Count`, `ScannedCount`, `LastEvaluatedKey`."""
+"""The answer to a query: `Items`, `Count`, `ScannedCount`, `LastEvaluatedKey`, as in DynamoDB."""
 
 
 class Refused(Exception):
@@ -32,9 +30,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for under a stored hash key, of the table or of one of its indexes.
+    """A query for the items under a stored hash key of a table or an index.
 
-    `attributes` are all that is read of an item; with `counts` nothing is.
+    Only `attributes` are read of each item (None: all); with `counts`, only the number of items.
     """
 
     hash_value: str
@@ -70,13 +68,13 @@ class Items(Protocol):
         """Write a whole item; raises `Refused` with the stored one."""
 
     def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
-        """Change an item and return it as it is now; raises `Refused`."""
+        """Change an item and return the new one; raises `Refused`."""
 
     def delete(self, key: Key, condition: Condition) -> RawItem:
-        """Delete an item and return what it was; raises `Refused`."""
+        """Delete an item and return the old one; raises `Refused`."""
 
     def query(self, query: Query) -> Answer:
-        """One page of what is looked for, a megabyte at most."""
+        """One page of the items found, a megabyte at most."""
 
     def write_many(self, requests: Iterable[RawKey]) -> None:
         """Put and delete items without a condition; returns when all are written."""
@@ -96,6 +94,6 @@ class Database(Protocol):
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
     ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
-        """The items that exist under the keys `wanted`, each with the name of its table: those of
-        each request by table.
+        """Yield the existing items under the keys `wanted` (table name and key), by table, once for
+        each request.
         """

@@ -46,7 +46,7 @@ class SqliteTables:
         self._made: dict[str, SqliteItems] = {}
 
     def items(self, model: type[Record], name: str) -> Items:
-        """The items of a table, made, or given the indexes that it lacks."""
+        """The items of a table, which is created or given missing indexes first."""
         if name not in self._made:
             layout = Layout.of(model, name)
             self._file.write(layout.create)
@@ -58,7 +58,7 @@ class SqliteTables:
         charge_write(len(writes))
 
         def write_all(connection: Connection) -> None:
-            # an error must not leave anything written: all is checked first
+            # an error must not leave anything written: check everything first
             changes = [self._made[each.table].change_of(connection, each) for each in writes]
             for each, change in zip(writes, changes, strict=True):
                 self._made[each.table].write_change(connection, change)
@@ -68,7 +68,7 @@ class SqliteTables:
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
     ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
-        """As DynamoDB's pages, so that a request is charged alike."""
+        """In pages like those of DynamoDB, so that a request is charged the same."""
         keys = [*wanted]
         for start in range(0, len(keys), BATCH_GET_LIMIT):
             found: dict[str, list[RawItem]] = {}
@@ -88,7 +88,7 @@ class SqliteItems:
         self._file = file
 
     def get(self, key: Key, *, consistent: bool) -> RawItem | None:
-        """One statement; what was committed before is seen."""
+        """One statement; it sees everything committed before."""
         with self._file.reading() as connection:
             return self._read(connection, key)
 
@@ -142,7 +142,7 @@ class SqliteItems:
         self._file.write(write_all)
 
     def change_of(self, connection: Connection, write: Write) -> Change:
-        """What a part of a transaction changes: the key, the item before and after it. Raises
+        """The change by a part of a transaction: the key, the item before and after it. Raises
         `Refused` and `BadUserInput`.
         """
         key = write.key or self.layout.key_of(write.item or {})
@@ -158,7 +158,7 @@ class SqliteItems:
         return key, old, new
 
     def write_change(self, connection: Connection, change: Change) -> None:
-        """Write what `change_of` has found."""
+        """Write a change that `change_of` returned."""
         self._write(connection, *change)
 
     # Inside
@@ -182,21 +182,21 @@ class SqliteItems:
         return None if row is None else json.loads(row[0])
 
     def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
-        """Replace an item, as a whole; the indexes are written when they change."""
+        """Replace a whole item; the indexes are written only if they change."""
         if old is not None and self.layout.columns_of(new) == self.layout.columns_of(old):
             connection.execute(self.layout.replace_item, (_text(new), *key))
         else:
             connection.execute(*self._replacing(key, new))
 
     def _replacing(self, key: Key, new: RawItem) -> Statement:
-        """Writes an item with what its indexes hold; raises `BadUserInput`."""
+        """The statement that writes an item and its columns; raises `BadUserInput`."""
         return self.layout.replace, (*key, _text(new), *self.layout.columns_of(new))
 
     def _remove(self, connection: Connection, key: Key) -> None:
         connection.execute(self.layout.delete, key)
 
     def _statement_of(self, request: RawKey) -> Statement:
-        """Puts or deletes an item; raises `BadUserInput`."""
+        """The statement that puts or deletes an item; raises `BadUserInput`."""
         if "DeleteRequest" in request:
             return self.layout.delete, self.layout.key_of(request["DeleteRequest"]["Key"])
         item = request["PutRequest"]["Item"]

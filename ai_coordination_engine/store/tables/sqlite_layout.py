@@ -1,4 +1,4 @@
-"""How a table lies in SQLite: its statements, and what its indexes are made of."""
+"""The SQL of a table: its statements, columns and indexes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ai_coordination_engine.store.tables.items import RawItem, RawKey
 
 @dataclass(frozen=True)
 class Index:
-    """A global index: its hash and range key, and what it tells of an item (None: everything)."""
+    """A global index: its hash and range key, and the attributes it contains (None: all)."""
 
     hash_key: str
     range_key: str
@@ -30,7 +30,7 @@ class Layout:
 
     @classmethod
     def of(cls, model: type[Record], name: str) -> "Layout":
-        """The layout that a model asks for."""
+        """The layout of a model."""
         names = model.key_names()
         described = model._get_schema()["global_secondary_indexes"]
         return cls(name, names, {each["index_name"]: _index(each, names) for each in described})
@@ -41,11 +41,11 @@ class Layout:
         return item[hash_key]["S"], item[range_key]["S"]
 
     def raw_key(self, key: Key) -> RawKey:
-        """The attributes that a key is."""
+        """A key as attributes."""
         return {name: {"S": value} for name, value in zip(self.key_names, key, strict=True)}
 
     def columns_of(self, item: RawItem) -> tuple[Any, ...]:
-        """The values of the columns; numbers as such, so that they are in order."""
+        """The values of the columns; numbers stay numbers, so that they are in order."""
         return tuple(column_value(item.get(name)) for name in self.columns)
 
     def column(self, attribute: str) -> str:
@@ -81,7 +81,7 @@ class Layout:
 
     @cached_property
     def replace_item(self) -> str:
-        """Writes an item that exists, and whose columns stay."""
+        """Writes an item that exists and whose columns do not change."""
         return f"UPDATE {self.table} SET item = ? WHERE h = ? AND r = ?"  # noqa: S608
 
     @cached_property
@@ -90,7 +90,7 @@ class Layout:
         return f"DELETE FROM {self.table} WHERE h = ? AND r = ?"  # noqa: S608
 
     def create(self, connection: Connection) -> None:
-        """Make the table, or give one of an earlier version the columns and indexes it lacks."""
+        """Create the table, or add the columns and indexes that one of an earlier version lacks."""
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {self.table} (h TEXT NOT NULL, r TEXT NOT NULL,"
             " item TEXT NOT NULL, PRIMARY KEY (h, r)) WITHOUT ROWID"
@@ -112,7 +112,7 @@ class Layout:
         )
 
     def _create_index(self, connection: Connection, name: str, index: Index) -> None:
-        """Sparse: an item without the index's keys is not in it."""
+        """Create a sparse index: an item without its keys is not in it."""
         columns = [self.column(index.hash_key), self.column(index.range_key)]
         present = " AND ".join(f"{each} IS NOT NULL" for each in columns if each not in "hr")
         connection.execute(

@@ -30,7 +30,7 @@ def answer(connection: Connection, layout: Layout, query: Query) -> Answer:
 
 
 class _Page:
-    """What has been read of a query."""
+    """The part of a query's result that has been read."""
 
     def __init__(self, layout: Layout, query: Query) -> None:
         self._layout, self._query = layout, query
@@ -56,16 +56,16 @@ class _Page:
 
     def answer(self, *, more: bool) -> Answer:
         """The answer; `more`: there are other items after these."""
-        told: dict[str, Any] = {"Count": self._count, "ScannedCount": self._read}
+        page: dict[str, Any] = {"Count": self._count, "ScannedCount": self._read}
         if not self._query.counts:
-            told["Items"] = self._found
+            page["Items"] = self._found
         if more:
             names = dict.fromkeys([*self._layout.key_names, *_key_names(self._layout, self._query)])
-            told["LastEvaluatedKey"] = {name: self._last[name] for name in names}
-        return told
+            page["LastEvaluatedKey"] = {name: self._last[name] for name in names}
+        return page
 
     def _shown(self, item: RawItem) -> RawItem:
-        """What the index has of an item, and of that what was asked for."""
+        """The requested attributes of an item, out of those that the index contains."""
         query = self._query
         kept = None if query.index is None else self._layout.indexes[query.index].kept
         if query.attributes is not None:
@@ -74,7 +74,7 @@ class _Page:
 
 
 def _key_names(layout: Layout, query: Query) -> tuple[str, str]:
-    """The attributes that a query is made of: the hash key, and what the items are in order of."""
+    """The hash key and the range key of a query; its items are in the order of the latter."""
     if query.index is None:
         return layout.key_names
     index = layout.indexes[query.index]
@@ -102,8 +102,8 @@ def statement(layout: Layout, query: Query) -> tuple[str, list[Any]]:
 def _bounds(
     query: Query, order: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, list[Any]]]:
-    """What is said of the attributes that the items are in order of. The first of them is always
-    named, so that SQLite may use an index in which others are not.
+    """The conditions on the attributes that define the order. The first attribute always has one:
+    SQLite uses a partial index only if the query excludes NULL.
     """
     if query.range_condition is not None:
         yield _on_range(query.range_condition, order[0], columns[0])
@@ -117,8 +117,8 @@ def _bounds(
 
 
 def _on_range(condition: Condition, range_key: str, column: str) -> tuple[str, list[Any]]:
-    """A condition on the range key in SQL; raises `NotImplementedError` for one that nobody
-    uses.
+    """A condition on the range key in SQL; raises `NotImplementedError` for other
+    operators.
     """
     path, *operands = condition.values
     if name_of(path) != range_key:

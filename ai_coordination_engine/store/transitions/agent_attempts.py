@@ -23,7 +23,7 @@ class AgentAttempts(AgentWrites):
     # It begins
 
     def claim(self, tenant: str, key: Key, lease: Lease) -> Outcome[SessionAgent]:
-        """Take the next attempt of a ready agent that nobody holds."""
+        """Take the next attempt of a ready agent without a lease."""
         return self._take(rows.CLAIM, tenant, key, lease)
 
     def claim_as_read(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
@@ -72,7 +72,7 @@ class AgentAttempts(AgentWrites):
         )
 
     def resume_attempt(self, old: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
-        """Resume the attempt of `old`, which has its result and which nobody holds."""
+        """Resume the attempt of `old`, which has its result and no lease."""
         return self._hold(rows.RESUME_ATTEMPT, old, lease, [SessionAgent.resumed.add(1)], "pending")
 
     def fence(
@@ -156,12 +156,12 @@ class AgentAttempts(AgentWrites):
         """Complete the attempt with its output. The notes of an earlier failure are removed; its
         run keeps them.
         """
-        told = (
+        notes = (
             [SessionAgent.notes.remove()]
             if (agent.failures is not None or agent.corrections) and "notes" not in values
             else []
         )
-        return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *told)
+        return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *notes)
 
     def propose_plan(
         self, agent: SessionAgent, values: Mapping[str, Any], due_at: float | None

@@ -29,7 +29,7 @@ class AgentControls(AgentWrites):
         return self._write(rows.CANCEL, agent, *self._ending(), epoch=epoch)
 
     def abandon(self, agent: SessionAgent, epoch: int) -> Outcome[SessionAgent]:
-        """Skip an agent that nobody holds, after its session ended in `epoch`. A lost attempt keeps
+        """Skip an agent without a lease, after its session ended in `epoch`. A lost attempt keeps
         its lease until its run is recorded.
         """
         # not by a condition: a retry resets it

@@ -27,7 +27,7 @@ from ai_coordination_engine.store.transitions.outcome import (
     or_repeated,
 )
 
-# after the end, so that a late or repeated answer is told what became of it
+# after the end, so that a late or repeated answer learns the outcome
 KEPT_SECONDS = 90 * 86_400
 
 
@@ -51,7 +51,7 @@ class Job(Record):
     agent_output = Payload(null=True)
     notes = Payload(null=True)
     usage = Payload(null=True)
-    # of how it ended: a repetition is told from another answer
+    # of how it ended: it distinguishes a repetition from another answer
     digest = UnicodeAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # epoch seconds
 

@@ -105,7 +105,7 @@ class SessionStarts(SessionWrites):
         return Applied(session)
 
     def without_strays(self, session: Session) -> None:
-        """Record that the agents which do not count are removed, and nobody can write more
+        """Record that the agents which do not count are removed, and no more can be written
         of them.
         """
         self._write(rows.REMOVE_STRAYS, session)
