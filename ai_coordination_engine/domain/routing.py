@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured
 
@@ -43,7 +44,8 @@ class Route:
     coordination (as they are stored) except itself and those that have `declined` (with reasons).
     While questions to the user (`asks`) are left: the user.
 
-    `again`: the agent that answered last on the thread answers again, if it may be chosen.
+    `again`: the agent that answered last on the thread answers again, if it may be chosen. `told`:
+    what the user was asked, and answered, since the question.
     """
 
     own: str
@@ -52,6 +54,7 @@ class Route:
     hops: int
     asks: int
     again: bool = False
+    told: str = ""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Route":
@@ -135,19 +138,31 @@ def chosen(rules: Mapping[str, Any], value: Any, output: str) -> Choice | None:
     return None
 
 
-def step(rules: Mapping[str, Any], choice: Choice, question: str, user: str | None) -> Step:
+def step(
+    rules: Mapping[str, Any],
+    choice: Choice,
+    question: str,
+    user: str | None,
+    answer: str | None = None,
+) -> Step:
     """The next session agent after a choice. `rules`: of the agent that made it; `question`: in the
-    user's own words.
+    user's own words; `answer`: what the user answered that agent.
     """
     if "route" not in rules:
         return _declines(Route.of(rules["handed"]), choice, question, rules["chosen"])
     route = replace(Route.of(rules["route"]), again=False)
+    if answer is not None:
+        route = replace(route, told=compose_input(route.told, [], answer))
     if choice.agent == ASK_USER:
-        asked = f"{question}\n\nYou asked the user:\n{choice.query}"
-        fewer = replace(route, asks=route.asks - 1)
-        own = _definition(route, route.own)
+        told = _behind(route.told, f"The user was asked:\n{choice.query}")
+        fewer = replace(route, asks=route.asks - 1, told=told)
+        own, asked = _definition(route, route.own), _behind(question, told)
         return Step(own, asked, {"route": fewer.stored()}, user or "user", choice.query)
-    return _hands_on(replace(route, hops=route.hops - 1), choice, question)
+    return _hands_on(replace(route, hops=route.hops - 1), choice, _behind(question, route.told))
+
+
+def _behind(text: str, more: str) -> str:
+    return "\n\n".join(filter(None, (text, more)))
 
 
 def _hands_on(route: Route, choice: Choice, question: str) -> Step:
@@ -163,7 +178,8 @@ def _hands_on(route: Route, choice: Choice, question: str) -> Step:
 def _declines(route: Route, choice: Choice, question: str, who: str) -> Step:
     """The router chooses again, from those that have not declined."""
     fewer = replace(route, declined={**route.declined, who: choice.reason})
-    return Step(_definition(route, route.own), question, {"route": fewer.stored()})
+    asked = _behind(question, route.told)
+    return Step(_definition(route, route.own), asked, {"route": fewer.stored()})
 
 
 def _definition(route: Route, uuid: str) -> Mapping[str, Any]:

@@ -115,7 +115,8 @@ def _after(app: App, agent: SessionAgent) -> SessionAgent:
     key, now = agent_key(agent, routed.pop("ordinal")), app.clock.now()
     question = agent.query if is_first(agent) else agent.task_query
     user = agent.updated_by if agent.updated_by != "engine" else None
-    step = routing.step(rules.of(agent), Choice(**routed), question, user)
+    answer, choice = agent.user_input, Choice(**routed)
+    step = routing.step(rules.of(agent), choice, question, user, answer)
     action = AgentAction(user_in_the_loop=step.user) if step.user else AgentAction()
     values = {
         "agent_action": action.complete(),

@@ -181,7 +181,7 @@ def test_ask_user_waits_in_the_inbox_and_the_router_chooses_again(
     )
     stage.drain()
     assert requests(stage, "desk")[1].input == (
-        "Why so much?\n\nYou asked the user:\nWhich invoice?\n\nAnswer of the user:\nSeven."
+        "Why so much?\n\nThe user was asked:\nWhich invoice?\n\nAnswer of the user:\nSeven."
     )
     assert [each[:2] for each in said(stage, asked)] == [
         ("desk", "completed"),
@@ -189,6 +189,30 @@ def test_ask_user_waits_in_the_inbox_and_the_router_chooses_again(
         ("bills", "completed"),
     ]
     assert requests(stage, "bills")[0].task_query == "Why so much?"
+
+
+def test_what_the_user_has_answered_goes_with_the_question(stage: Stage, coordination: str) -> None:
+    stage.runtime.behaviours |= {
+        "desk": answering(
+            choose("ask_user", "Which invoice?"),
+            choose("bills"),
+            choose("ask_user", "Which year?"),
+            choose("none", "Done."),
+        ),
+        "bills": answering('{"decline": "no"}'),
+    }
+    asked = put(stage, coordination, user_id="ann")
+    for answer in ("Seven.", "2026."):
+        stage.drain()
+        waiting = stage.agents(asked.session_uuid)[-1]
+        execute_for_user_input(stage.app, TENANT, *waiting.key, answer)
+    stage.drain()
+    known = "Why so much?\n\nThe user was asked:\nWhich invoice?\n\nAnswer of the user:\nSeven."
+    more = "\n\nThe user was asked:\nWhich year?\n\nAnswer of the user:\n2026."
+    told = [each.input for each in requests(stage, "desk")]
+    assert told == ["Why so much?", known, known, f"{known}{more}"]
+    assert requests(stage, "bills")[0].input == known
+    assert {each.task_query for each in stage.runtime.requests} >= {"Why so much?"}
 
 
 def test_a_user_is_asked_as_often_as_a_question_is_handed_on(
