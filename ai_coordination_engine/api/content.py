@@ -15,6 +15,12 @@ from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
 from ai_coordination_engine.domain.literals import suspicious_conditions
 from ai_coordination_engine.domain.plan_limits import PLAN_FALLBACKS, PlanLimits
+from ai_coordination_engine.domain.planning import (
+    NO_FALLBACK,
+    NO_PLANNER,
+    has_own_graph,
+    planner_of,
+)
 from ai_coordination_engine.domain.records import MAX_PLAIN, NEVER_EMPTY, PLAIN
 from ai_coordination_engine.domain.rules import (
     ON_FAILURE,
@@ -157,9 +163,13 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
     values = dict(given)
     _check_task_options(values)
     about_agents = _ABOUT_AGENTS & set(given)
-    if not isinstance(parent, Coordination) or not about_agents:
+    if not isinstance(parent, Coordination):
         return values
     agents = parse_agents(parent.agents)
+    is_whole = new or about_agents == _ABOUT_AGENTS
+    _warn(context, _not_planned(agents, values, is_whole=is_whole))
+    if not about_agents:
+        return values
     if values.get("subtask_queries") is not None:
         values["subtask_queries"] = _subtasks_of(context, values["subtask_queries"], agents)
     if values.get("agent_actions") is not None:
@@ -167,10 +177,27 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
     names_no_agent = not values.get("subtask_queries") and not values.get("agent_actions")
     if given.get("subtask_queries") and names_no_agent:
         context.warn("No agent of the task is left: every agent of type task will run.")
-    if new or about_agents == _ABOUT_AGENTS:
+    if is_whole:
         _warn(context, _placeholders_without_value(agents, values))
         _warn(context, _missing_people(agents, values))
     return values
+
+
+def _not_planned(agents: Sequence[Agent], values: Arguments, *, is_whole: bool) -> Iterator[str]:
+    """Yield a warning if nobody plans a task that says so, or it has no graph to fall back on.
+
+    `is_whole`: whether `values` have all subtasks and actions of the task.
+    """
+    if not values.get("plan"):
+        return
+    planner = planner_of(agents)
+    if planner is None:
+        yield NO_PLANNER
+    elif is_whole and values.get("plan_fallback") == "static":
+        asked = parse_subtask_queries(values.get("subtask_queries"))
+        acting = parse_agent_actions(values.get("agent_actions"))
+        if not has_own_graph(planner.agent_uuid, [each.agent_uuid for each in asked], acting):
+            yield NO_FALLBACK
 
 
 def _check_task_options(values: Arguments) -> None:

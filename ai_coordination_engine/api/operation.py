@@ -17,7 +17,7 @@ from graphql import GraphQLResolveInfo
 from ai_coordination_engine.api.content import check_arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.prices import WRITE
-from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.api.types import SessionType
 
 R = TypeVar("R")
@@ -25,7 +25,7 @@ _SCALARS: Mapping[object, Callable[..., object]] = {
     str: graphene.String,
     int: graphene.Int,
     bool: graphene.Boolean,
-    datetime: graphene.DateTime,
+    datetime: DateTime,
     Sequence: lambda **given: graphene.List(JSONCamelCase, **given),
     Mapping: JSONCamelCase,
 }

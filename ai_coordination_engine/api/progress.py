@@ -7,6 +7,7 @@ import graphene
 from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.scalars import DateTime
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.engine.control import explain
@@ -21,7 +22,7 @@ def moment(name: str, description: str | None = None) -> graphene.Field:
     def resolve(record: object, info: GraphQLResolveInfo) -> datetime | None:
         return _at(getattr(record, name))
 
-    return graphene.Field(graphene.DateTime, resolver=resolve, description=description)
+    return graphene.Field(DateTime, resolver=resolve, description=description)
 
 
 def ended_at(agent: SessionAgent, info: GraphQLResolveInfo) -> datetime | None:

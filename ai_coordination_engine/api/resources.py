@@ -11,7 +11,7 @@ from ai_coordination_engine.api import content, task_schedules, types
 from ai_coordination_engine.api.content import Arguments
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
-from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
 from ai_coordination_engine.domain.lifecycle import agents, sessions
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
@@ -23,7 +23,7 @@ _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
     Kind.FLAG: graphene.Boolean,
-    Kind.MOMENT: graphene.DateTime,
+    Kind.MOMENT: DateTime,
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: lambda **given: graphene.List(JSONCamelCase, **given),
 }
@@ -54,7 +54,10 @@ def _filter(field: Field) -> object:
 
 
 def _needs_agents(given: Arguments) -> bool:
-    return given.get("subtask_queries") is not None or given.get("agent_actions") is not None
+    about_agents = (
+        given.get("subtask_queries") is not None or given.get("agent_actions") is not None
+    )
+    return about_agents or bool(given.get("plan"))
 
 
 _CONFLICTS: Mapping[str, str] = {

@@ -1,11 +1,14 @@
 """The scalars of the contract."""
 
+import reprlib
 from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite
 
 import graphene
 from graphql import (
     FloatValueNode,
+    GraphQLError,
     IntValueNode,
     ListValueNode,
     ObjectValueNode,
@@ -50,6 +53,22 @@ class JSONCamelCase(graphene.Scalar):
         if isinstance(node, FloatValueNode):
             return _finite(node.value)
         return getattr(node, "value", None)  # a string, a boolean or an enum; null has no value
+
+
+class DateTime(graphene.DateTime):
+    """A moment; one that is given has any form of ISO 8601, in the years 1 to 9999."""
+
+    @staticmethod
+    def parse_value(value: object) -> datetime:
+        """Return the moment of a variable or of a text in the document."""
+        try:
+            moment: datetime = graphene.DateTime.parse_value(value)
+        except (GraphQLError, OverflowError) as error:  # midnight after the last day of year 9999
+            raise GraphQLError(
+                f"{reprlib.repr(value)} is no date and time in ISO 8601; write for example"
+                " 2026-12-24T18:00:00Z"
+            ) from error
+        return moment
 
 
 def _finite(text: str) -> float:

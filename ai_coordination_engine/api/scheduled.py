@@ -7,6 +7,7 @@ from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.progress import moment
+from ai_coordination_engine.api.scalars import DateTime
 from ai_coordination_engine.domain.schedules import MAX_RECENT, MAX_UPCOMING, check_number
 from ai_coordination_engine.engine.scheduling import explain
 from ai_coordination_engine.errors import BadUserInput
@@ -23,9 +24,7 @@ class WhyNotFiredType(graphene.ObjectType):
 
     code = graphene.String(description="The reason as a code for programs, such as `NOT_ACTIVE`.")
     message = graphene.String(description="The reason in words, for people.")
-    until = graphene.DateTime(
-        description="When it fires next without any action; null when it will not."
-    )
+    until = DateTime(description="When it fires next without any action; null when it will not.")
 
 
 def fields(session_type: Callable[[], type[graphene.ObjectType]]) -> dict[str, object]:

@@ -26,7 +26,7 @@ from ai_coordination_engine.api.progress import (
     moment,
     why_not_running,
 )
-from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.records import Field, Kind
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, Shape, SubtaskQuery
@@ -109,7 +109,7 @@ _PLAIN: Mapping[Kind, object] = {
     Kind.TEXT: graphene.String,
     Kind.WHOLE: graphene.Int,
     Kind.FLAG: graphene.Boolean,
-    Kind.MOMENT: graphene.DateTime,
+    Kind.MOMENT: DateTime,
     Kind.JSON: JSONCamelCase,
     Kind.JSON_LIST: graphene.List(JSONCamelCase),
 }
@@ -149,8 +149,8 @@ class CoordinationType(graphene.ObjectType):
     theme_uuid = graphene.String()
     vars().update(other_fields(records.COORDINATION, Coordination, vars()))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
 
 
 def coordination_field() -> graphene.Field:
@@ -185,8 +185,8 @@ class TaskType(graphene.ObjectType):
     placeholders = graphene.String()
     vars().update(other_fields(records.TASK, Task, vars()))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
     coordination = coordination_field()
 
 
@@ -217,8 +217,8 @@ class TaskScheduleType(graphene.ObjectType):
     vars().update(other_fields(records.TASK_SCHEDULE, TaskSchedule, vars()))
     vars().update(scheduled.fields(lambda: SessionType))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
     task = task_field()
     coordination = coordination_field()
 
@@ -263,8 +263,8 @@ class SessionType(graphene.ObjectType):
     logs = payload(graphene.String, "logs")
     vars().update(other_fields(records.SESSION, Session, vars()))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
     coordination = coordination_field()
     task = task_field()
     session_agents = graphene.List(
@@ -307,7 +307,7 @@ class SessionAgentType(graphene.ObjectType):
     notes = payload(graphene.String, "notes")
     attempt = graphene.Int(description="The number of the latest attempt.")
     started_at = moment("started_at")
-    ended_at = graphene.Field(graphene.DateTime, resolver=ended_at)
+    ended_at = graphene.Field(DateTime, resolver=ended_at)
     due_at = moment("due_at")
     not_before = moment("not_before")
     lease_until = moment("lease_until")
@@ -316,8 +316,8 @@ class SessionAgentType(graphene.ObjectType):
     why_not_running = graphene.Field(lambda: WhyNotRunningType, resolver=why_not_running)
     vars().update(other_fields(records.SESSION_AGENT, SessionAgent, vars()))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
     session = session_field()
     session_runs = graphene.List(
         lambda: SessionRunType,
@@ -332,7 +332,7 @@ class WhyNotRunningType(graphene.ObjectType):
 
     code = graphene.String()
     message = graphene.String()
-    until = graphene.DateTime()
+    until = DateTime()
     waits_for = graphene.List(SessionAgentType)
     details = graphene.Field(
         JSONCamelCase,
@@ -358,8 +358,8 @@ class SessionRunType(graphene.ObjectType):
     async_task = attempt_field(JSONCamelCase, attempt_details)
     status = attempt_field(graphene.String, attrgetter("status"))
     attempt = attempt_field(graphene.Int, attrgetter("attempt"))
-    started_at = attempt_field(graphene.DateTime, attrgetter("started_at"))
-    ended_at = attempt_field(graphene.DateTime, attrgetter("ended_at"))
+    started_at = attempt_field(DateTime, attrgetter("started_at"))
+    ended_at = attempt_field(DateTime, attrgetter("ended_at"))
     error = attempt_field(graphene.String, attrgetter("error"))
     error_class = attempt_field(graphene.String, attrgetter("error_class"))
     input_tokens = attempt_field(graphene.Int, attrgetter("input_tokens"))
@@ -368,8 +368,8 @@ class SessionRunType(graphene.ObjectType):
     model = attempt_field(graphene.String, attrgetter("model"))
     vars().update(other_fields(records.SESSION_RUN, SessionRun, vars()))
     updated_by = graphene.String()
-    created_at = graphene.DateTime(required=True)
-    updated_at = graphene.DateTime(required=True)
+    created_at = DateTime(required=True)
+    updated_at = DateTime(required=True)
     session = session_field()
     session_agent = graphene.Field(
         SessionAgentType,
@@ -394,7 +394,7 @@ class AskOperationHubType(graphene.ObjectType):
     session_agent_uuid = graphene.String()
     coordination_uuid = graphene.String()
     partition_key = graphene.String()
-    updated_at = graphene.DateTime()
+    updated_at = DateTime()
     session = session_field()
 
 

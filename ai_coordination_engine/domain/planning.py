@@ -4,7 +4,7 @@ They are stored with the session agent when the session starts. So the same answ
 plan, also after the coordination or the task was changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any, Self
@@ -111,6 +111,23 @@ class Planning:
         lines = [f"- {each.agent_uuid}: {described(each)}" for each in self.candidates]
         limits = self.most
         return _ORDERS.format(agents="\n".join(lines), steps=limits.steps, depth=limits.depth)
+
+
+NO_FALLBACK = (
+    "planFallback: static has no effect: the task has no subtaskQueries and no agentActions of its"
+    " own to run instead of a plan."
+)
+NO_PLANNER = (
+    'plan: the coordination has no agent with agentType: "planning" or "decompose"; until it has'
+    " one, a start is refused."
+)
+
+
+def has_own_graph(planner: str, asked: Iterable[str], acting: Iterable[str]) -> bool:
+    """Whether a task says who runs without a plan: it has subtasks or actions of agents other than
+    the planning one (uuids).
+    """
+    return bool({*asked, *acting} - {planner})
 
 
 def planner_of(agents: Sequence[Agent]) -> Agent | None:

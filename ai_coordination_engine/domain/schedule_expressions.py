@@ -22,7 +22,7 @@ _DAY = timedelta(days=1)
 _UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _LONGEST_RATE = timedelta(days=36_500)
 _CALL = re.compile(r"(cron|rate|at)\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
-_RATE = re.compile(r"\s*([0-9]{1,9})\s+([a-z]+)\s*", re.IGNORECASE)
+_RATE = re.compile(r"\s*([0-9]+)\s+([a-z]+)\s*", re.IGNORECASE)
 _AT = re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)\s*")
 
 
@@ -143,7 +143,7 @@ def parse(text: str, zone: ZoneInfo, origin: datetime) -> Times:
 
 def _interval(text: str, inner: str) -> timedelta:
     found = _RATE.fullmatch(inner)
-    number = int(found[1]) if found else 0
+    number = min(int(found[1]), timedelta.max.days) if found else 0
     unit = found[2].lower() if found else ""
     if not found or not number or unit.removesuffix("s") not in _UNITS:
         takes = "a whole number from 1 and minutes, hours or days, as in rate(5 minutes)"
@@ -151,7 +151,7 @@ def _interval(text: str, inner: str) -> timedelta:
     name = unit.removesuffix("s")
     expected = name if number == 1 else f"{name}s"
     if unit != expected:
-        raise wrong(text, f"the unit is {unit!r}; after {number} it is {expected!r}")
+        raise wrong(text, f"the unit is {unit!r}; after {found[1]} it is {expected!r}")
     if number * _UNITS[name] > _LONGEST_RATE:
         raise wrong(text, f"the rate is longer than {_LONGEST_RATE.days} days")
     return number * _UNITS[name]

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLError, parse_value
 
-from ai_coordination_engine.api.scalars import JSONCamelCase
+from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 
 
 def literal(source: str, **variables: Any) -> Any:
@@ -70,3 +70,30 @@ def test_half_a_surrogate_pair_is_no_text(text: str) -> None:
 def test_the_value_of_a_variable_and_of_an_answer_is_left_alone(value: Any) -> None:
     assert JSONCamelCase.parse_value(value) is value
     assert JSONCamelCase.serialize(value) is value
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "tomorrow",
+        "",
+        "2026-13-01T00:00Z",
+        "9999-12-31T24:00:00Z",
+        "9999-12-31T24:00",
+        5,
+        "x" * 10_000,
+    ],
+)
+def test_what_is_no_moment_is_refused_with_how_to_write_one(given: object) -> None:
+    with pytest.raises(GraphQLError) as refused:
+        DateTime.parse_value(given)
+    message = refused.value.message
+    assert message.endswith(
+        "is no date and time in ISO 8601; write for example 2026-12-24T18:00:00Z"
+    )
+    assert len(message) < 150
+
+
+def test_midnight_may_end_a_day() -> None:
+    moment = DateTime.parse_value("2026-12-24T24:00:00Z")
+    assert moment.isoformat() == "2026-12-25T00:00:00+00:00"

@@ -409,3 +409,66 @@ def test_what_a_plan_cannot_be_is_refused(
 ) -> None:
     refused = error(api, "insertUpdateTask", **TASK.required, **key(above), **said)
     assert refused == {"code": "BAD_USER_INPUT", "message": message}
+
+
+AGENTS = [{"agentUuid": "p", "agentType": "planning"}, {"agentUuid": "a"}]
+NO_FALLBACK = (
+    "planFallback: static has no effect: the task has no subtaskQueries and no agentActions of its"
+    " own to run instead of a plan."
+)
+
+
+def warnings_of(api: Api, **given: Any) -> list[str]:
+    answer = send(api, "insertUpdateTask", **TASK.required, **given)
+    found: list[str] = answer.get("extensions", {}).get("warnings", [])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("agents", "said", "expected"),
+    [
+        (AGENTS, {"plan": True}, []),
+        (AGENTS[1:], {"plan": False}, []),
+        (
+            AGENTS[1:],
+            {"plan": True},
+            [
+                'plan: the coordination has no agent with agentType: "planning" or "decompose";'
+                " until it has one, a start is refused."
+            ],
+        ),
+        (AGENTS, {"plan": True, "planFallback": "static"}, [NO_FALLBACK]),
+        (
+            AGENTS,
+            {
+                "plan": True,
+                "planFallback": "static",
+                "subtaskQueries": [{"agentUuid": "p", "subtaskQuery": "plan"}],
+            },
+            [NO_FALLBACK],
+        ),
+        (
+            AGENTS,
+            {
+                "plan": True,
+                "planFallback": "static",
+                "subtaskQueries": [{"agentUuid": "a", "subtaskQuery": "own"}],
+            },
+            [],
+        ),
+        (AGENTS, {"plan": True, "planFallback": "static", "agentActions": {"a": {}}}, []),
+    ],
+)
+def test_a_task_that_nobody_plans_or_that_has_nothing_to_fall_back_on_warns(
+    api: Api, agents: Any, said: dict[str, Any], expected: list[str]
+) -> None:
+    above = COORDINATION.put(api, {}, agents=agents)
+    assert warnings_of(api, **key(above), **said) == expected
+
+
+def test_a_task_that_is_planned_from_now_on_warns_too(api: Api) -> None:
+    task = TASK.put(api, COORDINATION.put(api, {}, agents=AGENTS[1:]))
+    found = warnings_of(api, **key(task), plan=True)
+    assert [each.partition(";")[0] for each in found] == [
+        'plan: the coordination has no agent with agentType: "planning" or "decompose"'
+    ]

@@ -208,6 +208,8 @@ def test_the_clock_changes(schedule: str, zone: str, after: str, expected: str) 
         ("rate(1 minutes)", "the unit is 'minutes'; after 1 it is 'minute'"),
         ("rate(5 minute)", "the unit is 'minute'; after 5 it is 'minutes'"),
         ("rate(999999999 days)", "longer than 36500 days"),
+        (f"rate({10**14} days)", "longer than 36500 days"),
+        (f"rate({10**14} day)", f"the unit is 'day'; after {10**14} it is 'days'"),
         ("at(2020)", r"the time is '2020'; it takes a local time .* at\(2026-12-24T18:00\)"),
         ("at(2026-12-24T18:00Z)", "the time is '2026-12-24T18:00Z'; it takes a local time"),
         ("at(2026-02-30T10:00)", "there is no 2026-02-30T10:00"),

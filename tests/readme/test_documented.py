@@ -22,7 +22,7 @@ from ai_coordination_engine.entrypoints.cli.cli import app as ace
 from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
 from ai_coordination_engine.ports import AgentRequest
 from ai_coordination_engine.settings import Settings
-from tests.readme.documents import ROOT, page
+from tests.readme.documents import PAGES, ROOT, page, prose
 
 RECORDS = ("Coordination", "Task", "TaskSchedule", "Session", "SessionAgent", "SessionRun")
 _SETTING = re.compile(r"^\| `ACE_(\w+)` \| (.*?) \| `(.+)` \| (.*) \|$", re.MULTILINE)
@@ -147,3 +147,25 @@ def test_every_command_has_its_row() -> None:
     names = [name for name in ace if not name.startswith("-")]
     assert {"run", "serve", "examples"} <= set(names)
     assert [name for name in names if f"`ace {name}" not in page("docs/operations.md")] == []
+
+
+_PLANS = ("docs/design.md",)  # tells of commands that are still to come
+
+
+def test_every_command_that_the_text_names_exists() -> None:
+    named = {
+        (name, match[1])
+        for name in PAGES
+        for match in re.finditer(r"`ace ([a-z-]+(?: [a-z]+)?)", prose(page(name)))
+        if name not in _PLANS
+    }
+    assert len(named) > 10
+    assert [each for each in sorted(named) if not _is_command(each[1].split())] == []
+
+
+def _is_command(words: list[str]) -> bool:
+    """Whether `ace` has the command; what follows a command without commands is an argument."""
+    if words[0] not in ace:
+        return False
+    inner = ace[words[0]]
+    return len(words) == 1 or inner.default_command is not None or words[1] in inner

@@ -42,6 +42,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.outcome import Applied
 
+_TOLD = 5  # placeholders without a value that a note names
 _TRIES = 10  # to pin a plan while the session is being controlled
 
 
@@ -54,6 +55,13 @@ class Steps:
     planned: Plan
     subtasks: Sequence[Subtask]
     pinned: Mapping[str, Any] | None
+
+    def unfilled(self) -> str | None:
+        """What people are told of placeholders without a value; None when there is nothing."""
+        told = [warning for each in self.subtasks for warning in each.warnings]
+        words = [each.removeprefix("subtaskQueries: ") for each in dict.fromkeys(told)]
+        more = [f"And {len(words) - _TOLD} more."] if len(words) > _TOLD else []
+        return " ".join([*words[:_TOLD], *more]) or None
 
     def stored_subtasks(self) -> list[dict[str, Any]]:
         """The subtasks as a session stores them."""
@@ -281,7 +289,7 @@ def _write(
         "agent_output": shown(pinned) if pinned is not None else None,
         "plan": {"plan": pinned, "hash": plan_hash(pinned) if pinned is not None else None},
         "successors": [[ordinal, 0] for ordinal in first],
-        "notes": note,
+        "notes": note or steps.unfilled(),
     }
     sinks = steps.planned.sinks()
     key = session.key

@@ -113,7 +113,7 @@ def _remove_in_vain(app: App, agent: SessionAgent) -> None:
 def _after(app: App, agent: SessionAgent) -> SessionAgent:
     routed = dict(agent.routed)
     key, now = agent_key(agent, routed.pop("ordinal")), app.clock.now()
-    question = agent.query if is_first(agent) else agent.task_query
+    question = inputs.task_query(agent)
     user = agent.updated_by if agent.updated_by != "engine" else None
     answer, choice = agent.user_input, Choice(**routed)
     step = routing.step(rules.of(agent), choice, question, user, answer)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, label
+from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, label, task_query
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
@@ -32,7 +32,7 @@ def run(app: App, agent: SessionAgent, output: str) -> ActionResult:
         agent_uuid=agent.agent_uuid,
         agent_name=label(agent),
         output=output,
-        task_query=agent.task_query or "",
+        task_query=task_query(agent),
         successors=rules.of(agent).get("successor_uuids", ()),
     )
     result = app.actions.run(

@@ -125,7 +125,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         instructions=_instructions(runtime, definition, wanted),
         input=f"{text}\n\n{correction(unfit)}" if unfit else text,
         query=given.query,
-        task_query=agent.task_query or "",
+        task_query=inputs.task_query(agent),
         user_input=agent.user_input,
         predecessors=[
             PredecessorOutput(each.agent_uuid, each.name, each.output) for each in before

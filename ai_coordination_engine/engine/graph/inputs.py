@@ -67,6 +67,14 @@ def output_of(
     )
 
 
+def task_query(agent: SessionAgent) -> str:
+    """The query of the session; for an agent that was asked outside a task, the user's own words,
+    also where another agent has handed the question on.
+    """
+    asked = agent.query if agent.sink_count == 0 else None
+    return agent.task_query or asked or ""
+
+
 def read_outputs(app: App, of: SessionAgent, ordinals: Sequence[int]) -> dict[int, AgentOutput]:
     """The outputs of the completed ones among these agents of the session, by ordinal.
 

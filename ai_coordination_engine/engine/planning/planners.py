@@ -10,7 +10,7 @@ from ai_coordination_engine.domain.decomposition import Decomposition
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.plan_graph import own_graph, planner_alone
 from ai_coordination_engine.domain.plan_limits import PlanLimits
-from ai_coordination_engine.domain.planning import Planning, planner_of
+from ai_coordination_engine.domain.planning import Planning, has_own_graph, planner_of
 from ai_coordination_engine.domain.reviews import review_of
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.domain.structured import TRIES
@@ -61,7 +61,7 @@ def _planning(
     actions: Mapping[str, AgentAction],
     task: Task,
 ) -> Planning:
-    falls_back = task.plan_fallback == "static"
+    falls_back = _falls_back(planner, subtasks, actions, task)
     keeps_subtasks = falls_back or planner.agent_type == "decompose"
     others = [each for each in agents if each is not planner]
     own = [each.stored() for each in subtasks if each.agent_uuid != planner.agent_uuid]
@@ -78,6 +78,19 @@ def _planning(
         fallback=falls_back,
         subtasks=own if keeps_subtasks else (),
     )
+
+
+def _falls_back(
+    planner: Agent,
+    subtasks: Sequence[SubtaskQuery],
+    actions: Mapping[str, AgentAction],
+    task: Task,
+) -> bool:
+    """Whether the task's own graph runs when no plan comes; it has one only where it names agents,
+    so that they never run by a generic plan.
+    """
+    asked = [each.agent_uuid for each in subtasks]
+    return task.plan_fallback == "static" and has_own_graph(planner.agent_uuid, asked, actions)
 
 
 def _limits(planner: Agent, task: Task) -> PlanLimits:

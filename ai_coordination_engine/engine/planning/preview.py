@@ -8,6 +8,7 @@ from typing import Any
 from ai_coordination_engine.domain.decomposition import Decomposition
 from ai_coordination_engine.domain.dry_run import DryRun, dry_run
 from ai_coordination_engine.domain.plan_graph import own_graph
+from ai_coordination_engine.domain.planning import NO_FALLBACK, Planning
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.shapes import Agent, parse_agents, parse_subtask_queries
 from ai_coordination_engine.domain.subtasks import Subtask
@@ -53,7 +54,12 @@ def preview(
         return dry_run(agents, queries, plan.agents, subtasks, model_of, is_strict=is_strict)
     found = _of_planned(agents, plan, model_of)
     warnings = [*subtasks[0].warnings, *refused(subtasks if is_strict else ())]
-    return replace(found, warnings=[*warnings, *found.warnings])
+    return replace(found, warnings=[*warnings, *_of_fallback(task, plan.planning), *found.warnings])
+
+
+def _of_fallback(task: Task, planning: Planning) -> Sequence[str]:
+    has_none = task.plan_fallback == "static" and not planning.fallback
+    return [NO_FALLBACK] if has_none else []
 
 
 def _of_planned(

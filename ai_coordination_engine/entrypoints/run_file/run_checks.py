@@ -15,6 +15,7 @@ from ai_coordination_engine.domain.shapes import (
 from ai_coordination_engine.domain.task_warnings import of_graph
 from ai_coordination_engine.engine.planning.preview import preview
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Coordination, Task
@@ -23,7 +24,10 @@ WARNING = "warning: "
 
 
 def dry_run(settings: Settings, run: RunFile) -> DryRun:
-    """Return what a run of the file would do; raises `BadUserInput` if its start would fail."""
+    """Return what a run of the file would do.
+
+    Raises `BadUserInput` with the places of what a start would refuse.
+    """
     coordination = Coordination("", run.coordination_uuid, agents=run.agents)
     task = Task(
         run.coordination_uuid,
@@ -37,7 +41,10 @@ def dry_run(settings: Settings, run: RunFile) -> DryRun:
         plan_limits=run.plan_limits,
         plan_fallback=run.plan_fallback,
     )
-    return preview(settings, coordination, task, run.task_query)
+    try:
+        return preview(settings, coordination, task, run.task_query)
+    except BadUserInput as error:
+        raise BadUserInput("\n".join(run.located(error.message))) from error
 
 
 def agent_warnings(run: RunFile) -> Iterator[str]:

@@ -313,6 +313,22 @@ def test_with_strict_placeholders_one_without_a_value_goes_back(app: App) -> Non
     assert "{topic} of agent a" in str(stage.runtime.requests[1].correction)
 
 
+def test_a_placeholder_without_a_value_is_noted_at_the_planning_agent(app: App) -> None:
+    made = plan(step("a", query="about {topic}"), step("b", ["a"], query="{a} and {topic}"))
+    stage, session = planned(app, made)
+    why = "has no value: the query has no such value, and no predecessor is called so."
+    assert stage.agent(session.session_uuid, PLANNER).notes == (
+        f"{{topic}} of agent a {why} {{topic}} of agent b {why}"
+    )
+
+
+def test_a_note_names_five_placeholders_without_a_value(app: App) -> None:
+    stage, session = planned(app, plan(step("a", query=" ".join(f"{{k{n}}}" for n in range(7)))))
+    notes = stage.agent(session.session_uuid, PLANNER).notes
+    assert notes.count("has no value") == 5
+    assert notes.endswith("And 2 more.")
+
+
 def test_what_cannot_be_done_fails_the_session_with_that_text(app: App) -> None:
     stage, session = planned(app, plan(cannotDo="nobody speaks Latin", final=None))
     only_the_planner(stage, session, "failed")
@@ -365,6 +381,15 @@ def test_steps_that_are_too_large_together_fail_the_session(
     stage, session = planned(app, plan(step("a", query="\u00e4" * 1_600)))
     only_the_planner(stage, session, "failed")
     assert "would take more than 3000 bytes together" in stage.session(session).logs
+
+
+@pytest.mark.parametrize("own", [{}, {"subtasks": [{"agent_uuid": PLANNER}]}])
+def test_a_task_without_a_graph_of_its_own_has_nothing_to_fall_back_on(
+    app: App, own: dict[str, Any]
+) -> None:
+    stage, session = planned(app, CYCLE, plan_fallback="static", **own)
+    only_the_planner(stage, session, "failed")
+    assert stage.agent(session.session_uuid, PLANNER).notes == WRONG_CYCLE
 
 
 def test_cannot_do_does_not_fall_back(app: App) -> None:

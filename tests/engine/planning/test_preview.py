@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.planning import NO_FALLBACK
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.preview import plan_session, preview
 from ai_coordination_engine.errors import BadUserInput
@@ -114,3 +115,11 @@ def test_a_task_that_cannot_be_started_is_refused_like_its_start(
 ) -> None:
     with pytest.raises(BadUserInput, match=message):
         of([{"agent_uuid": "a"}, {"agent_uuid": "b"}], **task)
+
+
+@pytest.mark.parametrize("own", [[], [{"agent_uuid": "a"}]])
+def test_a_dry_run_warns_of_a_plan_that_has_nothing_to_fall_back_on(own: list[Any]) -> None:
+    agents = [{"agent_uuid": "p", "agent_type": "planning"}, {"agent_uuid": "a"}]
+    task = Task("c", "t", plan=True, plan_fallback="static", subtask_queries=own)
+    found = preview(Settings(), Coordination("", "c", agents=agents), task)
+    assert (NO_FALLBACK in found.warnings) is not bool(own)

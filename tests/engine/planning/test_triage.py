@@ -85,6 +85,7 @@ def test_the_router_is_told_the_others_and_the_chosen_one_answers_on_the_same_th
     assert "- bills: Billing. Knows invoices.\n- tech: Repairs.\n" in desk.instructions
     assert desk.input == "Why so much?"
     assert (bills.input, bills.task_query) == ("Explain invoice 7.", "Why so much?")
+    assert (desk.query, desk.task_query) == ("Why so much?", "Why so much?")
     assert (bills.output_schema, bills.thread, bills.input_files) == (None, [], files)
     assert bills.instructions == "Knows invoices."
     assert {desk.thread_uuid, bills.thread_uuid} == {asked.thread_uuid}

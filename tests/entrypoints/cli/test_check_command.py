@@ -7,6 +7,7 @@ import pytest
 
 from ai_coordination_engine.entrypoints.cli.cli import app
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFileError
+from ai_coordination_engine.errors import BadUserInput
 from tests.kit.commands import ace
 
 FILE = """\
@@ -90,3 +91,26 @@ def test_a_check_starts_nothing(file: Path) -> None:
     done = ace("check", str(file), "--query", "{}", AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("layer 1: one\\x09line\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        (
+            "task",
+            '7:3: The task says plan: true, but its coordination has no agent with type: "planning"'
+            ' or "decompose".',
+        ),
+        (
+            "planning",
+            "10:28: after: the planning agent starts the session alone, and its output is the plan;"
+            " leave it out.",
+        ),
+    ],
+)
+def test_what_a_start_would_refuse_has_its_place(file: Path, kind: str, line: str) -> None:
+    planned = FILE.replace("task:\n", "task:\n  plan: true\n")
+    file.write_text(planned.replace("{name: model,", f"{{name: model, type: {kind},"))
+    with pytest.raises(BadUserInput) as refused:
+        check(file)
+    assert refused.value.message == f"{file}:{line}"
