@@ -21,17 +21,27 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.observability import configure
 from benchmarks import backends, sessions
 from benchmarks.calls import SESSION
-from benchmarks.density import MOST_COMPLEX, PACKAGE, ROOT, complexity, functions
+from benchmarks.density import (
+    MOST_COMPLEX,
+    MOST_LINES,
+    PACKAGE,
+    ROOT,
+    complexity,
+    functions,
+    length,
+)
+from benchmarks.growth import places
 from benchmarks.harness.api import Worker
 from benchmarks.table import Row, markdown
 
 LONGEST = 100
+_OPERATION = "An operation of the API"
 
 
 def main() -> None:
     """Print the table."""
     configure("WARNING")
-    print(markdown([*walks(), *rooms(), *density()]))
+    print(markdown([*walks(), *rooms(), *density(), *growth()]))
 
 
 # Walks
@@ -158,12 +168,29 @@ def density() -> Iterator[Row]:
         f"{_mean(complexities):.1f} · {over}",
         "McCabe",
     )
+    long = sum(length(each) > MOST_LINES for each in found)
+    yield Row("functions over 40 lines, without docstrings", "0", str(long), "the package")
     yield Row("lines over 100 characters", "0", f"{too_long:.1%}", "the package")
     yield Row(
         "`Any` in a thousand lines · imports inside functions",
         "≤ 20 · ≤ 12",
         f"{anys:.0f} · {within}",
         "the package",
+    )
+
+
+# Growth
+
+
+def growth() -> Iterator[Row]:
+    """Count the places that an addition touches."""
+    added = places()
+    counts = (added[each] for each in ("A field of a record", "A runtime kind", _OPERATION))
+    yield Row(
+        "places to touch for a Session field · a runtime kind · a mutation",
+        "2 · 2 · 3",
+        " · ".join(map(str, counts)),
+        "docs/contributing.md",
     )
 
 

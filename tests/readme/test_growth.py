@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.growth import places
 from tests.readme.documents import ROOT, run, snippets
 
 PACKAGE = "ai_coordination_engine"
@@ -69,4 +70,13 @@ def test_each_addition_is_one_declaration_from_which_the_rest_follows(tmp_path: 
         "kind": ["canned", None],
         "refused": "there is no text 'no'; see ACE_TEXTS",
         "transition": True,
+    }
+
+
+def test_few_places_are_touched() -> None:
+    assert places() == {
+        "A field of a record": 2,
+        "A runtime kind": 2,
+        "An operation of the API": 1,
+        "A transition": 2,
     }

@@ -7,9 +7,10 @@ May be repeated. `advance.conclusion` calls it after an attempt; `engine.recover
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import assert_never
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.lifecycle.phases import is_ready, is_unsatisfied
+from ai_coordination_engine.domain.lifecycle.phases import Phase, is_ready, is_unsatisfied, phase
 from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.advance.ending import record_lost
 from ai_coordination_engine.engine.advance.sinks import MAX_LOGS, fail_session, finish_sink
@@ -43,14 +44,22 @@ class Followers:
     ready: list[SessionAgent] = field(default_factory=list)
     skipped: list[SessionAgent] = field(default_factory=list)
 
-    def add(self, agent: SessionAgent | None) -> None:
-        """Add an agent to the list that fits its state, if any."""
-        if agent is None:
-            return
-        if agent.state == "skipped":
-            self.skipped.append(agent)
-        elif is_ready(agent):
-            self.ready.append(agent)
+    def add(self, agent: SessionAgent, found: Phase) -> None:
+        """Add an agent to the list that fits its phase, if any."""
+        match found:
+            case Phase.ENDED:
+                self.skipped += [agent] if agent.state == "skipped" else []
+            case Phase.READY | Phase.ASKING | Phase.BACKOFF | Phase.MAP_EXPANDING:
+                # one that began before its last predecessor ended is not ready, though it waits
+                self.ready += [agent] if is_ready(agent) else []
+            case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
+                pass  # the last predecessor to end hands off, or skips it
+            case Phase.EXECUTING | Phase.ACTING | Phase.ACTION_DUE | Phase.LEASE_EXPIRED:
+                pass  # it has begun
+            case Phase.WAITING_FOR_JOB | Phase.WAITING_FOR_PERSON | Phase.PAUSED | Phase.BY_HAND:
+                pass  # what ends its wait sends its message
+            case never:
+                assert_never(never)
 
 
 def hand_off(
@@ -186,9 +195,10 @@ def _followers(
 
 def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]]) -> Followers:
     calls = [partial(release, app, agent, edge, outcome) for agent, edge, outcome in released]
-    followers = Followers()
+    followers, now, lost_before = Followers(), app.clock.now().timestamp(), app.lost_before()
     for each in app.records.parallel.run(calls) if calls else ():
-        followers.add(each)
+        if each is not None:
+            followers.add(each, phase(each, now, lost_before))
     return followers
 
 
