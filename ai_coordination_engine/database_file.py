@@ -7,7 +7,7 @@ are committed together, so that they wait for the disk only once. `store` and `a
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -49,14 +49,18 @@ class _Work(Generic[T]):
         self._error: Exception | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Run the write; an error other than one of SQLite is kept for its thread, as it wrote
-        nothing.
+        """Run the write. An error is kept for its thread if nothing was written; any other is
+        raised.
         """
+        self._error = None
+        before = connection.total_changes
         try:
             self._result = [self._call(connection)]
         except sqlite3.Error:
             raise
         except Exception as error:
+            if connection.total_changes != before:
+                raise
             self._error = error
 
     def end(self, error: Exception | None = None) -> None:
@@ -89,13 +93,13 @@ class DatabaseFile:
         try:
             self._make_private()
             self._writer = self._connected()
+            try:
+                self._check()
+            except BaseException:
+                self._writer.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise _of_opening(path, error) from error
-        try:
-            self._check()
-        except BaseException:
-            self._writer.close()
-            raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -103,22 +107,22 @@ class DatabaseFile:
         if (mine := self._own()) is not None:
             yield mine
             return
+        self._check_open()
+        connection: sqlite3.Connection | None = None
         try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = self._connected()
-        try:
-            self._check_open()
+            connection = self._reader()
             yield connection
         except sqlite3.Error as error:
             raise self._failure(error) from error
         finally:
-            self._put_back(connection)
+            if connection is not None:
+                self._put_back(connection)
 
     def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Run `call` in a transaction and return its result after the commit.
 
-        An error that `call` raises is raised here; `call` must not have written anything by then.
+        An error that `call` raises is raised here, and nothing that it wrote is kept. `call` runs
+        again when the transaction fails that it shares with other writes.
         """
         if self._is_together():
             return self._in_own(call)
@@ -172,17 +176,24 @@ class DatabaseFile:
         return getattr(self._mine, "together", False)
 
     def _in_own(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a part of a transaction; an error of SQLite makes the whole transaction fail."""
+        """Run a part of a transaction. An error of SQLite, or one after which something is half
+        written, makes the whole transaction fail.
+        """
         mine = self._mine
         if mine.failure is not None:
             raise mine.failure
+        if mine.connection is None:
+            self._take_turn()
+        before = self._writer.total_changes
         try:
-            if mine.connection is None:
-                self._take_turn()
             return call(self._writer)
         except sqlite3.Error as error:
             mine.failure = self._failure(error)
             raise mine.failure from error
+        except Exception as error:
+            if self._writer.total_changes != before:
+                mine.failure = error
+            raise
 
     def _take_turn(self) -> None:
         """Begin the transaction of this thread and keep the turn until it leaves `together`."""
@@ -201,23 +212,33 @@ class DatabaseFile:
             raise self._failure(error) from error
 
     def _commit_waiting(self) -> None:
-        """Commit all submitted writes, also those of other threads, in one transaction."""
+        """Commit all submitted writes, also those of other threads: in one transaction, or each in
+        its own when that fails.
+        """
         works = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not self._end_in_one(works):
+            for each in works:
+                self._end_in_one([each])
+
+    def _end_in_one(self, works: Sequence[_Work[Any]]) -> bool:
+        """Run writes in one transaction. False, with nothing written, when one of several fails."""
         failure: Exception | None = Unavailable(_STOPPING)
+        has_begun = is_shared = False
         try:
             self._begin()
+            has_begun = True
             for each in works:
                 each.run(self._writer)
             self._writer.execute("COMMIT")
             failure = None
-        except sqlite3.Error as error:
+        except Exception as error:
             failure = self._failure(error)
-        except Unavailable as error:
-            failure = error
+            is_shared = has_begun and len(works) > 1
         finally:
             self._roll_back()
-            for each in works:
+            for each in () if is_shared else works:
                 each.end(failure)
+        return not is_shared
 
     def _begin(self) -> None:
         self._check_open()
@@ -235,6 +256,12 @@ class DatabaseFile:
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable(_STOPPING)
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return self._connected()
 
     def _put_back(self, connection: sqlite3.Connection) -> None:
         if self._closed:
@@ -261,9 +288,11 @@ class DatabaseFile:
         """Check that the file belongs to the engine and has a supported version; raises
         `FileError`.
         """
+        self._writer.execute("BEGIN")  # another process may be making the tables
+        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = self._writer.execute("PRAGMA application_id").fetchone()
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        self._writer.execute("COMMIT")
         if tables and application != _APPLICATION:
             raise FileError(f"{self.path} belongs to another program; choose another directory.")
         if version > VERSION:
@@ -274,7 +303,7 @@ class DatabaseFile:
             self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._writer.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _failure(self, error: sqlite3.Error) -> Exception:
+    def _failure(self, error: Exception) -> Exception:
         """Convert an error of SQLite to one of this package, if there is one for it."""
         if self._closed:
             return Unavailable(_STOPPING)

@@ -1,11 +1,13 @@
 """The SQLite file of one machine: commits, and errors when the file cannot be used."""
 
+import os
+import resource
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,6 +90,66 @@ def test_an_error_of_one_writer_is_its_own(file: DatabaseFile) -> None:
     assert numbers(file) == [1]
 
 
+def half(file: DatabaseFile) -> None:
+    """Write something, and fail."""
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (100)")
+        raise KeyError("mine")
+
+    file.write(write)
+
+
+@pytest.mark.parametrize(
+    ("fail", "error"),
+    [(half, KeyError), (lambda file: add(file, 1), sqlite3.IntegrityError)],
+    ids=["half written", "refused by SQLite"],
+)
+def test_a_write_that_fails_spoils_none_of_the_same_moment(
+    file: DatabaseFile, fail: Callable[[DatabaseFile], None], error: type[Exception]
+) -> None:
+    add(file, 1)
+    file._turn.acquire()
+    with ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(add, file, 2), pool.submit(fail, file), pool.submit(add, file, 3)]
+        while len(file._waiting) < 3:
+            threading.Event().wait(0.001)
+        file._turn.release()
+        assert [type(each.exception(10)) for each in others] == [type(None), error, type(None)]
+    assert numbers(file) == [1, 2, 3]
+    with pytest.raises(error):
+        fail(file)
+    assert numbers(file) == [1, 2, 3]
+
+
+def test_nothing_is_written_together_with_what_is_half_written(file: DatabaseFile) -> None:
+    with pytest.raises(KeyError), file.together():
+        add(file, 1)
+        with pytest.raises(KeyError):
+            half(file)
+    assert numbers(file) == []
+
+
+def test_a_file_that_cannot_be_opened_for_now_is_unavailable(file: DatabaseFile) -> None:
+    add(file, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free(), hard))
+    try:
+        with pytest.raises(Unavailable, match="unable to open"):
+            numbers(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert numbers(file) == [1]
+
+
+def lowest_free() -> int:
+    """Return the number of the next file descriptor: with that as its limit, a process opens
+    nothing.
+    """
+    with open(os.devnull) as opened:
+        return opened.fileno()
+
+
 def test_what_is_written_together_is_committed_together(file: DatabaseFile) -> None:
     with file.together():
         add(file, 1)
@@ -165,6 +227,28 @@ def of_a_newer_version(path: Path) -> None:
     file.write(lambda connection: connection.execute("CREATE TABLE t (n)"))
     file._writer.execute(f"PRAGMA user_version = {database_file.VERSION + 1}")
     file.close()
+
+
+def test_a_file_that_another_process_is_making_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ace.db"
+    check = DatabaseFile._check
+    others: list[DatabaseFile] = []
+
+    def make_it(text: str) -> None:
+        if "PRAGMA user_version" in text and not others:
+            monkeypatch.setattr(DatabaseFile, "_check", check)
+            others.append(DatabaseFile(path))
+            others[0].write(lambda connection: connection.execute("CREATE TABLE t (n)"))
+
+    def meet(file: DatabaseFile) -> None:
+        file._writer.set_trace_callback(make_it)
+        check(file)
+
+    monkeypatch.setattr(DatabaseFile, "_check", meet)
+    DatabaseFile(path).close()
+    others[0].close()
 
 
 @pytest.mark.parametrize(
