@@ -78,11 +78,12 @@ class App:
         """The transitions of task schedules, and the query for those that are due."""
         return Schedules(self.records)
 
-    def lost_before(self) -> float:
+    def lost_before(self, now: float | None = None) -> float:
         """The time (epoch seconds) before which leases have expired, or their worker is known to be
-        dead.
+        dead. `now` None: read from the clock.
         """
-        now = self.clock.now().timestamp()
+        if now is None:
+            now = self.clock.now().timestamp()
         if self.alone_since is None:
             return now
         return max(now, self.alone_since + self.settings.lease_seconds)

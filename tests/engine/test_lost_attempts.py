@@ -3,6 +3,7 @@ a message that is poison.
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -217,6 +218,51 @@ def test_a_lone_worker_that_has_just_begun_does_not_take_its_own_short_leases_fo
     stage.drain()
     check_promises(stage, session)
     assert stage.agent(session.session_uuid, "a").attempt == 1
+
+
+def test_a_lone_worker_holds_its_leases_when_the_clock_is_set_back(app: App) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": ""}))
+    stage.clock.advance(3600)
+    stage.app = replace(stage.app, alone_since=stage.clock.now().timestamp())
+    stage.clock.begin()
+
+    def again(request: AgentRequest) -> str:
+        with pytest.raises(Busy):
+            run_step(stage.app, stage.queue.sent[0])
+        return "ok"
+
+    stage.runtime.behaviours["a"] = again
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "a").attempt == 1
+
+
+def test_an_agents_own_lease_is_as_long_as_it_says_on_a_clock_that_goes(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of(app)
+    session = stage.start(
+        stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}})
+    )
+    now = stage.clock.now
+
+    def later() -> datetime:
+        stage.clock.advance(0.000_001)
+        return now()
+
+    monkeypatch.setattr(stage.clock, "now", later)
+    begun = now().timestamp()
+
+    def look(request: AgentRequest) -> str:
+        until = stage.agent(session.session_uuid, "a").lease_until
+        assert until is not None
+        assert until - begun == pytest.approx(5 + stage.app.settings.lease_margin_seconds, abs=0.1)
+        return "ok"
+
+    stage.runtime.behaviours["a"] = look
+    stage.drain()
+    check_promises(stage, session)
 
 
 def test_a_worker_that_is_only_late_is_fenced_before_its_agent_is_given_up(

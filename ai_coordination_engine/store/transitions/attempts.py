@@ -31,9 +31,10 @@ class Lease:
 
 def until(lease: Lease) -> Any:
     """When the lease expires, as a value of an update."""
-    # for a while after a lone worker's start: only leases from before it end sooner
+    # for a while after a lone worker's start: only leases from before it end sooner, also when the
+    # clock has been set back since
     if lease.lost_before > lease.now:
-        return lease.seconds + lease.now
+        return max(lease.seconds + lease.now, lease.lost_before)
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
 
 
