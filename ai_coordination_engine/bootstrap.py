@@ -14,7 +14,7 @@ from pynamodb.connection import Connection
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
-from ai_coordination_engine.adapters.clock import SystemClock
+from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
@@ -69,7 +69,7 @@ def build_local_app(settings: Settings, file: DatabaseFile, *, alone: bool = Fal
     """
     _check_default_runtime(settings)
     clock = SystemClock()
-    queue = SqliteQueue(file, clock, visible_after(settings), MAX_RECEIVES)
+    queue = SqliteQueue(file, SteadyClock(), visible_after(settings), MAX_RECEIVES)
     records = Repository(
         SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
     )

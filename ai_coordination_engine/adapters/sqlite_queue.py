@@ -42,8 +42,8 @@ class SqliteQueue:
     """Implements `ports.Queue` in a `DatabaseFile`, and what its consumers need. Thread-safe.
 
     A received message is hidden for `visible_after` seconds; after `max_receives` deliveries it
-    becomes a dead letter. Tenants that have messages take turns. Each method raises `Unavailable`
-    when the file cannot be written.
+    becomes a dead letter. Tenants that have messages take turns. `clock` should not go back:
+    messages would stay hidden. Each method raises `Unavailable` when the file cannot be written.
     """
 
     def __init__(
@@ -112,14 +112,25 @@ class SqliteQueue:
         )
 
     def release_held(self) -> None:
-        """Make every received message visible again, because its receiver is known to be dead."""
+        """Make every received message visible again, because its receiver is known to be dead.
+
+        Messages that were sent later than now, because the clock has been set back, count as sent
+        now.
+        """
         now = self._now()
-        self._file.write(
-            lambda connection: connection.execute(
+
+        def release(connection: Connection) -> None:
+            connection.execute(
                 "UPDATE messages SET visible_at = ?, is_held = 0 WHERE is_held AND NOT is_dead",
                 (now,),
             )
-        )
+            connection.execute(
+                "UPDATE messages SET sent_at = ?1, visible_at = visible_at - sent_at + ?1"
+                " WHERE sent_at > ?1 AND visible_at > ?1",
+                (now,),
+            )
+
+        self._file.write(release)
         self._tell()
 
     def receive_dead(self, most: int, hidden_seconds: float) -> list[dict[str, Any]]:

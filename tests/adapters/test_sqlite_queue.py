@@ -160,6 +160,21 @@ def test_what_was_held_is_released(queue: SqliteQueue) -> None:
     assert taken(queue) == ["held"]
 
 
+def test_what_was_sent_before_the_clock_was_set_back_is_delivered_in_time(
+    queue: SqliteQueue, clock: FakeClock
+) -> None:
+    clock.advance(3600)
+    queue.send([wake("now")])
+    queue.send([wake("delayed")], delay=60)
+    clock.begin()
+    queue.release_held()  # as a server does that starts
+    assert taken(queue) == ["now"]
+    clock.advance(59)
+    assert taken(queue) == []
+    clock.advance(1.001)
+    assert "delayed" in taken(queue)
+
+
 def test_nothing_of_a_batch_is_sent_when_some_cannot_be(
     file: DatabaseFile, queue: SqliteQueue
 ) -> None:
