@@ -94,6 +94,7 @@ def demo(
     *,
     port: Port = None,
     data_dir: DataDir = None,
+    durability: Durable = None,
     exit_: Annotated[
         bool, Parameter(name="--exit", negative=(), help="Stop after the run.")
     ] = False,
@@ -105,7 +106,7 @@ def demo(
     """
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
 
-    run_commands.demo(_settings(), port, data_dir, stop=exit_)
+    run_commands.demo(_settings(), port, data_dir, stop=exit_, durability=durability)
 
 
 @app.command
@@ -115,6 +116,7 @@ def run(
     query: Query = None,
     json_: Json = False,
     data_dir: DataDir = None,
+    durability: Durable = None,
     aws: Aws = False,
 ) -> None:
     """Run a file until its session ends and print the result. Exits with 1 if the session
@@ -124,7 +126,7 @@ def run(
     from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
 
     plan = read_run_file(file, query)
-    run_commands.run(_settings(), plan, data_dir, with_json=json_, aws=aws)
+    run_commands.run(_settings(), plan, data_dir, with_json=json_, aws=aws, durability=durability)
 
 
 @app.command
@@ -192,9 +194,10 @@ def main() -> NoReturn:
     The exit code is 0 for success, 1 when the session or the command failed, 2 for wrong input, and
     130 when interrupted.
     """
-    # A shell starts background processes with SIGINT ignored.
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.default_int_handler)
+    # A shell starts background processes with SIGINT ignored, and `nohup` those with SIGHUP.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if ending != signal.SIGHUP or signal.getsignal(ending) != signal.SIG_IGN:
+            signal.signal(ending, signal.default_int_handler)
     keep_loopback_from_proxies()
     prepare()
     code = 0

@@ -49,14 +49,21 @@ def serve(
         _until_stopped(console)
 
 
-def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: bool) -> None:
+def demo(
+    settings: Settings,
+    port: int | None,
+    data_dir: Path | None,
+    *,
+    stop: bool,
+    durability: Durability | None = None,
+) -> None:
     """Run an example, then serve until Ctrl-C unless `stop`; raises `Failure` if the session
     failed.
     """
     console = Terminal()
     with as_file(example("research_brief").source) as brief:
         plan = read_run_file(brief)
-    with serving(settings, port=port, data_dir=data_dir) as running:
+    with serving(settings, port=port, data_dir=data_dir, durability=durability) as running:
         console.print(
             f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n"
         )
@@ -70,11 +77,17 @@ def demo(settings: Settings, port: int | None, data_dir: Path | None, *, stop: b
 
 
 def run(
-    settings: Settings, plan: RunFile, data_dir: Path | None, *, with_json: bool, aws: bool
+    settings: Settings,
+    plan: RunFile,
+    data_dir: Path | None,
+    *,
+    with_json: bool,
+    aws: bool,
+    durability: Durability | None = None,
 ) -> None:
     """Run a plan and print the result as text or JSON; raises `Failure` if the session failed."""
     console = Terminal(stderr=True)
-    with serving(settings, port=0, data_dir=data_dir, aws=aws) as running:
+    with serving(settings, port=0, data_dir=data_dir, aws=aws, durability=durability) as running:
         _check_allowed(running, plan)
         if not all(agent.get("runtime") for agent in plan.agents):
             console.print(_runtime_note(running))

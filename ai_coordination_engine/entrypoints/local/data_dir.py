@@ -5,9 +5,11 @@ import os
 import stat
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 FILE = "ace.db"
 JOURNAL = "journal.jsonl"  # of the embedded AWS
+_HELD: WeakSet[IO[str]] = WeakSet()
 
 
 class DataDirError(Exception):
@@ -15,8 +17,8 @@ class DataDirError(Exception):
 
 
 def lock(data_dir: Path) -> IO[str]:
-    """Lock the directory against other servers until the result is closed; raises
-    `DataDirError`.
+    """Lock the directory against other servers until the result is closed, or this process ends,
+    whatever processes it has forked. Raises `DataDirError`.
     """
     held = open(data_dir / "lock", "w", opener=private)  # noqa: SIM115
     try:
@@ -26,7 +28,17 @@ def lock(data_dir: Path) -> IO[str]:
         raise DataDirError(
             f"{data_dir} is in use by another server; stop it or choose another directory."
         ) from error
+    _HELD.add(held)
     return held
+
+
+def _close_held() -> None:
+    for held in _HELD:
+        held.close()
+
+
+# A child that an agent's function forks would hold the lock after the death of the server.
+os.register_at_fork(after_in_child=_close_held)
 
 
 def has_data(data_dir: Path) -> bool:

@@ -296,8 +296,9 @@ def test_a_run_with_a_data_directory_says_what_is_open_from_before(tmp_path: Pat
         "coordination: {agents: [{name: a}]}\ntask: {name: Ask, actions: {a: {ask:"
         " ada}}}\nquery: q\n"
     )
-    assert ace("run", str(file), "--data-dir", str(tmp_path / "data")).returncode == 1
-    done = ace("run", str(EXAMPLES / "hello.yaml"), "--data-dir", str(tmp_path / "data"))
+    kept = ("--data-dir", str(tmp_path / "data"), "--durability", "process")
+    assert ace("run", str(file), *kept).returncode == 1
+    done = ace("run", str(EXAMPLES / "hello.yaml"), *kept)
     assert done.returncode == 0, done.stderr
     (line,) = [
         line

@@ -48,7 +48,7 @@ def test_the_default_port_gives_way_when_it_is_taken() -> None:
     assert "Port 8000 is busy; using " in done.stdout
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what is in the background
     with served() as (process, url):

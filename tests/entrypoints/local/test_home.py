@@ -1,5 +1,6 @@
 """Where the state of `ace` lies, and what is said when it cannot lie there."""
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -58,6 +59,24 @@ def test_a_directory_takes_one_server_and_commands_beside_it(tmp_path: Path) -> 
             pass
         with home(tmp_path, alone=False) as beside:
             assert beside.build(SETTINGS).alone_since is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_outlives_its_server_does_not_keep_the_directory(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with home(tmp_path):
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.read(read, 1)  # until the test ends
+            os._exit(0)
+    try:
+        with home(tmp_path):
+            pass
+    finally:
+        os.close(write)
+        os.close(read)
+        os.waitpid(child, 0)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
