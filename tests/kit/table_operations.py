@@ -11,9 +11,9 @@ from pynamodb.expressions.condition import Condition, size
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.tables.expressions import Invalid
 from ai_coordination_engine.store.tables.items import Refused
 from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.tables.values import Invalid
 
 TASKS, SCHEDULES = ["a", "b"], ["1", "2", "3", "ü"]
 NUMBERS = [0, 1, 2, 10, -1, 1.5, 1e16, 1764143000.123456]
@@ -323,12 +323,18 @@ def _pages_of_index(
     table: Table[TaskSchedule],
     tenant: str,
 ) -> list[Any]:
+    """Return the items of an index in its order. DynamoDB gives no order to items whose range keys
+    are equal, and may end a page between them: only complete answers are compared.
+    """
     value = tenant if index == "by_tenant" else indexed("fire", "fire", tenant)
-    pages, after = [], None
+    of_range = "schedule_uuid" if index == "by_tenant" else "fire_at"
+    items, after = list[TaskSchedule](), None
     while True:
         found, after = table.query_index(
             index, value, after=after, limit=limit, forward=forward, range_condition=condition
         )
-        pages.append(found)
+        assert limit is None or len(found) <= limit
+        items += found
         if after is None:
-            return [each for each in pages if each]  # after the last one may come an empty one
+            in_order = [getattr(each, of_range) for each in items]
+            return [in_order, sorted(items, key=lambda each: each.key)]

@@ -18,6 +18,7 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.store.tables.values import (
     DIGITS,
     SETS,
+    Invalid,
     Value,
     comparable,
     digits,
@@ -28,10 +29,6 @@ from ai_coordination_engine.store.tables.values import (
 Item = Mapping[str, Value]
 _ORDERED = frozenset({"S", "N", "B"})
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
-
-
-class Invalid(ValueError):
-    """An update that DynamoDB refuses with a ValidationException; a fault of the store."""
 
 
 def holds(condition: Condition, item: Item) -> bool:

@@ -10,6 +10,11 @@ Value = Mapping[str, Any]
 SETS = frozenset({"SS", "NS", "BS"})
 # numbers have 38 digits ("Supported data types and naming rules", Amazon DynamoDB)
 DIGITS = Context(prec=38)
+_POWERS = range(-130, 126)  # of ten, of the first digit
+
+
+class Invalid(ValueError):
+    """A write that DynamoDB refuses with a ValidationException; a fault of the store."""
 
 
 def comparable(value: Value) -> tuple[str, Any]:
@@ -29,13 +34,19 @@ def comparable(value: Value) -> tuple[str, Any]:
 
 
 def digits(number: Decimal) -> str:
-    """A number as it is stored: without an exponent, and without zeros that say nothing."""
-    text = format(number.normalize(DIGITS), "f")
-    return "0" if text == "-0" else text
+    """A number as it is stored: without an exponent, and without zeros that say nothing. Raises
+    `Invalid`.
+    """
+    if not number:
+        return "0"
+    short = number.normalize(DIGITS)
+    if not number.is_finite() or short != number or short.adjusted() not in _POWERS:
+        raise Invalid(f"{number} is no number of 38 digits")
+    return format(short, "f")
 
 
 def stored(value: Value) -> Value:
-    """A value as it is stored: its numbers are written in one way."""
+    """A value as it is stored: its numbers are written in one way. Raises `Invalid`."""
     ((kind, inner),) = value.items()
     if kind == "N":
         return {"N": _stored_number(inner)}

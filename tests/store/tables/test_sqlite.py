@@ -19,12 +19,12 @@ from ai_coordination_engine.store.models import MODELS, Session, SessionAgent, T
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
 from ai_coordination_engine.store.tables.creation import create
-from ai_coordination_engine.store.tables.expressions import Invalid
 from ai_coordination_engine.store.tables.items import Query, Refused
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import statement
 from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.tables.values import Invalid
 from tests.kit.table_operations import Operation, answered, operations
 
 NUMBERS = count()
@@ -86,6 +86,42 @@ def test_random_operations_are_answered_as_by_dynamodb_local(
     wanted: list[Operation],
 ) -> None:
     answer_alike((schedules, on_dynamodb_local), wanted)
+
+
+NUMBERS_OF_38_DIGITS = [
+    10**50,
+    int("9" * 38),
+    99 * 10**124,
+    -99 * 10**124,
+    1e-130,
+    int("9" * 38 + "0" * 87),
+    0,
+]
+NO_NUMBERS = [float("nan"), float("inf"), -float("inf"), int("1" * 39), 1e126, 1e-131]
+
+
+@pytest.mark.parametrize(
+    "home", ["schedules", pytest.param("on_dynamodb_local", marks=pytest.mark.dynamodb_local)]
+)
+def test_numbers_are_those_of_dynamodb(
+    home: str, request: pytest.FixtureRequest, tenant: str
+) -> None:
+    table = request.getfixturevalue(home)
+    always = TaskSchedule.task_uuid.exists() | TaskSchedule.task_uuid.does_not_exist()
+    for number in NUMBERS_OF_38_DIGITS:
+        table.put(TaskSchedule("t", "s", partition_key=tenant, fire_at=number), always)
+        assert table.get(tenant, ("t", "s"), consistent=True).fire_at == number
+    for number in NO_NUMBERS:
+        record = TaskSchedule("t", "s", partition_key=tenant, fire_at=number)
+        for call in (
+            lambda record=record: table.put(record, always),
+            lambda number=number: table.update(
+                tenant, ("t", "s"), [TaskSchedule.fire_at.set(number)], always
+            ),
+        ):
+            with pytest.raises(Exception, match=r"no number of 38 digits|ValidationException"):
+                call()
+    assert table.get(tenant, ("t", "s"), consistent=True).fire_at == 0
 
 
 def put(table: Table[SessionAgent], tenant: str, uuid: str, **values: Any) -> None:
