@@ -108,7 +108,7 @@ class Fork:
         source, now = self.source, self.app.clock.now()
         kept = self._kept()
         values = self._values(kept, request, user_id)
-        sinks = [each for each in self.agents if each.sink_count]
+        sinks = self._sinks_of_source()
         if not sinks:
             raise Conflict(
                 "Nothing is left of the session that could be forked: its agents were deleted."
@@ -152,6 +152,9 @@ class Fork:
         if self.changes.input_files is not None:
             values["input_files"] = self.changes.input_files
         return values
+
+    def _sinks_of_source(self) -> list[SessionAgent]:
+        return [each for each in self.agents if each.sink_count]
 
     @staticmethod
     def _check(request: ControlRequest, old: Session) -> None:
@@ -222,7 +225,9 @@ class Fork:
         kept = set(session.restart["kept"])
         share = Sharing(self.app, session)
         taken = [each for each in self.agents if each.ordinal in kept]
-        if len(taken) < len(kept) or any(each.state != "completed" for each in taken):
+        is_same = len(taken) == len(kept) and all(each.state == "completed" for each in taken)
+        # an earlier try may have read it before its plan was pinned
+        if not is_same or _open_sinks(self._sinks_of_source()) != set(session.open_sinks):
             raise Conflict(
                 "The session was run again while it was forked; fork it anew, with another uuid."
             )
@@ -370,9 +375,8 @@ class Fork:
         }
 
     def _sinks(self, session: Session) -> list[CounterShard]:
-        ordinals = [each.ordinal for each in self.agents if each.sink_count]
-        sinks = next(each.sink_count for each in self.agents if each.sink_count)
-        count = how_many(sinks or 0)
+        sinks = self._sinks_of_source()
+        ordinals, count = [each.ordinal for each in sinks], how_many(sinks[0].sink_count or 0)
         key = partial(counter_shards.sink_key, session)
         spread = counter_shards.spread(ordinals, count) if count else {}
         return [

@@ -2,6 +2,8 @@
 
 import json
 import os
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
+from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing
 from tests.kit.planning import plan, planned, step
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
@@ -337,3 +340,24 @@ def test_a_fork_asks_the_steps_of_a_plan_that_is_pinned_while_it_reads(
     assert stage.session(forked).subtask_queries == [
         {"agent_uuid": "a", "subtask_query": "about {topic}"}
     ]
+
+
+@pytest.mark.parametrize("death", range(7, 12))
+def test_a_fork_that_died_before_a_plan_was_pinned_is_not_continued_after_it(
+    app: App, death: int
+) -> None:
+    stage, session = planned(app, plan(step("a")), work=lambda stage: None)
+    key = session.coordination_uuid, session.session_uuid
+    again = partial(fork.fork_session, stage.app, TENANT, *key, idempotency_key="k")
+    with tripping(stage, death) as tripwire, suppress(Crash):
+        again()
+    stage.drain()
+    try:
+        forked = again()
+    except Conflict as error:
+        assert "was run again while it was forked" in str(error)
+        assert tripwire.trips
+        return
+    stage.drain()
+    check_promises(stage, forked)
+    assert stage.session(forked).status == "completed"
