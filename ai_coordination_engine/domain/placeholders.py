@@ -18,13 +18,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 from unicodedata import normalize
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import check, select, value_for
 from ai_coordination_engine.domain.scope import Scope
+from ai_coordination_engine.domain.text_parts import OutputPart, Part, parts_of
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 MAX_FILLED = 8_000_000  # characters of all values that fill the placeholders of one text
@@ -39,31 +39,6 @@ _WORD = r"[^\s!-,./:-@\[-^`{-~\x00-\x1f\x7f]+"
 _LIKE_A_NAME = re.compile(rf"(?!-){_WORD}(?:\.{_WORD}|\[\d+\])*")
 _STEPS = re.compile(rf"\[\d+\]|({_WORD})")
 _QUOTES = "'\"`"
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPart:
-    """A placeholder for the output of a predecessor, or for what `path` finds in it; `written` is
-    the placeholder as it stands in the text.
-    """
-
-    agent_uuid: str
-    path: str | None
-    written: str
-
-    def stored(self) -> list[str | None]:
-        """The part as it is stored."""
-        return [self.agent_uuid, self.path, self.written]
-
-
-Part = str | OutputPart
-
-
-def output_name(ordinal: int) -> str:
-    """What an `OutputPart` names when it waits for the output of one session agent, whoever its
-    agent is: no agent has such a uuid.
-    """
-    return f" {ordinal}"
 
 
 @dataclass
@@ -84,24 +59,6 @@ class Filled:
         if not any(isinstance(each, OutputPart) for each in self.parts):
             return "".join(str(each) for each in self.parts)
         return [each if isinstance(each, str) else each.stored() for each in self.parts]
-
-
-def parts_of(stored: object) -> list[Part]:
-    """The parts of a text that `Filled.stored` returned."""
-    parts: list[Any] = stored if isinstance(stored, list) else [stored or ""]
-    return [each if isinstance(each, str) else OutputPart(*each) for each in parts]
-
-
-def written(stored: object) -> object:
-    """A stored text as it is shown to people: the remaining placeholders as they were written."""
-    if not isinstance(stored, list):
-        return stored
-    return "".join(each if isinstance(each, str) else each.written for each in parts_of(stored))
-
-
-def named_agents(stored: object) -> set[str]:
-    """The uuids of the predecessors whose outputs a stored text needs."""
-    return {each.agent_uuid for each in parts_of(stored) if isinstance(each, OutputPart)}
 
 
 def query_keys(task_query: str) -> Mapping[str, object]:

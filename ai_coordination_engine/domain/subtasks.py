@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, fill, output_name
+from ai_coordination_engine.domain.placeholders import Filled, fill
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.domain.text_parts import output_name
 from ai_coordination_engine.errors import BadUserInput
 
 PLACEHOLDERS = ("warn", "strict")

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from ai_coordination_engine.api.descriptions import ARGUMENTS, FIELDS, FILTERS, TYPES
+from ai_coordination_engine.api.argument_descriptions import ARGUMENTS, FILTERS
+from ai_coordination_engine.api.descriptions import FIELDS, TYPES
 from ai_coordination_engine.api.schema import SCHEMA
 
 TYPE_MAP = {

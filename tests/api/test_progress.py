@@ -12,7 +12,8 @@ from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import heartbeat
-from ai_coordination_engine.entrypoints.cli.client import AgentView, Client, SessionView
+from ai_coordination_engine.entrypoints.cli.client import Client
+from ai_coordination_engine.entrypoints.cli.session_view import AgentView, SessionView
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import Filled, fill, query_keys, render, written
+from ai_coordination_engine.domain.placeholders import Filled, fill, query_keys, render
 from ai_coordination_engine.domain.scope import Scope
+from ai_coordination_engine.domain.text_parts import written
 from ai_coordination_engine.errors import BadUserInput, TooCostly
 
 AGENTS = {"w": "w", "Fact Checker": "f", "f": "f"}

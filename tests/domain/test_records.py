@@ -8,8 +8,8 @@ import pytest
 from graphql import get_named_type
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api.fields import other_fields
 from ai_coordination_engine.api.schema import SCHEMA
-from ai_coordination_engine.api.types import other_fields
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.store.models import Session

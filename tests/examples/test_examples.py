@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine.entrypoints.cli.client import Client, SessionView, as_text
+from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.example_files import ExampleError, example, examples
+from ai_coordination_engine.entrypoints.cli.session_view import SessionView, as_text
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.entrypoints.run_file.run_checks import not_allowed
 from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file

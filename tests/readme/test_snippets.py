@@ -23,7 +23,8 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
-from ai_coordination_engine.entrypoints.cli.client import Client, results
+from ai_coordination_engine.entrypoints.cli.client import Client
+from ai_coordination_engine.entrypoints.cli.session_view import results
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from ai_coordination_engine.settings import Settings

@@ -2,6 +2,14 @@
 state.
 """
 
+from ai_coordination_engine.domain.lifecycle.clearings import (
+    ATTEMPT,
+    LEASE,
+    SET_BACK,
+    STANDING,
+    TIMES,
+    WAIT,
+)
 from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.domain.predicates import (
     EDGE,
@@ -24,19 +32,6 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     AgentState,
 )
-
-# What transitions clear. An attribute that is new belongs into one of these.
-
-WAIT = ("inbox", "waits_since", "due_at")
-"""The wait for a person."""
-ELSEWHERE = ("async_task_uuid", "acting", "resumed")
-"""An attempt that goes on without its worker: in a long job, or in its action function."""
-STANDING = (*WAIT, *ELSEWHERE, "not_before")
-"""Why an agent does not run although its predecessors have ended."""
-LEASE = ("lease_until", "lease_token")
-ATTEMPT = (*LEASE, *ELSEWHERE, "due_at")
-TIMES = ("started_at", "ended_at")
-"""When the latest attempt began and ended."""
 
 INITIAL, PENDING, EXECUTING = AgentState.INITIAL, AgentState.PENDING, AgentState.EXECUTING
 WAITING, FAILED = AgentState.WAIT_FOR_USER_INPUT, AgentState.FAILED
@@ -62,27 +57,6 @@ _BY_HAND = (*STANDING, "lease_token")
 _BEGINS = ("first_run", "not_before", "ended_at")
 # it tells whose end it was
 _ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")
-SET_BACK = (
-    *STANDING,
-    *LEASE,
-    *TIMES,
-    "paused",
-    "run_uuid",
-    "upstream_failed",
-    "unsatisfied",
-    "chosen",
-    "plan",
-    "notes",
-    "agent_input",
-    "agent_output",
-    "user_input",
-    "failures",
-    "corrections",
-    "correction",
-    "on_fallback",
-)
-"""What an agent has of the attempts before it was reset."""
-
 CLAIM = Transition(
     "claim",
     "a worker takes the next attempt",

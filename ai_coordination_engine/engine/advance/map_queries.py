@@ -10,14 +10,10 @@ from typing import Any
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import select
-from ai_coordination_engine.domain.placeholders import (
-    fill,
-    named_agents,
-    parts_of,
-    query_keys,
-)
+from ai_coordination_engine.domain.placeholders import fill, query_keys
 from ai_coordination_engine.domain.prompts import fill_element
 from ai_coordination_engine.domain.scope import Scope
+from ai_coordination_engine.domain.text_parts import named_agents, parts_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.keys import (

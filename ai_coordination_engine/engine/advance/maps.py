@@ -12,10 +12,8 @@ from typing import Any
 
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
-from ai_coordination_engine.domain.placeholders import (
-    output_name,
-)
 from ai_coordination_engine.domain.shapes import AgentAction
+from ai_coordination_engine.domain.text_parts import output_name
 from ai_coordination_engine.engine.advance import ending
 from ai_coordination_engine.engine.advance.ending import end_those
 from ai_coordination_engine.engine.advance.map_queries import (

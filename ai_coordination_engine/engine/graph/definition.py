@@ -6,8 +6,8 @@ The API fields `definition` and `agentName` use it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ai_coordination_engine.domain.placeholders import written
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
+from ai_coordination_engine.domain.text_parts import written
 from ai_coordination_engine.store.models import Coordination, SessionAgent
 from ai_coordination_engine.store.payload import ReadOnce
 

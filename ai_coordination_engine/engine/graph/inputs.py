@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.placeholders import named_agents, output_name, render
+from ai_coordination_engine.domain.placeholders import render
 from ai_coordination_engine.domain.prompts import compose_input
+from ai_coordination_engine.domain.text_parts import named_agents, output_name
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge, Held, edges, held_again, passes
 from ai_coordination_engine.engine.graph.keys import (

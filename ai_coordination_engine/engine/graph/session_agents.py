@@ -10,7 +10,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
-from ai_coordination_engine.domain.placeholders import parts_of, query_keys
+from ai_coordination_engine.domain.placeholders import query_keys
 from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.domain.scope import Scope
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
@@ -21,6 +21,7 @@ from ai_coordination_engine.domain.subtasks import (
     refuse_missing,
     step_id,
 )
+from ai_coordination_engine.domain.text_parts import parts_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id_of

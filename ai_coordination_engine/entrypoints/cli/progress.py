@@ -7,8 +7,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ai_coordination_engine.entrypoints.cli.client import SessionView
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
+from ai_coordination_engine.entrypoints.cli.session_view import SessionView
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 
 _STYLES = {

@@ -6,18 +6,17 @@ from importlib.resources import as_file
 from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
-from ai_coordination_engine.entrypoints.cli.client import (
-    AgentView,
-    ApiError,
-    Client,
-    SessionView,
-    as_json,
-    as_text,
-)
+from ai_coordination_engine.entrypoints.cli.client import ApiError, Client
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
 from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.session_view import (
+    AgentView,
+    SessionView,
+    as_json,
+    as_text,
+)
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.entrypoints.run_file.run_checks import agent_warnings, not_allowed

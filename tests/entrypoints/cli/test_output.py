@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from rich.live import Live
 
-from ai_coordination_engine.entrypoints.cli.client import AgentView, SessionView
 from ai_coordination_engine.entrypoints.cli.output import (
     VisibleLog,
     on_one_line,
@@ -21,6 +20,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write_json,
 )
 from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.session_view import AgentView, SessionView
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 
 HARMLESS = "\t\n"
