@@ -13,7 +13,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
-from ai_coordination_engine.domain.lifecycle import agents, sessions
+from ai_coordination_engine.domain.lifecycle import agents, agents_by_hand, sessions
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine.control import controls as control
@@ -65,15 +65,15 @@ _CONFLICTS: Mapping[str, str] = {
         "The session has ended, or is being reset to run again: its status cannot be set. Use"
         " cancelSession to end it, or retrySession to run it again."
     ),
-    agents.OPEN_BY_HAND.name: (
+    agents_by_hand.OPEN_BY_HAND.name: (
         "The engine controls this session agent: only a final state can be set."
     ),
-    agents.END_BY_HAND.name: "The session agent has ended; its state cannot be changed.",
-    agents.COUNT_BY_HAND.name: (
+    agents_by_hand.END_BY_HAND.name: "The session agent has ended; its state cannot be changed.",
+    agents_by_hand.COUNT_BY_HAND.name: (
         "The engine counts the inDegree of this session agent; it cannot be set."
     ),
-    agents.DELETE_NEEDED.name: "The session still needs this agent; end the session first.",
-    agents.DELETE_BY_HAND.name: (
+    agents_by_hand.DELETE_NEEDED.name: "The session still needs this agent; end the session first.",
+    agents_by_hand.DELETE_BY_HAND.name: (
         "The session agent is running; end it first, for example with the state cancelled."
     ),
 }
@@ -95,7 +95,7 @@ def _session_update(given: Arguments) -> Guard:
 def _session_agent_update(given: Arguments) -> Guard:
     """A client cannot change a final state, nor the engine's count of predecessors (promise P3)."""
     state = row_by_hand(agents.AGENT_TRANSITIONS, given.get("state"))
-    return _guard(state, agents.COUNT_BY_HAND if "in_degree" in given else None)
+    return _guard(state, agents_by_hand.COUNT_BY_HAND if "in_degree" in given else None)
 
 
 def _session_agent_delete(context: Context, given: Arguments) -> Guard:
@@ -104,7 +104,7 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     """
     key = given["session_uuid"], given["session_agent_uuid"]
     is_needed = control.is_needed(context.app, context.tenant, *key)
-    return _guard(agents.DELETE_NEEDED if is_needed else agents.DELETE_BY_HAND)
+    return _guard(agents_by_hand.DELETE_NEEDED if is_needed else agents_by_hand.DELETE_BY_HAND)
 
 
 def _write_session(context: Context, resource: Resource, given: Arguments) -> object:

@@ -11,10 +11,10 @@ comes again, and everything that is missing is computed from the stored agent (p
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.lifecycle.phases import Phase, phase
+from ai_coordination_engine.domain.lifecycle.phases import Phase, Waiting, phase
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import (
     ending,
@@ -95,19 +95,6 @@ def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
     return _dispatch(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
 
 
-_Waits = Literal[
-    Phase.BACKOFF,
-    Phase.ASKING,
-    Phase.WAITING_FOR_PERSON,
-    Phase.MAP_EXPANDING,
-    Phase.WAITING_FOR_PREDECESSORS,
-    Phase.WAITING_FOR_ELEMENTS,
-    Phase.UNSATISFIED,
-    Phase.READY,
-    Phase.BY_HAND,
-]
-
-
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Handle a message whose agent cannot be claimed now; returns a successor that was claimed."""
     found = phase(agent, lease.now, lease.lost_before)
@@ -127,7 +114,7 @@ def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sess
     return None
 
 
-def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: _Waits) -> None:
+def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: Waiting) -> None:
     match waits:
         case Phase.BACKOFF:
             timers.wake_at(app, agent, agent.not_before)

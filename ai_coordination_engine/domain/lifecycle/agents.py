@@ -2,6 +2,13 @@
 state.
 """
 
+from ai_coordination_engine.domain.lifecycle.agents_by_hand import (
+    COUNT_BY_HAND,
+    DELETE_BY_HAND,
+    DELETE_NEEDED,
+    END_BY_HAND,
+    OPEN_BY_HAND,
+)
 from ai_coordination_engine.domain.lifecycle.clearings import (
     ATTEMPT,
     LEASE,
@@ -16,12 +23,10 @@ from ai_coordination_engine.domain.predicates import (
     EPOCH,
     LOST_BEFORE,
     NOW,
-    TARGET,
     TENANT,
     Below,
     Contains,
     Exists,
-    OneOf,
     UpTo,
     absent,
     equals,
@@ -48,12 +53,9 @@ _READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", 
 _BY_HOLDER = unchanged("run_uuid", "lease_token") & Exists("lease_until")
 """The attempt that the caller has read is the current one, held by the same worker."""
 _EXPIRED = Below("lease_until", LOST_BEFORE)
-BY_CLIENT = absent("ordinal")
-"""A client made it: the engine does not move it."""
 _UNTIL_EPOCH = absent("epoch") | UpTo("epoch", EPOCH)
 _BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
 
-_BY_HAND = (*STANDING, "lease_token")
 _BEGINS = ("first_run", "not_before", "ended_at")
 # it tells whose end it was
 _ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")
@@ -322,46 +324,6 @@ REFILL = Transition(
     None,
     _BEFORE_EPOCH,
 )
-OPEN_BY_HAND = Transition(
-    "open_by_hand",
-    "a client sets an open state of an agent that the engine does not move",
-    (*OPEN_AGENT_STATES, TARGET),
-    TARGET,
-    BY_CLIENT,
-    _BY_HAND,
-    OPEN_AGENT_STATES,
-)
-END_BY_HAND = Transition(
-    "end_by_hand",
-    "a client ends it; a running attempt can no longer end it, and its run is still to be recorded",
-    (*OPEN_AGENT_STATES, TARGET),
-    TARGET,
-    None,
-    _BY_HAND,
-    TERMINAL_AGENT_STATES,
-)
-COUNT_BY_HAND = Transition(
-    "count_by_hand",
-    "a client sets `in_degree` of an agent that the engine does not move",
-    _ANY,
-    None,
-    BY_CLIENT,
-)
-DELETE_BY_HAND = Transition(
-    "delete_by_hand",
-    "a client deletes an agent from which nothing can follow",
-    _ANY,
-    None,
-    BY_CLIENT | OneOf("state", TERMINAL_AGENT_STATES),
-)
-DELETE_NEEDED = Transition(
-    "delete_needed",
-    "a client deletes an agent that its open session may still need",
-    _ANY,
-    None,
-    BY_CLIENT,
-)
-
 AGENT_TRANSITIONS = (
     CLAIM,
     CLAIM_AS_READ,

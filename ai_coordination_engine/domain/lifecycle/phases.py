@@ -67,6 +67,18 @@ Standing = Literal[
     Phase.WAITING_FOR_PERSON,
 ]
 """The phases of an open agent that no worker runs, or ran when its lease expired."""
+Waiting = Literal[
+    Phase.BACKOFF,
+    Phase.ASKING,
+    Phase.WAITING_FOR_PERSON,
+    Phase.MAP_EXPANDING,
+    Phase.WAITING_FOR_PREDECESSORS,
+    Phase.WAITING_FOR_ELEMENTS,
+    Phase.UNSATISFIED,
+    Phase.READY,
+    Phase.BY_HAND,
+]
+"""The phases in which the message of an agent finds no attempt to begin or to take over."""
 Unheld = Standing | Literal[Phase.LEASE_EXPIRED, Phase.BY_HAND]
 
 
