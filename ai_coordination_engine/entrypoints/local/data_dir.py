@@ -5,11 +5,11 @@ import os
 import stat
 from pathlib import Path
 from typing import IO
-from weakref import WeakSet
+
+from ai_coordination_engine.entrypoints.local.forks import close_in_children
 
 FILE = "ace.db"
 JOURNAL = "journal.jsonl"  # of the embedded AWS
-_HELD: WeakSet[IO[str]] = WeakSet()
 
 
 class DataDirError(Exception):
@@ -28,17 +28,8 @@ def lock(data_dir: Path) -> IO[str]:
         raise DataDirError(
             f"{data_dir} is in use by another server; stop it or choose another directory."
         ) from error
-    _HELD.add(held)
+    close_in_children(held)
     return held
-
-
-def _close_held() -> None:
-    for held in _HELD:
-        held.close()
-
-
-# A child that an agent's function forks would hold the lock after the death of the server.
-os.register_at_fork(after_in_child=_close_held)
 
 
 def has_data(data_dir: Path) -> bool:

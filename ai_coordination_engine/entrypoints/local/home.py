@@ -59,9 +59,11 @@ def home(
     """
     if durability and not data_dir:
         raise StartError("--durability is that of a data directory: name one with --data-dir.")
+    with _start_errors(data_dir):
+        has_earlier = data_dir is not None and has_journal(data_dir)
     if aws or has_endpoint():
         found = _on_aws(data_dir)
-    elif data_dir and has_journal(data_dir):
+    elif data_dir and has_earlier:
         found = _on_embedded_aws(data_dir)
     else:
         found = _on_sqlite(data_dir, durability or "full", alone)

@@ -25,6 +25,7 @@ from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.cli.output import VisibleLog
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
+from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
@@ -144,6 +145,7 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
     # asyncio disables Nagle's algorithm only when the protocol is given; saves 40 ms a request.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
+        close_in_children(listener)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         wanted = DEFAULT_PORT if port is None else port
         try:

@@ -2,12 +2,14 @@
 
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from ai_coordination_engine.database_file import Durability
+from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Wake
@@ -61,17 +63,32 @@ def test_a_directory_takes_one_server_and_commands_beside_it(tmp_path: Path) -> 
             assert beside.build(SETTINGS).alone_since is None
 
 
+def test_a_directory_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(0)
+    user = os.geteuid()
+    if not user:  # root may enter each
+        os.seteuid(65534)
+    try:
+        with pytest.raises(StartError, match="data cannot be used: Permission denied"):
+            home(theirs / "data").__enter__()
+    finally:
+        os.seteuid(user)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_that_outlives_its_server_does_not_keep_the_directory(tmp_path: Path) -> None:
+def test_a_child_that_outlives_its_server_keeps_neither_directory_nor_port(tmp_path: Path) -> None:
     read, write = os.pipe()
-    with home(tmp_path):
+    with home(tmp_path), socket.create_server(("127.0.0.1", 0)) as port:
+        close_in_children(port)
+        address = port.getsockname()
         child = os.fork()
         if not child:
             os.close(write)
             os.read(read, 1)  # until the test ends
             os._exit(0)
     try:
-        with home(tmp_path):
+        with home(tmp_path), socket.create_server(address):
             pass
     finally:
         os.close(write)
