@@ -18,8 +18,8 @@ class SystemClock:
 
 
 class SteadyClock(SystemClock):
-    """The clock of this machine for what is timed: when somebody sets it back, it goes on as if
-    nobody had. Thread-safe.
+    """The clock of this machine, for durations: it continues even if the machine's clock is set
+    back. Thread-safe.
     """
 
     def __init__(self) -> None:

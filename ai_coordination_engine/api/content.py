@@ -184,7 +184,7 @@ def task(context: Context, given: Arguments, parent: Record | None, new: bool) -
 
 
 def _not_planned(agents: Sequence[Agent], values: Arguments, *, is_whole: bool) -> Iterator[str]:
-    """Yield a warning if nobody plans a task that says so, or it has no graph to fall back on.
+    """Yield a warning if no agent plans a task with `plan`, or it has no graph to fall back on.
 
     `is_whole`: whether `values` have all subtasks and actions of the task.
     """

@@ -42,7 +42,7 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.outcome import Applied
 
-_TOLD = 5  # placeholders without a value that a note names
+_NAMED = 5  # placeholders without a value that a note names
 _TRIES = 10  # to pin a plan while the session is being controlled
 
 
@@ -57,11 +57,11 @@ class Steps:
     pinned: Mapping[str, Any] | None
 
     def unfilled(self) -> str | None:
-        """What people are told of placeholders without a value; None when there is nothing."""
-        told = [warning for each in self.subtasks for warning in each.warnings]
-        words = [each.removeprefix("subtaskQueries: ") for each in dict.fromkeys(told)]
-        more = [f"And {len(words) - _TOLD} more."] if len(words) > _TOLD else []
-        return " ".join([*words[:_TOLD], *more]) or None
+        """A note on the placeholders without a value; None if there are none."""
+        warnings = [warning for each in self.subtasks for warning in each.warnings]
+        words = [each.removeprefix("subtaskQueries: ") for each in dict.fromkeys(warnings)]
+        more = [f"And {len(words) - _NAMED} more."] if len(words) > _NAMED else []
+        return " ".join([*words[:_NAMED], *more]) or None
 
     def stored_subtasks(self) -> list[dict[str, Any]]:
         """The subtasks as a session stores them."""

@@ -209,8 +209,8 @@ def _stored(app: App, of: SessionAgent, ordinal: int) -> SessionAgent | None:
 
 
 def interrupt(app: App, asked: Sequence[SessionAgent]) -> None:
-    """Cancel what is open of these questions. Who goes on with one is written first, so that
-    nobody does later.
+    """Cancel the open agents of these questions. The next agent of each is written first, so that
+    none follows later.
 
     Attempts that run are fenced; a message to each records it, also where its worker dies.
     """
