@@ -44,10 +44,8 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     """
     source, agents = _read(app, tenant, (coordination_uuid, session_uuid))
     start = _start(agents, from_session_agent_uuid)
-    if subtask_query is not None and start is None:
-        raise BadUserInput(
-            "subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid."
-        )
+    if subtask_query is not None:
+        _check_subtask(agents, start)
     changes = Changes(
         start, task_query, subtask_query, list(input_files) if input_files is not None else None
     )
@@ -121,3 +119,16 @@ def _start(agents: Sequence[SessionAgent], uuid: str | None) -> int | None:
         if agents
         else NotFound("The session has no agents.")
     )
+
+
+def _check_subtask(agents: Sequence[SessionAgent], start: int | None) -> None:
+    """Raise `BadUserInput` if the agent whose subtask is changed does not run in the fork."""
+    if start is None:
+        raise BadUserInput(
+            "subtaskQuery changes one agent's subtask; name it with fromSessionAgentUuid."
+        )
+    if any(each.ordinal == start and each.stored("plan") is not None for each in agents):
+        raise BadUserInput(
+            "subtaskQuery cannot change a planning agent: the fork runs by its plan. Start a new"
+            " session for another plan, or name a step with fromSessionAgentUuid."
+        )

@@ -37,8 +37,7 @@ def plan_to_be(
             ' "planning" or "decompose".'
         )
     action = actions.get(planner.agent_uuid) or AgentAction()
-    asked = next((each for each in subtasks if each.agent_uuid == planner.agent_uuid), None)
-    alone = planner_alone(planner, action, asked.subtask_query if asked else None)
+    alone = planner_alone(planner, action, _only_subtask(planner, subtasks))
     planning = _planning(planner, agents, subtasks, actions, task)
     if planner.agent_type == "decompose":
         planning = _decomposition(planning, alone)
@@ -52,6 +51,17 @@ def plan_to_be(
         own_graph(planning, alone)
     by_uuid = {each.agent_uuid: each for each in agents}
     return Plan([alone], by_uuid, None, task.placeholders, planning)
+
+
+def _only_subtask(planner: Agent, subtasks: Sequence[SubtaskQuery]) -> str | None:
+    """The subtask of the planning agent, if it has one. Raises `BadUserInput` if it has more."""
+    own = [each.subtask_query for each in subtasks if each.agent_uuid == planner.agent_uuid]
+    if len(own) > 1:
+        raise BadUserInput(
+            f"subtaskQueries: the planning agent {planner.agent_uuid[:100]!r} has {len(own)}"
+            " subtasks; it is asked once, so it takes one."
+        )
+    return own[0] if own else None
 
 
 def _planning(

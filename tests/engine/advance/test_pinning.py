@@ -406,6 +406,10 @@ def test_cannot_do_does_not_fall_back(app: App) -> None:
             "agentActions.planner.defaultAnswer: userInput is about a plan.",
         ),
         ({"agents": ""}, "The coordination has no agent to plan with"),
+        (
+            {"subtasks": [{"agent_uuid": PLANNER}] * 2},
+            "subtaskQueries: the planning agent 'planner' has 2 subtasks",
+        ),
         ({"described": {PLANNER: {"agent_type": "task"}}}, "has no agent with agentType"),
         (
             {"plan_fallback": "static", "subtasks": [{"agent_uuid": "a"}] * 91},

@@ -22,7 +22,7 @@ from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import DIAMOND, cancel, every_death, fork_from, names, once, rerun
 from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import failing
-from tests.kit.planning import plan, planned, step
+from tests.kit.planning import PLANNER, plan, planned, step
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, crowd, stage_of
 
@@ -361,3 +361,10 @@ def test_a_fork_that_died_before_a_plan_was_pinned_is_not_continued_after_it(
     stage.drain()
     check_promises(stage, forked)
     assert stage.session(forked).status == "completed"
+
+
+def test_a_fork_does_not_take_a_subtask_for_an_agent_whose_plan_it_keeps(app: App) -> None:
+    stage, session = planned(app, plan(step("a")))
+    with pytest.raises(BadUserInput, match="subtaskQuery cannot change a planning agent"):
+        fork_from(stage, session, PLANNER, subtask_query="plan better")
+    assert len(stage.queue.sent) == 1  # of the session itself
