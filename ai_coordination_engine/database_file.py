@@ -21,6 +21,7 @@ VERSION = 1
 _APPLICATION = 0x41434521  # "ACE!", of the header of the file
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
 _BUSY_SECONDS = 10.0  # until another process has committed
+_LOG_BYTES = 16_777_216  # that the log of the file (WAL) keeps, however far readers made it grow
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 # errors that may be temporary ("Result and Error Codes", SQLite)
 _PASSING = {
@@ -275,6 +276,7 @@ class DatabaseFile:
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         return connection
 
     def _make_private(self) -> None:

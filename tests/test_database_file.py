@@ -187,6 +187,29 @@ def test_a_full_disk_is_said_and_goes_away(file: DatabaseFile) -> None:
     assert numbers(file) == [1]
 
 
+def test_the_log_is_small_again_after_a_long_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_file, "_LOG_BYTES", 100_000)
+    file = DatabaseFile(tmp_path / "ace.db", "none")
+    file.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x)"))
+
+    def fill(writes: int) -> int:
+        for number in range(writes):
+            row = number % 10, "x" * 8000
+            file.write(lambda to, row=row: to.execute("REPLACE INTO t VALUES (?, ?)", row))  # type: ignore[misc]
+        return file.path.with_name("ace.db-wal").stat().st_size
+
+    with file.reading() as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT n FROM t").fetchall()
+        assert fill(600) > 5_000_000
+        connection.execute("COMMIT")
+    fill(10)  # they are after what the reader saw
+    assert fill(10) < 500_000
+    file.close()
+
+
 def test_a_mistake_in_a_statement_is_none_of_the_disk(file: DatabaseFile) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         file.write(lambda connection: connection.execute("DELETE FROM none"))
