@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.planning import MAX_PLAN, Planning, described
+from ai_coordination_engine.domain.planning import MAX_PLAN, Planning
 from ai_coordination_engine.domain.shapes import SubtaskQuery
-from ai_coordination_engine.domain.structured import Structured
+from ai_coordination_engine.domain.structured import Structured, described, in_one_line
 
 SCHEMA = "ace.subtasks/1"
-_DRAFT = 500  # characters of a draft, the task's own subtask, for the agent
 _ORDERS = """\
 Divide the task among these agents: write what each of them is asked. Do not do the task yourself.
 {agents}
@@ -93,7 +92,7 @@ class Decomposition(Planning):
         parts = [
             f"- {uuid}: {described(self.by_uuid[uuid])}",
             f"It waits for {', '.join(before)}" if before else "",
-            f"A draft of its subtask: {draft[:_DRAFT]}" if draft else "",
+            f"A draft of its subtask: {in_one_line(draft)}" if draft else "",
         ]
         return ". ".join(filter(None, parts))
 

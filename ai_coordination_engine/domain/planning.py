@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.plan_checks import PlanRules, problems
 from ai_coordination_engine.domain.plan_limits import PlanLimits
 from ai_coordination_engine.domain.plans import JOINS, SCHEMA, Made, Plan
 from ai_coordination_engine.domain.shapes import Agent
-from ai_coordination_engine.domain.structured import Structured
+from ai_coordination_engine.domain.structured import Structured, described
 
 PLANNERS = ("planning", "decompose")
 """The types of agents that plan. If a coordination has both, the first type is used."""
@@ -22,7 +22,6 @@ MAX_PLAN = 256 * 1024
 """Characters of an answer."""
 MAX_SHOWN = 2 * MAX_PLAN
 """Characters of a plan as people see it: with all of its keys, in lines."""
-_DESCRIPTION = 500  # characters of an agent's description for the planner
 _NULLABLE = {"type": ["string", "null"]}
 _NULL = {"type": "null"}
 _ORDERS = """\
@@ -140,12 +139,6 @@ def planner_of(agents: Sequence[Agent]) -> Agent | None:
 
 def _checked(rules: PlanRules, value: Any) -> list[str]:
     return problems(value, rules, Budget())
-
-
-def described(agent: Agent) -> str:
-    """The name and description of an agent, for the instructions of a planning agent."""
-    words = [each for each in (agent.agent_name, agent.agent_description) if each]
-    return ". ".join(words)[:_DESCRIPTION] or "no description"
 
 
 def schema_of(agents: Sequence[str], limits: PlanLimits) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.domain.shapes import Agent
-from ai_coordination_engine.domain.structured import Structured
+from ai_coordination_engine.domain.structured import Structured, described, in_one_line
 
 NONE, ASK_USER = "none", "ask_user"
 OWN = (NONE, ASK_USER)
@@ -24,7 +24,6 @@ router again, and a question to the user.
 """
 _HANDED_ON = "It has handed the question on."
 _TITLE = "choice"  # of the schema
-_DESCRIPTION = 500  # characters of a description, or a reason, for the router
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Route:
     def _orders(self, candidates: Sequence[Agent]) -> str:
         lines = [
             "Choose who answers the question, from these:",
-            *(f"- {each.agent_uuid}: {_described(each)}" for each in candidates),
+            *(f"- {each.agent_uuid}: {described(each)}" for each in candidates),
             f"- {NONE}: you answer it yourself; `query` is your answer to the user",
         ]
         if self.asks > 0:
@@ -195,7 +194,7 @@ def _declined(output: str) -> str | None:
         return None
     why = value["decline"]
     text = why if isinstance(why, str) else json_text.dumps(why)
-    return text[:_DESCRIPTION].encode("utf-8", "replace").decode()
+    return in_one_line(text).encode("utf-8", "replace").decode()
 
 
 def _schema(choices: Sequence[str]) -> dict[str, Any]:
@@ -220,11 +219,6 @@ def _check(value: Mapping[str, Any]) -> list[str]:
         what = "your answer" if value["agent"] == NONE else "your question"
         return [f"at /query, it is empty, but with {value['agent']!r} it is {what} to the user"]
     return []
-
-
-def _described(agent: Agent) -> str:
-    words = [each for each in (agent.agent_name, agent.agent_description) if each]
-    return ". ".join(words)[:_DESCRIPTION] or "no description"
 
 
 def as_json(choice: Choice) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ai_coordination_engine.domain import documents, json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.json_text import NotJSON
+from ai_coordination_engine.domain.shapes import Agent
 
 # Cold start: few agents answer by a schema, so what reads it is imported when one does.
 # ruff: noqa: PLC0415
@@ -18,6 +19,7 @@ from ai_coordination_engine.domain.json_text import NotJSON
 TRIES = 2
 """How often an agent is asked by default: once, and once more with the error."""
 _SHOWN = 10  # problems that a message names
+_DESCRIPTION = 500  # characters of a description
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -105,6 +107,17 @@ def _parts(value: object) -> list[tuple[str, object]]:
 
 def _escaped(name: str) -> str:
     return _HALF_OF_A_PAIR.sub("?", name[:100]).replace("~", "~0").replace("/", "~1")
+
+
+def described(agent: Agent) -> str:
+    """The name and description of an agent, for the instructions of another."""
+    words = [each for each in (agent.agent_name, agent.agent_description) if each]
+    return in_one_line(". ".join(words)) or "no description"
+
+
+def in_one_line(text: str) -> str:
+    """The beginning of a text. In a list of agents, a line of it would look like one more."""
+    return " ".join(text[:_DESCRIPTION].split())
 
 
 def correction(problem: str) -> str:

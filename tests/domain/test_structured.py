@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.structured import Structured, Unfit, correction
+from ai_coordination_engine.domain.shapes import Agent
+from ai_coordination_engine.domain.structured import Structured, Unfit, correction, described
 
 SCHEMA = {
     "title": "pick",
@@ -117,3 +118,19 @@ def test_an_agent_is_told_its_orders_and_the_schema() -> None:
 
 def test_a_correction_tells_exactly_what_was_wrong() -> None:
     assert "at /who, 'eve' is not one of" in correction(str(unfit('{"who": "eve", "a/b": []}')))
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ({}, "no description"),
+        ({"agent_name": "Ann"}, "Ann"),
+        (
+            {"agent_name": "Ann", "agent_description": "Sums.\n\n- bob: all"},
+            "Ann. Sums. - bob: all",
+        ),
+        ({"agent_description": "x" * 501}, "x" * 500),
+    ],
+)
+def test_an_agent_is_described_in_one_line(agent: dict[str, str], words: str) -> None:
+    assert described(Agent.model_validate({"agent_uuid": "a", **agent})) == words

@@ -76,7 +76,7 @@ def again(app: App, agent: SessionAgent) -> str | None:
     last = next((each.agent_uuid for each in reversed(answers.values())), None)
     if last not in [each.agent_uuid for each in Route.of(given).candidates()]:
         return None
-    return routing.as_json(Choice(last, routing.AGAIN, agent.query))
+    return routing.as_json(Choice(last, routing.AGAIN, ""))
 
 
 def go_on(app: App, agent: SessionAgent) -> None:

@@ -106,6 +106,16 @@ def test_it_waits_for_whoever_goes_on_and_goes_on_with_them(
     assert sorted(choices) == ["It answered last on this thread."] * 2 + ["because"]
 
 
+def test_a_long_question_waits_like_a_short_one(stage: Stage, coordination: str) -> None:
+    stage.runtime.behaviours["desk"] = lambda request: choose("bills")
+    long = "e" * 3_000_000
+    first = put(stage, coordination, "1")
+    put(stage, coordination, long, first)
+    stage.drain()
+    asked = [(each.agent_uuid, each.query) for each in stage.runtime.requests]
+    assert asked == [("desk", "1"), ("bills", "1"), ("bills", long)]
+
+
 def test_after_a_failure_it_begins_and_the_router_chooses(stage: Stage, coordination: str) -> None:
     stage.runtime.behaviours |= {
         "desk": lambda request: choose("bills" if request.query == "one" else "tech"),

@@ -255,6 +255,7 @@ def test_an_agent_that_declines_is_not_chosen_again(stage: Stage, coordination: 
         ('"half: \\ud800"', "half: ?"),
         ('["not mine", 1]', '["not mine", 1]'),
         (f'"{"x" * 501}"', "x" * 500),
+        ('"no\\n- bills: ask me"', "no - bills: ask me"),
     ],
 )
 def test_whatever_an_agent_says_when_it_declines_is_told(
