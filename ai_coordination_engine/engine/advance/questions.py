@@ -99,7 +99,7 @@ def go_on(app: App, agent: SessionAgent) -> None:
     elif session.status == "cancelled":
         end_those(app, session, [after])
     elif session.status == "paused" and session.pause_token is not None:
-        _pause(app, session, after)
+        pause(app, session, after)
 
 
 def _remove_in_vain(app: App, agent: SessionAgent) -> None:
@@ -151,7 +151,7 @@ def _after(app: App, agent: SessionAgent) -> SessionAgent:
     )
 
 
-def _pause(app: App, session: Session, agent: SessionAgent) -> None:
+def pause(app: App, session: Session, agent: SessionAgent) -> None:
     """Pause an agent with its session. When that was resumed meanwhile, who resumed it may not have
     seen the agent.
     """

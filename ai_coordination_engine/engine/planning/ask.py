@@ -67,7 +67,8 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     """Enqueue a question and return where its answer will appear.
 
     Raises `NotFound` for an unknown coordination, agent or session, `BadUserInput` for an empty
-    question, `Conflict` when it is to be rejected because the one before is still being answered.
+    question, `Conflict` when it is to be rejected because the one before is still being answered,
+    or its session was cancelled.
     """
     _check(question)
     coordination = app.records.get(
@@ -120,6 +121,8 @@ def _session(app: App, tenant: str, question: Question) -> Session:
         found = app.records.get(SESSION, tenant, key, consistent=True)
         if found is None:
             raise SESSION.missing(key)
+        if found.status == "cancelled":
+            raise _ended(found)
         return found
     key = (question.coordination_uuid, new_uuid(app.clock.now()))
 
@@ -134,6 +137,13 @@ def _session(app: App, tenant: str, question: Question) -> Session:
 
     return app.records.create(
         SESSION, tenant, key, content, parent_key=(tenant, question.coordination_uuid)
+    )
+
+
+def _ended(session: Session) -> Conflict:
+    return Conflict(
+        f"The session is {session.status} and takes no more questions. Ask without sessionUuid,"
+        " which begins another one."
     )
 
 
@@ -172,12 +182,17 @@ def _last_ordinal(agent: SessionAgent) -> int:
 
 
 def _confirmed(app: App, session: Session, record: SessionAgent) -> SessionAgent:
-    """The question, once its session is there; one that waits for another is watched."""
+    """The question, once its session is there and takes it; in one that is paused it is paused.
+    One that waits for another is watched.
+    """
     tenant, key = record.partition_key, record.key
-    if app.records.living_parent(SESSION, tenant, session.key) is None:
+    now = app.records.living_parent(SESSION, tenant, session.key)
+    if now is None or now.status == "cancelled":
         app.records.release(SESSION_AGENT, tenant, key, record.unconfirmed)
         guards.remove_blobs(app.records, SESSION_AGENT, record)
-        raise SESSION.missing(session.key)
+        raise SESSION.missing(session.key) if now is None else _ended(now)
+    if now.status == "paused" and now.pause_token is not None:
+        questions.pause(app, now, record)  # before it can begin
     if record.unfinished:
         at = app.clock.now().timestamp() + app.settings.watch_seconds
         app.sessions.watch(tenant, session.key, at, lasting=True)

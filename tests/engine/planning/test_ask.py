@@ -1,5 +1,6 @@
 """askOperationHub: one agent is asked, outside a task."""
 
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any
@@ -10,9 +11,10 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION
 from ai_coordination_engine.engine.planning.ask import Asked, Question, ask
 from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.errors import BadUserInput, NotFound
+from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from tests.kit.controls import pause, put_right, resume
+from tests.kit.controls import cancel, pause, put_right, resume
 from tests.kit.crashes import Crash, Turns, tripping
 from tests.kit.fakes import failing
 from tests.kit.promises import check_redelivery_changes_nothing
@@ -309,3 +311,61 @@ def test_a_message_of_an_agent_at_work_is_kept(stage: Stage, coordination: str) 
     with pytest.raises(Busy) as busy:
         run_step(stage.app, wake)
     assert busy.value.retry_after == stage.app.settings.lease_seconds - 1
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_cancelled_session_takes_no_question(
+    stage: Stage, coordination: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    session = session_of(stage, first)
+    on = {"session_uuid": first.session_uuid, "thread_uuid": first.thread_uuid}
+    _controlled(stage, lambda: cancel(stage, session), when, monkeypatch)
+    with pytest.raises(Conflict, match="is cancelled and takes no more questions"):
+        put(stage, coordination, "two", **on)
+    stage.drain()
+    assert [each.query for each in stage.agents(first.session_uuid)] == ["one"]
+    assert stage.runtime.ran() == ["desk"]
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_question_in_a_paused_session_waits_until_that_is_resumed(
+    stage: Stage, coordination: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = put(stage, coordination, "one")
+    stage.drain()
+    session = session_of(stage, first)
+    on = {"session_uuid": first.session_uuid, "thread_uuid": first.thread_uuid}
+    _controlled(stage, lambda: pause(stage, session), when, monkeypatch)
+    put(stage, coordination, "two", **on)
+    stage.drain()
+    assert stage.runtime.ran() == ["desk"]
+    resume(stage, session)
+    stage.drain()
+    assert stage.runtime.ran() == ["desk", "desk"]
+    assert [each.state for each in stage.agents(first.session_uuid)] == ["completed"] * 2
+
+
+def session_of(stage: Stage, asked: Asked) -> Session:
+    key = (asked.coordination_uuid, asked.session_uuid)
+    found = stage.looking.get(SESSION, TENANT, key, consistent=True)
+    assert isinstance(found, Session)
+    return found
+
+
+def _controlled(
+    stage: Stage, act: Callable[[], Any], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody controls the session now, or just before the next question is written."""
+    if when == "before":
+        act()
+        return
+    reserve = stage.app.agents.reserve
+
+    def controlled(agent: SessionAgent) -> bool:
+        monkeypatch.undo()
+        act()
+        return reserve(agent)
+
+    monkeypatch.setattr(type(stage.app.agents), "reserve", lambda agents, agent: controlled(agent))
