@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import structured
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
-from ai_coordination_engine.engine.graph.keys import edge_id_of
+from ai_coordination_engine.engine.graph.keys import edge_id_of, own_edge_id
 from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import (
     AgentFailure,
@@ -107,9 +107,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)
     before = inputs.passing(agent, outputs, budget)
     _check(agent, before)
-    given = chain.given[edge_id_of(agent.ordinal, agent.epoch)] = _given(
-        app, agent, chain, before, budget
-    )
+    given = chain.given[own_edge_id(agent)] = _given(app, agent, chain, before, budget)
     wanted, unfit = structured.of(agent), agent.correction
     text = given.text(on_thread=wants_thread and not input_is_whole(kind)) or given.text()
     return AgentRequest(

@@ -33,7 +33,6 @@ from ai_coordination_engine.engine.graph.edge_outcomes import Edge, edges, edges
 from ai_coordination_engine.engine.graph.keys import (
     counter_shard_ordinal,
     edge_id,
-    edge_id_of,
     ordinal_of,
 )
 from ai_coordination_engine.engine.graph.outlook import outlook
@@ -51,6 +50,7 @@ from ai_coordination_engine.store.transitions.sessions import SOON
 __all__ = ["SOON", "find", "reconcile_session", "sweep"]
 
 MUCH = 1_000  # due sessions; if there are more, other processes are asked to help
+_End = tuple[str, int]  # the uuid and the epoch of an agent
 _AT_ONCE = 100  # due sessions that a sweep reconciles even if it has little time
 
 
@@ -184,7 +184,7 @@ def _finished(app: App, session: Session) -> list[SessionAgent]:
     """
     agents = agents_of(app, session)
     # each agent is finished once: the agents do not show if its edge to a counter shard is released
-    finished: set[int] = set()
+    finished: set[_End] = set()
     while session.status not in TERMINAL_SESSION_STATUSES:
         owing = _owing(session, agents, finished)
         if not owing and not _follow(app, agents, finished):
@@ -202,34 +202,37 @@ def _finished_questions(app: App, session: Session) -> list[SessionAgent]:
     """The questions of a session that has ended by itself, once nothing is left to do for those
     that have ended.
     """
-    asked, finished = questions_of(app, session), set[int]()
+    asked, finished = questions_of(app, session), set[_End]()
     while (owing := _owing(session, asked, finished)) or _follow(app, asked, finished):
         finish_outstanding(app, session, owing)
         asked = questions_of(app, session)
     return asked
 
 
+def _end_of(agent: SessionAgent) -> _End:
+    """Tells the ends of agents apart: an agent that is reset ends once more."""
+    return agent.session_agent_uuid, agent.epoch or 0
+
+
 def _owing(
-    session: Session, agents: Sequence[SessionAgent], finished: set[int]
+    session: Session, agents: Sequence[SessionAgent], finished: set[_End]
 ) -> list[SessionAgent]:
     """The agents that owe something and are not `finished` yet, among which they are then."""
     by_ordinal = {each.ordinal: each for each in agents}
-    unseen = [each for each in agents if edge_id_of(each.ordinal, each.epoch) not in finished]
+    unseen = [each for each in agents if _end_of(each) not in finished]
     owing = [each for each in unseen if _owes(session, each, by_ordinal)]
-    finished.update(edge_id_of(each.ordinal, each.epoch) for each in owing)
+    finished.update(_end_of(each) for each in owing)
     return owing
 
 
-def _follow(app: App, agents: Sequence[SessionAgent], finished: set[int]) -> bool:
+def _follow(app: App, agents: Sequence[SessionAgent], finished: set[_End]) -> bool:
     """Let questions begin when those before them have ended, each once; whether there were any that
     wait.
     """
     waiting = [
-        each
-        for each in agents
-        if questions.is_waiting(each) and edge_id_of(each.ordinal, each.epoch) not in finished
+        each for each in agents if questions.is_waiting(each) and _end_of(each) not in finished
     ]
-    finished.update(edge_id_of(each.ordinal, each.epoch) for each in waiting)
+    finished.update(_end_of(each) for each in waiting)
     app.records.parallel.run([partial(questions.follow, app, each) for each in waiting])
     return bool(waiting)
 

@@ -69,6 +69,11 @@ def edge_id(agent: SessionAgent | CounterShard) -> int:
     return edge_id_of(agent.ordinal if first is None else first, agent.epoch)
 
 
+def own_edge_id(agent: SessionAgent) -> int:
+    """The id of an agent's edges by its own ordinal, whatever question it belongs to."""
+    return _NO_EDGE if agent.ordinal is None else edge_id_of(agent.ordinal, agent.epoch)
+
+
 def edge_id_of(ordinal: int, epoch: int | None) -> int:
     """The id of the edges that start at the agent `ordinal` in an epoch (None: never reset)."""
     return ordinal + (epoch or 0) * _EPOCH
