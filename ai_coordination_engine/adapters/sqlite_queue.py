@@ -25,9 +25,14 @@ CREATE TABLE IF NOT EXISTS messages (
   is_held INTEGER NOT NULL DEFAULT 0, is_dead INTEGER NOT NULL DEFAULT 0)
 """
 _INDEXES = (
-    "CREATE INDEX IF NOT EXISTS messages_of_tenant ON messages (is_dead, tenant, visible_at)",
     "CREATE INDEX IF NOT EXISTS messages_in_time ON messages (is_dead, visible_at)",
+    "CREATE INDEX IF NOT EXISTS messages_ready ON messages (tenant, visible_at)"
+    " WHERE is_dead = 0 AND is_held = 0",
+    "CREATE INDEX IF NOT EXISTS messages_hidden ON messages (visible_at)"
+    " WHERE is_dead = 0 AND is_held > 0",
 )
+# values of `is_held`: a hidden message is ready only when its time has come and it was looked at
+_READY, _RECEIVED, _DELAYED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,14 @@ class SqliteQueue:
         """Send all messages, visible after `delay` seconds (900 at most), in one transaction."""
         now = self._now()
         visible_at = now + min(max(delay, 0), LONGEST_DELAY)
-        rows = [(each.tenant, body_of(each), now, visible_at, 0) for each in messages]
+        held = _DELAYED if visible_at > now else _READY
+        rows = [(each.tenant, body_of(each), now, visible_at, held, 0) for each in messages]
         self._insert(rows)
 
     def dead_letter(self, wake: Wake) -> None:
         """Add a wake-up to the dead letters."""
         now = self._now()
-        self._insert([(wake.tenant, body_of(wake), now, now, 1)])
+        self._insert([(wake.tenant, body_of(wake), now, now, _READY, 1)])
 
     def read(self, body: str) -> QueueMessage:
         """Return the message in a received body; raises `BadUserInput` when it is not a valid
@@ -97,8 +103,8 @@ class SqliteQueue:
         visible_at = self._now() + min(max(seconds, 0), LONGEST_WAIT)
         self._file.write(
             lambda connection: connection.execute(
-                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE id = ? AND received = ?",
-                (visible_at, *_named(receipt)),
+                "UPDATE messages SET visible_at = ?, is_held = ? WHERE id = ? AND received = ?",
+                (visible_at, _DELAYED, *_named(receipt)),
             )
         )
         self._tell()
@@ -121,8 +127,8 @@ class SqliteQueue:
 
         def release(connection: Connection) -> None:
             connection.execute(
-                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE is_held AND NOT is_dead",
-                (now,),
+                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE is_held = ? AND NOT is_dead",
+                (now, _RECEIVED),
             )
             connection.execute(
                 "UPDATE messages SET sent_at = ?1, visible_at = visible_at - sent_at + ?1"
@@ -154,8 +160,8 @@ class SqliteQueue:
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self._file.write(
             lambda connection: connection.executemany(
-                "INSERT INTO messages (tenant, body, sent_at, visible_at, is_dead)"
-                " VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO messages (tenant, body, sent_at, visible_at, is_held, is_dead)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
         )
@@ -166,6 +172,11 @@ class SqliteQueue:
         now, found = self._now(), list[dict[str, Any]]()
         next_at = _next_at(connection)
         if next_at is not None and next_at <= now:
+            connection.execute(
+                "UPDATE messages INDEXED BY messages_hidden SET is_held = 0"
+                " WHERE is_dead = 0 AND is_held > 0 AND visible_at <= ?",
+                (now,),
+            )
             for row in self._in_turn(connection, now):
                 if self._is_dead(connection, row):
                     continue
@@ -180,8 +191,8 @@ class SqliteQueue:
         while (tenant := self._next_tenant(connection)) is not None and tenant not in skipped:
             self._served = tenant
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 0 AND tenant = ?"  # noqa: S608
-                " AND visible_at <= ? ORDER BY visible_at, id LIMIT 1",
+                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 0 AND is_held = 0"  # noqa: S608
+                " AND tenant = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT 1",
                 (tenant, now),
             ).fetchone()
             if row is None:
@@ -191,12 +202,13 @@ class SqliteQueue:
                 yield row
 
     def _next_tenant(self, connection: Connection) -> str | None:
-        """Return the next tenant with a message, in alphabetical order, starting over at
-        the end.
+        """Return the next tenant with a message that is ready, in alphabetical order; after the
+        last one comes the first.
         """
         for after in (self._served, ""):
             row = connection.execute(
-                "SELECT tenant FROM messages WHERE is_dead = 0 AND tenant > ?"
+                "SELECT tenant FROM messages INDEXED BY messages_ready"
+                " WHERE is_dead = 0 AND is_held = 0 AND tenant > ?"
                 " ORDER BY tenant LIMIT 1",
                 (after,),
             ).fetchone()

@@ -152,6 +152,21 @@ def test_a_tenant_whose_messages_are_hidden_keeps_nobody(
     assert taken(queue) == []
 
 
+def test_a_receiver_looks_at_no_tenant_whose_messages_are_hidden(
+    file: DatabaseFile, queue: SqliteQueue, clock: FakeClock
+) -> None:
+    queue.send([wake("later", f"t{number:03}") for number in range(300)], delay=60)
+    queue.send([wake("held", f"u{number:03}") for number in range(100)])
+    assert len(taken(queue, 100)) == 100
+    queue.send([wake("now", "z"), wake("next", "a")])
+    statements: list[str] = []
+    file._writer.set_trace_callback(statements.append)
+    assert sorted(taken(queue, 10)) == ["next", "now"]
+    assert len(statements) < 20
+    clock.advance(60)
+    assert len(taken(queue, 500)) == 402
+
+
 def test_what_was_held_is_released(queue: SqliteQueue) -> None:
     queue.send([wake("held")])
     queue.send([wake("delayed")], delay=60)

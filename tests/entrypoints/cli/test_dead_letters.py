@@ -89,7 +89,7 @@ def messages_of(app: App) -> Any:
 def dead_letter(app: App, body: str) -> None:
     """Put anything among the dead letters."""
     if isinstance(app.queue, SqliteQueue):
-        app.queue._insert([("?", body, time(), time(), 1)])
+        app.queue._insert([("?", body, time(), time(), 0, 1)])
     else:
         url = bootstrap.dead_letter_queue(app.settings)
         bootstrap.client("sqs").send_message(QueueUrl=url, MessageBody=body)
