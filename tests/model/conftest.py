@@ -21,6 +21,8 @@ parameters.model_alias = {sys.argv[2]}
 parameters.n_ctx = 4096
 parameters.n_parallel = 1
 parameters.cpuparams.n_threads = 2
+parameters.cache_prompt = False  # an answer depends on its prompt alone, not on those before it
+parameters.cache_ram_mib = 0
 server = xllamacpp.Server(parameters)
 print("listening on", server.listening_address, flush=True)
 sys.stdin.read()

@@ -103,8 +103,8 @@ def test_a_check_starts_nothing(file: Path) -> None:
         ),
         (
             "planning",
-            "10:28: after: the planning agent starts the session alone, and its output is the plan;"
-            " leave it out.",
+            "8:13: subtasks: the planning agent 'model' has 2 subtasks; it is asked once, so it"
+            " takes one.",
         ),
     ],
 )
