@@ -79,20 +79,23 @@ def test_a_directory_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_that_outlives_its_server_keeps_neither_directory_nor_port(tmp_path: Path) -> None:
     read, write = os.pipe()
+    started, starts = os.pipe()
     with home(tmp_path), socket.create_server(("127.0.0.1", 0)) as port:
         close_in_children(port)
         address = port.getsockname()
         child = os.fork()
         if not child:
             os.close(write)
+            os.write(starts, b".")
             os.read(read, 1)  # until the test ends
             os._exit(0)
     try:
+        os.read(started, 1)  # a child closes what it must not keep before it does anything else
         with home(tmp_path), socket.create_server(address):
             pass
     finally:
-        os.close(write)
-        os.close(read)
+        for end in (write, read, started, starts):
+            os.close(end)
         os.waitpid(child, 0)
 
 
