@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import botocore.session
+import hypothesis
 import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
@@ -27,6 +28,18 @@ __all__ = ["dynamodb_local", "pytest_xdist_make_scheduler", "store"]
 # The models of the services are read once a process, not once a session: that was half of the
 # suite's time.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+
+# The suite draws the same examples each time, and a busy machine fails none of them.
+# `pytest --hypothesis-profile explore` draws others.
+for _name, _is_same in (("explore", False), ("suite", True)):
+    hypothesis.settings.register_profile(
+        _name,
+        derandomize=_is_same,
+        database=None,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("suite")
 
 _perform, _one_at_a_time = DynamoHandler.call_action, RLock()
 

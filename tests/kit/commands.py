@@ -22,7 +22,7 @@ def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env=ENVIRONMENT | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -49,7 +49,7 @@ def ask(model_url: str) -> Ask:
             input_files=(),
             thread_uuid="thread-1",
             thread=thread or (),
-            timeout_seconds=60,
+            timeout_seconds=600,
         )
         return registry.find("openai").run(request)
 

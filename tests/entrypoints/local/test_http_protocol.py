@@ -16,12 +16,18 @@ import uvicorn
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 
 SHORT = 0.3
+PATIENT = 1.0
+"""Seconds of a test whose client keeps in time: it may be late by more than half of them."""
 
 
 class ShortProtocol(BoundedProtocol):
     request_seconds = SHORT
     bytes_per_second = 100.0
     linger_seconds = SHORT
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.config.app.lost.set()
 
 
 @dataclass
@@ -31,9 +37,12 @@ class Served:
     port: int = 0
     disconnects: int = 0
     bodies: list[bytes] = field(default_factory=list)
+    begun: Event = field(default_factory=Event)
     gone: Event = field(default_factory=Event)
+    lost: Event = field(default_factory=Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.set()
         body, more = b"", scope["path"] != "/early"
         while more:
             message = await receive()
@@ -49,7 +58,12 @@ class Served:
         await send({"type": "http.response.body", "body": answer})
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ShortProtocol, "request_seconds", PATIENT)
 
 
 @pytest.fixture
@@ -132,7 +146,7 @@ def test_a_client_that_trickles_does_not_get_more_time_with_every_byte(
         connection.sendall(sent)
         connection.setblocking(False)
         answer = b""
-        while b"\r\n\r\n" not in answer and time.monotonic() < started + 5:
+        while b"\r\n\r\n" not in answer and time.monotonic() < started + 30:
             Event().wait(SHORT / 6)
             try:
                 answer += connection.recv(65536)
@@ -141,27 +155,29 @@ def test_a_client_that_trickles_does_not_get_more_time_with_every_byte(
                 connection.sendall(b"a")
             except (ConnectionResetError, BrokenPipeError):
                 break
-    assert SHORT <= time.monotonic() - started < 5
+    assert SHORT <= time.monotonic() - started < 30
     assert answer == b"" or refused(answer) == TIMEOUT
     assert served.bodies == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_slow_client_that_keeps_coming_is_heard(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(HEAD)
         for _ in range(5):
-            Event().wait(SHORT / 2)
+            Event().wait(PATIENT / 4)
             connection.sendall(b"a" * 200)
         assert accepted(connection)
     assert served.bodies == [b"a" * 1000]
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_time_between_two_requests_is_not_held_against_the_second(served: Served) -> None:
     with served.connect() as connection:
-        for _ in range(3):
+        for _ in range(4):
             connection.sendall(HEAD + b"a" * 1000)
             assert accepted(connection)
-            Event().wait(SHORT * 0.6)
+            Event().wait(PATIENT * 0.4)
 
 
 def test_the_rest_of_an_answered_request_is_not_read_for_ever(
@@ -173,7 +189,7 @@ def test_the_rest_of_an_answered_request_is_not_read_for_ever(
         assert accepted(connection)
         started = time.monotonic()
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            while time.monotonic() < started + 5:
+            while time.monotonic() < started + 30:
                 connection.sendall(b"a" * 10_000)
                 Event().wait(SHORT / 10)
 
@@ -181,7 +197,7 @@ def test_the_rest_of_an_answered_request_is_not_read_for_ever(
 def test_a_client_that_does_not_read_its_answer_is_dropped(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        Event().wait(SHORT * 3)
+        assert served.lost.wait(60)
         assert len(rest(connection)) < 40_000_000
 
 
@@ -190,7 +206,7 @@ def test_a_client_that_goes_away_is_seen_and_logs_nothing(
 ) -> None:
     with caplog.at_level(logging.INFO), served.connect() as connection:
         connection.sendall(HEAD + b"{")
-    assert served.gone.wait(5)
+    assert served.gone.wait(60)
     assert (
         served.disconnects,
         [each for each in caplog.records if each.levelno > logging.INFO],
@@ -224,11 +240,13 @@ def test_an_upgrade_is_answered_as_the_request_that_it_is(served: Served) -> Non
         assert accepted(connection)
 
 
+@pytest.mark.usefixtures("patient")
 def test_many_hung_clients_do_not_keep_others_out(served: Served) -> None:
-    hung = [served.connect() for _ in range(100)]
+    hung: list[socket.socket] = []
     try:
-        for each in hung:
-            each.sendall(b"GET / HT")
+        for _ in range(100):
+            hung.append(served.connect())
+            hung[-1].sendall(b"GET / HT")
         with served.connect() as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert accepted(connection)
@@ -245,7 +263,7 @@ def test_a_server_that_ends_does_not_wait_for_half_a_request(
 ) -> None:
     app = Served()
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
-    config.timeout_graceful_shutdown = 5
+    config.timeout_graceful_shutdown = 60
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener, caplog.at_level(logging.WARNING):
         app.port = listener.getsockname()[1]
@@ -253,9 +271,9 @@ def test_a_server_that_ends_does_not_wait_for_half_a_request(
         thread.start()
         with app.connect() as connection:
             connection.sendall(HEAD + b"{")
-            Event().wait(0.2)
+            assert app.begun.wait(60)
             server.should_exit = True
-            thread.join(4)
+            thread.join(30)
             assert not thread.is_alive()
             assert refused(rest(connection)) == TIMEOUT
     assert (app.disconnects, caplog.records) == (1, [])

@@ -54,7 +54,7 @@ class FakeMessages:
 
     def wait_for_settled(self, count: int) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.settled) == count, timeout=5)
+            assert self._changed.wait_for(lambda: len(self.settled) == count, timeout=60)
 
     def _dispatch(self, receipt: str, seconds: float | None) -> None:
         with self._changed:
@@ -82,7 +82,7 @@ def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) ->
     worker = LocalWorker(step, messages, 2, poison)
     worker.start()
     messages.wait_for_settled(1)
-    assert worker.stop(grace=5)
+    assert worker.stop(grace=60)
     assert messages.settled == {body: expected}
     assert messages.sent == ([("busy", 7)] if body == "busy" else [])
 
@@ -92,7 +92,7 @@ def test_a_message_that_fails_for_the_last_time_is_given_up() -> None:
     worker = LocalWorker(step, messages, 1, lambda wake, reason: given_up.append((wake, reason)))
     worker.start()
     messages.wait_for_settled(1)
-    assert worker.stop(grace=5)
+    assert worker.stop(grace=60)
     assert messages.settled == {"broken": 0}
     assert given_up == [
         (Wake("local", "s", "broken"), "RuntimeError (message m-broken); the log has the rest")
@@ -118,28 +118,37 @@ def test_only_what_can_be_received_at_once_rings() -> None:
 def test_no_more_is_received_than_can_run() -> None:
     messages = FakeMessages(*(str(number) for number in range(10)))
     may_end, running, most = threading.Event(), [], []
+    begun = threading.Semaphore(0)
 
     def slow(wake: Wake) -> None:
         running.append(wake)
         most.append(len(running))
-        may_end.wait(5)
+        begun.release()
+        may_end.wait(60)
         running.remove(wake)
 
     worker = LocalWorker(slow, messages, 3, poison)
     worker.start()
+    for _ in range(3):
+        assert begun.acquire(timeout=60)
     assert not worker.stop(grace=0.1)
     may_end.set()
-    assert worker.stop(grace=5)
+    assert worker.stop(grace=60)
     assert max(messages.asked) == 3
     assert max(most) == 3
     assert len(messages.settled) == 3
 
 
 def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
-    messages, never = FakeMessages("slow"), threading.Event()
-    worker = LocalWorker(lambda wake: bool(never.wait(5)), messages, 1, poison)
+    messages, begun, never = FakeMessages("slow"), threading.Event(), threading.Event()
+
+    def slow(wake: Wake) -> None:
+        begun.set()
+        never.wait(60)
+
+    worker = LocalWorker(slow, messages, 1, poison)
     worker.start()
-    threading.Event().wait(0.05)
+    assert begun.wait(60)
     assert not worker.stop(grace=0.01)
     assert messages.settled == {}
     never.set()
@@ -153,7 +162,7 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
 
         def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
             if wait:
-                unheard.wait(5)
+                unheard.wait(60)
                 return []
             return super().receive(most, wait=False)
 
@@ -167,5 +176,5 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
     NotifyingQueue(Sent(), notified).send([Wake("local", "s", "good")])
     messages.wait_for_settled(1)
     unheard.set()
-    assert worker.stop(grace=5)
+    assert worker.stop(grace=60)
     assert messages.settled == {"good": None}
