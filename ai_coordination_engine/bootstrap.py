@@ -4,6 +4,7 @@ The entrypoints call this module once per process. No other module imports `adap
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -61,24 +62,28 @@ def build_app(settings: Settings) -> App:
     return _app(settings, records, SqsQueue(client("sqs", session), settings.queue_url))
 
 
-def build_local_app(settings: Settings, file: DatabaseFile, *, alone: bool = False) -> App:
+def build_local_app(
+    settings: Settings,
+    file: DatabaseFile,
+    *,
+    process: str = "",
+    wake_others: Callable[[], None] = lambda: None,
+) -> App:
     """Create the application whose records, queue and large values lie in a file.
 
-    `alone`: no other process works with the file, so earlier holders of leases and messages are
-    dead. Raises `BadUserInput` when `default_runtime` has an unknown kind.
+    `process` names this process among those that share the file, and `wake_others` tells them that
+    there are messages. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
     _check_default_runtime(settings)
     clock = SystemClock()
-    queue = SqliteQueue(file, SteadyClock(), visible_after(settings), MAX_RECEIVES)
+    queue = SqliteQueue(
+        file, SteadyClock(), visible_after(settings), MAX_RECEIVES, process, wake_others
+    )
     records = Repository(
         SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
     )
     records.parallel = OneTransaction(file)
-    app = _app(settings, records, queue)
-    if not alone:
-        return app
-    queue.release_held()
-    return replace(app, alone_since=clock.now().timestamp())
+    return replace(_app(settings, records, queue), process=process)
 
 
 def visible_after(settings: Settings) -> int:

@@ -144,7 +144,7 @@ class DatabaseFile:
             yield
             return
         mine = self._mine
-        mine.together, mine.connection, mine.failure = True, None, None
+        mine.together, mine.connection, mine.failure, mine.afterwards = True, None, None, []
         try:
             yield
             if mine.failure is not None:
@@ -157,6 +157,15 @@ class DatabaseFile:
                 mine.connection = None
                 self._roll_back()
                 self._turn.release()
+        for call in mine.afterwards:
+            call()
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Run `call` once the transaction of this thread is committed: now, outside `together`."""
+        if self._is_together():
+            self._mine.afterwards.append(call)
+        else:
+            call()
 
     def close(self) -> None:
         """Wait for the running transaction and close the file."""

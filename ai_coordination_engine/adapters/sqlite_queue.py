@@ -4,7 +4,8 @@ Messages have the shape of SQS, so that the same consumers process them. Tenants
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from sqlite3 import Connection
 from time import monotonic
@@ -12,6 +13,7 @@ from typing import Any
 
 from ai_coordination_engine.adapters.message_bodies import body_of, message_from_body
 from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Clock, QueueMessage, Wake
 
 LONGEST_DELAY = 900  # seconds, of a new message, as in SQS
@@ -22,8 +24,10 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS messages (
   id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, body TEXT NOT NULL,
   sent_at REAL NOT NULL, visible_at REAL NOT NULL, received INTEGER NOT NULL DEFAULT 0,
-  is_held INTEGER NOT NULL DEFAULT 0, is_dead INTEGER NOT NULL DEFAULT 0)
+  is_held INTEGER NOT NULL DEFAULT 0, is_dead INTEGER NOT NULL DEFAULT 0,
+  holder TEXT NOT NULL DEFAULT '')
 """
+_HOLDER = "ALTER TABLE messages ADD COLUMN holder TEXT NOT NULL DEFAULT ''"
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS messages_in_time ON messages (is_dead, visible_at)",
     "CREATE INDEX IF NOT EXISTS messages_ready ON messages (tenant, visible_at)"
@@ -48,27 +52,35 @@ class SqliteQueue:
 
     A received message is hidden for `visible_after` seconds; after `max_receives` deliveries it
     becomes a dead letter. Tenants that have messages take turns. `clock` should not go back:
-    messages would stay hidden. Each method raises `Unavailable` when the file cannot be written.
+    messages would stay hidden. `holder` names this process in the messages that it has received;
+    `wake_others` tells the other processes that there are new messages. Each method raises
+    `Unavailable` when the file cannot be written.
     """
 
     def __init__(
-        self, file: DatabaseFile, clock: Clock, visible_after: float, max_receives: int
+        self,
+        file: DatabaseFile,
+        clock: Clock,
+        visible_after: float,
+        max_receives: int,
+        holder: str = "",
+        wake_others: Callable[[], None] = lambda: None,
     ) -> None:
         self._file, self._clock = file, clock
+        self._holder, self._wake_others = holder, wake_others
         self._visible_after, self._max_receives = visible_after, max_receives
         self._changed = threading.Condition()
-        self._changes = 0
+        self._changes = self._waiting = 0
         self._served = ""  # the tenant whose turn was last
-        for text in (_TABLE, *_INDEXES):
-            file.write(lambda connection, text=text: connection.execute(text))  # type: ignore[misc]
+        file.write(_create)
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Send all messages, visible after `delay` seconds (900 at most), in one transaction."""
         now = self._now()
         visible_at = now + min(max(delay, 0), LONGEST_DELAY)
         held = _DELAYED if visible_at > now else _READY
-        rows = [(each.tenant, body_of(each), now, visible_at, held, 0) for each in messages]
-        self._insert(rows)
+        self._insert([(each.tenant, body_of(each), now, visible_at, held, 0) for each in messages])
+        self._file.afterwards(self._tell if held == _READY else self.notice)
 
     def dead_letter(self, wake: Wake) -> None:
         """Add a wake-up to the dead letters."""
@@ -84,16 +96,31 @@ class SqliteQueue:
     def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
         """Receive up to `most` messages and hide them; with `wait`, wait for the first one.
 
-        Messages that this process sends are noticed at once, those of others within a second. Empty
-        when none came within `LONGEST_POLL` seconds.
+        Messages that this process sends are noticed at once, and those of others when they wake
+        this one (`notice`), or else within a second. Empty when none came within `LONGEST_POLL`
+        seconds.
         """
         end = monotonic() + (LONGEST_POLL if wait else 0)
         while True:
             seen = self._changes
-            taken = self._file.write(lambda connection: self._take(connection, most))
+            with self._file.reading() as connection:
+                taken = _Taken([], _next_at(connection))
+            if taken.next_at is not None and taken.next_at <= self._now():
+                taken = self._file.write(lambda connection: self._take(connection, most))
             if taken.messages or monotonic() >= end:
                 return taken.messages
             self._wait(seen, taken.next_at)
+
+    def notice(self) -> None:
+        """Let those look again who wait for messages: another process has sent some."""
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def wait_for_waiting(self, seconds: float) -> bool:
+        """Wait up to `seconds` until somebody waits for messages; whether somebody does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._waiting > 0, seconds)
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Keep a received message in the queue and hide it for `seconds` from now.
@@ -107,7 +134,7 @@ class SqliteQueue:
                 (visible_at, _DELAYED, *_named(receipt)),
             )
         )
-        self._tell()
+        self._file.afterwards(self._tell if seconds <= 0 else self.notice)
 
     def delete(self, receipt: str) -> None:
         """Delete a received message, unless it has been delivered again since."""
@@ -117,8 +144,23 @@ class SqliteQueue:
             )
         )
 
-    def release_held(self) -> None:
-        """Make every received message visible again, because its receiver is known to be dead.
+    def held(self, is_lost: Callable[[str], bool]) -> list[QueueMessage]:
+        """The received messages whose holders are lost."""
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT holder, body FROM messages INDEXED BY messages_hidden"
+                " WHERE is_dead = 0 AND is_held > 0 AND is_held = ?",
+                (_RECEIVED,),
+            ).fetchall()
+        found: list[QueueMessage] = []
+        for holder, body in rows:
+            if is_lost(holder):
+                with suppress(BadUserInput):  # it becomes a dead letter
+                    found.append(self.read(body))
+        return found
+
+    def release_held(self, is_lost: Callable[[str], bool]) -> None:
+        """Make the received messages visible again whose holders are lost: they are dead.
 
         Messages that were sent later than now, because the clock has been set back, count as sent
         now.
@@ -126,9 +168,15 @@ class SqliteQueue:
         now = self._now()
 
         def release(connection: Connection) -> None:
-            connection.execute(
-                "UPDATE messages SET visible_at = ?, is_held = 0 WHERE is_held = ? AND NOT is_dead",
-                (now, _RECEIVED),
+            holders = connection.execute(
+                "SELECT DISTINCT holder FROM messages INDEXED BY messages_hidden"
+                " WHERE is_dead = 0 AND is_held > 0 AND is_held = ?",
+                (_RECEIVED,),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE messages INDEXED BY messages_hidden SET visible_at = ?, is_held = 0"
+                " WHERE is_dead = 0 AND is_held > 0 AND is_held = ? AND holder = ?",
+                [(now, _RECEIVED, holder) for (holder,) in holders if is_lost(holder)],
             )
             connection.execute(
                 "UPDATE messages SET sent_at = ?1, visible_at = visible_at - sent_at + ?1"
@@ -137,7 +185,7 @@ class SqliteQueue:
             )
 
         self._file.write(release)
-        self._tell()
+        self._file.afterwards(self._tell)
 
     def receive_dead(self, most: int, hidden_seconds: float) -> list[dict[str, Any]]:
         """Receive up to `most` dead letters, the oldest first, and hide them for
@@ -151,7 +199,7 @@ class SqliteQueue:
                 " ORDER BY id LIMIT ?",
                 (now, most),
             ).fetchall()
-            return [_held(connection, row, now + hidden_seconds) for row in rows]
+            return [_held(connection, row, now + hidden_seconds, "") for row in rows]
 
         return self._file.write(take)
 
@@ -165,7 +213,6 @@ class SqliteQueue:
                 rows,
             )
         )
-        self._tell()
 
     def _take(self, connection: Connection, most: int) -> _Taken:
         """Receive messages, one of each tenant in turn."""
@@ -180,7 +227,7 @@ class SqliteQueue:
             for row in self._in_turn(connection, now):
                 if self._is_dead(connection, row):
                     continue
-                found.append(_held(connection, row, now + self._visible_after))
+                found.append(_held(connection, row, now + self._visible_after, self._holder))
                 if len(found) == most:
                     break
         return _Taken(found, next_at)
@@ -230,15 +277,25 @@ class SqliteQueue:
         if next_at is not None:
             seconds = min(seconds, max(next_at - self._now(), 0.001))
         with self._changed:
+            self._waiting += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._changes != seen, seconds)
+            self._waiting -= 1
 
     def _tell(self) -> None:
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
+        self.notice()
+        self._wake_others()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _create(connection: Connection) -> None:
+    """Create the table, or add what one of an earlier version lacks."""
+    connection.execute(_TABLE)
+    known = {row[1] for row in connection.execute("PRAGMA table_info(messages)")}
+    for text in (*([] if "holder" in known else [_HOLDER]), *_INDEXES):
+        connection.execute(text)
 
 
 _COLUMNS = "id, body, sent_at, tenant, received"
@@ -252,12 +309,14 @@ def _next_at(connection: Connection) -> float | None:
     return None if row is None else float(row[0])
 
 
-def _held(connection: Connection, row: tuple[Any, ...], until: float) -> dict[str, Any]:
+def _held(
+    connection: Connection, row: tuple[Any, ...], until: float, holder: str
+) -> dict[str, Any]:
     """Hide a message and return it in the form of SQS."""
     number, body, sent_at, _, received = row
     connection.execute(
-        "UPDATE messages SET visible_at = ?, received = ?, is_held = 1 WHERE id = ?",
-        (until, received + 1, number),
+        "UPDATE messages SET visible_at = ?, received = ?, is_held = 1, holder = ? WHERE id = ?",
+        (until, received + 1, holder, number),
     )
     return {
         "MessageId": str(number),

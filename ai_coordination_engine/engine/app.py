@@ -30,7 +30,8 @@ class App:
 
     `alone_since` (epoch seconds): no other worker has run since then, so older leases have expired.
     It is set if one process owns the state, as on a developer's machine. `allow_list`: None if this
-    process does not have the settings of the workers, as in the API's Lambda function.
+    process does not have the settings of the workers, as in the API's Lambda function. `process`
+    names this process in its leases, so that others free them when it dies; "" on AWS.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class App:
     clock: Clock
     alone_since: float | None = None
     allow_list: AllowList | None = None
+    process: str = ""
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -18,6 +18,12 @@ from ai_coordination_engine.ports import Backfill, Fire, Wake
 from tests.kit.fakes import FakeClock
 
 HIDDEN, MOST = 60.0, 3
+EARLIER = """
+CREATE TABLE messages (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, body TEXT NOT NULL,
+  sent_at REAL NOT NULL, visible_at REAL NOT NULL, received INTEGER NOT NULL DEFAULT 0,
+  is_held INTEGER NOT NULL DEFAULT 0, is_dead INTEGER NOT NULL DEFAULT 0)
+"""
 
 
 @pytest.fixture
@@ -167,12 +173,58 @@ def test_a_receiver_looks_at_no_tenant_whose_messages_are_hidden(
     assert len(taken(queue, 500)) == 402
 
 
-def test_what_was_held_is_released(queue: SqliteQueue) -> None:
+def test_what_a_dead_process_held_is_released(file: DatabaseFile, clock: FakeClock) -> None:
+    one, another = (SqliteQueue(file, clock, HIDDEN, MOST, holder) for holder in ("1", "2"))
+    one.send([wake("held")])
+    one.send([wake("delayed")], delay=60)
+    assert taken(one) == ["held"]
+    another.send([wake("theirs")])
+    assert taken(another) == ["theirs"]
+    assert one.held(lambda name: name == "1") == [wake("held")]
+    another.release_held(lambda name: name == "1")
+    assert taken(another) == ["held"]
+    assert another.held(lambda name: name == "2") == [wake("held"), wake("theirs")]
+    another.release_held(lambda name: name not in ("1", "2"))
+    assert taken(another) == []
+
+
+def test_what_a_process_without_a_name_held_is_released(
+    file: DatabaseFile, queue: SqliteQueue, clock: FakeClock
+) -> None:
     queue.send([wake("held")])
-    queue.send([wake("delayed")], delay=60)
     assert taken(queue) == ["held"]
-    queue.release_held()
+    named = SqliteQueue(file, clock, HIDDEN, MOST, "1")
+    named.release_held(lambda name: name != "1")
+    assert taken(named) == ["held"]
+
+
+def test_a_queue_of_an_earlier_version_gets_holders(file: DatabaseFile, clock: FakeClock) -> None:
+    file.write(lambda connection: connection.execute(EARLIER))
+    queue = SqliteQueue(file, clock, HIDDEN, MOST, "1")
+    queue.send([wake("held")])
     assert taken(queue) == ["held"]
+    assert queue.held(lambda name: name == "1") == [wake("held")]
+
+
+def test_others_are_woken_once_the_message_can_be_seen(
+    file: DatabaseFile, clock: FakeClock
+) -> None:
+    seen: list[list[str]] = []
+    other = SqliteQueue(file, clock, HIDDEN, MOST)
+    queue = SqliteQueue(file, clock, HIDDEN, MOST, "1", lambda: seen.append(taken(other)))
+    queue.send([wake("now")])
+    assert seen == [["now"]]
+    with file.together():
+        queue.send([wake("first")])
+        queue.send([wake("second")])
+        assert len(seen) == 1
+    assert seen == [["now"], ["first", "second"], []]
+    queue.send([wake("later")], delay=60)
+    assert len(seen) == 3
+    with pytest.raises(KeyError), file.together():
+        queue.send([wake("never")])
+        raise KeyError
+    assert len(seen) == 3
 
 
 def test_what_was_sent_before_the_clock_was_set_back_is_delivered_in_time(
@@ -182,7 +234,7 @@ def test_what_was_sent_before_the_clock_was_set_back_is_delivered_in_time(
     queue.send([wake("now")])
     queue.send([wake("delayed")], delay=60)
     clock.begin()
-    queue.release_held()  # as a server does that starts
+    queue.release_held(lambda name: True)  # as a server does that starts
     assert taken(queue) == ["now"]
     clock.advance(59)
     assert taken(queue) == []

@@ -470,7 +470,7 @@ MUTANTS = (
     Mutant(
         "the sweep leaves alone what an earlier version has stored",
         "store/transitions/session_writes.py",
-        "    return [*range(SHARDS), _FORMER[int(now // 60) % len(_FORMER)]]\n",
+        "    return [*range(SHARDS), FORMER[int(now // 60) % len(FORMER)]]\n",
         "    return [*range(SHARDS), SHARDS]\n",
         ("engine/control/test_reconcile.py",),
     ),

@@ -7,7 +7,7 @@ from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store.models import SessionAgent
-from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, Lease
+from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, Lease, token_of
 
 
 def new_lease(app: App) -> Lease:
@@ -18,7 +18,7 @@ def new_lease(app: App) -> Lease:
         lost_before=app.lost_before(now.timestamp()),
         now=now.timestamp(),
         seconds=app.settings.lease_seconds,
-        token=secrets.token_hex(4),
+        token=token_of(app.process, secrets.token_hex(4)),
     )
 
 

@@ -55,6 +55,13 @@ Durable = Annotated[
         " the end of the process alone (process: faster).",
     ),
 ]
+Workers = Annotated[
+    int,
+    Parameter(
+        help="How many processes run agents, this one included.",
+        validator=Number(gte=1, lte=64),
+    ),
+]
 Query = Annotated[
     str | None, Parameter(help="Query to use instead of the file's; JSON fills {placeholders}.")
 ]
@@ -81,12 +88,29 @@ def serve(
     port: Port = None,
     data_dir: DataDir = None,
     durability: Durable = None,
+    workers: Workers = 1,
     aws: Aws = False,
 ) -> None:
     """Serve the API and run the agents on this machine, until Ctrl-C."""
     from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
 
-    run_commands.serve(_settings(), port, data_dir, aws=aws, durability=durability)
+    run_commands.serve(_settings(), port, data_dir, aws=aws, durability=durability, workers=workers)
+
+
+@app.command
+def worker(
+    *,
+    data_dir: Annotated[Path, Parameter(help="Directory of: ace serve --data-dir DIR.")],
+    durability: Durable = None,
+    workers: Workers = 1,
+) -> None:
+    """Run agents of a data directory in a further process, until Ctrl-C.
+
+    It may start before or after the server, which fires schedules and repairs sessions.
+    """
+    from ai_coordination_engine.entrypoints.cli import worker_command  # noqa: PLC0415
+
+    worker_command.work(_settings(), data_dir, durability or "full", workers)
 
 
 @app.command

@@ -13,7 +13,7 @@ from ai_coordination_engine.entrypoints.cli.output import on_one_line
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.data_dir import has_data
 from ai_coordination_engine.entrypoints.local.home import has_endpoint, home
-from ai_coordination_engine.entrypoints.local.server import log_to_stderr
+from ai_coordination_engine.entrypoints.local.local_settings import log_to_stderr
 from ai_coordination_engine.settings import Settings
 
 

@@ -1,7 +1,6 @@
 """The commands `ace serve`, `ace demo` and `ace run`."""
 
 import sys
-import threading
 from importlib.resources import as_file
 from pathlib import Path
 
@@ -39,10 +38,13 @@ def serve(
     *,
     aws: bool,
     durability: Durability | None = None,
+    workers: int = 1,
 ) -> None:
     """Serve until Ctrl-C."""
     console = Terminal()
-    with serving(settings, port=port, data_dir=data_dir, aws=aws, durability=durability) as running:
+    with serving(
+        settings, port=port, data_dir=data_dir, aws=aws, durability=durability, workers=workers
+    ) as running:
         console.print(_runtime_note(running))
         _introduce(console, running)
         _until_stopped(console)
@@ -227,7 +229,4 @@ def _introduce(console: Terminal, running: Running) -> None:
 
 def _until_stopped(console: Terminal) -> None:
     console.print("Serving until Ctrl-C.")
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        console.print("Stopping.")
+    console.wait_until_interrupted()

@@ -1,5 +1,6 @@
 """The console on which `ace` writes messages for people."""
 
+import threading
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,13 @@ class Terminal(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Escape terminal controls; rich calls this for every string that is printed."""
         return super().render_str(visible(text), **options)
+
+    def wait_until_interrupted(self) -> None:
+        """Wait for Ctrl-C."""
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            self.print("Stopping.")
 
     def on_broken_pipe(self) -> None:
         """End the command, or continue silently; rich calls this instead of raising

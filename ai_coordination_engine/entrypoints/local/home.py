@@ -28,6 +28,8 @@ from ai_coordination_engine.entrypoints.local.data_dir import (
     lock,
     make_private,
 )
+from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
+from ai_coordination_engine.entrypoints.local.processes import Processes
 from ai_coordination_engine.settings import Settings
 
 REGION = "us-east-1"
@@ -38,11 +40,25 @@ class StartError(Exception):
 
 
 @dataclass(frozen=True)
+class Place:
+    """The directory of an SQLite file, and what its commits survive."""
+
+    folder: Path
+    durability: Durability
+
+
+@dataclass(frozen=True)
 class Home:
-    """A place for the state: its description for people, and how to build the application on it."""
+    """A place for the state: its description for people, and how to build the application on it.
+
+    `place` and `processes` are set for an SQLite file that several processes may share, by a
+    process that runs agents.
+    """
 
     where: str
     build: Callable[[Settings], App]
+    place: Place | None = None
+    processes: Processes | None = None
 
 
 @contextmanager
@@ -93,12 +109,38 @@ def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> It
     where = "nothing is kept; --data-dir DIR keeps it"
     if data_dir is None:
         folder: AbstractContextManager[Path] = _temporary()
-        alone, durability = False, "none"
+        durability = "none"
     else:
         folder, where = _locked(data_dir, alone), str(data_dir / FILE)
     with folder as found, closing(_opened(found / FILE, durability)) as file:
-        build = partial(bootstrap.build_local_app, file=file, alone=alone)
-        yield Home(f"State: {where}", build)
+        if not alone:
+            yield Home(f"State: {where}", partial(bootstrap.build_local_app, file=file))
+            return
+        with closing(_registered(found)) as processes:
+            build = partial(_build_of_server, file=file, processes=processes)
+            yield Home(f"State: {where}", build, Place(found, durability), processes)
+
+
+@contextmanager
+def joined(data_dir: Path, durability: Durability) -> Iterator[Home]:
+    """Open the data directory of a server for one more process that runs agents, while the context
+    is open. Raises `StartError`.
+    """
+    if has_endpoint():
+        raise StartError("A data directory does not work with AWS: unset AWS_ENDPOINT_URL.")
+    with _start_errors(data_dir):
+        is_there = (data_dir / FILE).is_file()
+    if not is_there:
+        raise StartError(
+            f"There is no {FILE} in {data_dir}; name the directory of: ace serve --data-dir DIR"
+        )
+    place = Place(data_dir, durability)
+    with (
+        closing(_opened(data_dir / FILE, durability)) as file,
+        closing(_registered(data_dir)) as processes,
+    ):
+        build = partial(_build_of_process, file=file, processes=processes)
+        yield Home(f"State: {data_dir / FILE}", build, place, processes)
 
 
 def has_endpoint() -> bool:
@@ -144,6 +186,11 @@ def _opened(path: Path, durability: Durability) -> DatabaseFile:
         return DatabaseFile(path, durability)
 
 
+def _registered(data_dir: Path) -> Processes:
+    with _start_errors(data_dir):
+        return Processes(data_dir)
+
+
 @contextmanager
 def _start_errors(data_dir: Path | None) -> Iterator[None]:
     """Turn the errors of a data directory into `StartError`."""
@@ -159,6 +206,19 @@ def _build_on_aws(settings: Settings, alone: bool = False) -> App:
     bootstrap.create_tables(settings)
     app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
     return replace(app, alone_since=app.clock.now().timestamp()) if alone else app
+
+
+def _build_of_server(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
+    """The application of the only server, which frees what earlier processes have left."""
+    app = _build_of_process(settings, file, processes)
+    free_all_lost(app, processes)
+    return app
+
+
+def _build_of_process(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
+    return bootstrap.build_local_app(
+        settings, file, process=processes.name, wake_others=processes.wake_others
+    )
 
 
 @contextmanager

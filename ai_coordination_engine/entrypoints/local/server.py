@@ -5,8 +5,6 @@ AWS or `aws=True` selects the account of the standard variables (`home`).
 """
 
 import errno
-import logging
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,31 +14,23 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from pydantic import SecretStr, ValidationError
 
-from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
-from ai_coordination_engine.entrypoints.cli.output import VisibleLog
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
+from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
 from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
-from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
-from ai_coordination_engine.observability import SERVICE, configure, logger
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.entrypoints.local.working import GRACE_SECONDS, working
+from ai_coordination_engine.settings import Settings
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
-GRACE_SECONDS = 5.0
-
-
-class InvalidSetting(StartError):
-    """A setting is not valid."""
 
 
 @dataclass(frozen=True)
@@ -71,28 +61,24 @@ def serving(
     data_dir: Path | None = None,
     aws: bool = False,
     durability: Durability | None = None,
+    workers: int = 1,
 ) -> Iterator[Running]:
     """Run the server while the context is open.
 
-    `port` None means 8000, or a free port when 8000 is taken. Raises `StartError`. Its subclass
-    `InvalidSetting` is raised when an allowed function cannot be imported or the default runtime is
-    not allowed.
+    `port` None means 8000, or a free port when 8000 is taken. `workers` processes run the agents,
+    this one included. Raises `StartError`. Its subclass `InvalidSetting` is raised when an allowed
+    function cannot be imported or the default runtime is not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
         found = stack.enter_context(home(data_dir, aws=aws, durability=durability))
+        if workers > 1 and found.place is None:
+            raise StartError("--workers is for SQLite; on AWS, start more servers.")
         log_to_stderr(settings)
-        settings, model = with_model(
-            settings.model_copy(update={"auth": "local"})
-        )  # safe because only this machine can reach the server
-        allow_list = bootstrap.allow_list(settings)
-        if problems := list(allow_list.problems()):
-            raise InvalidSetting("\nace: ".join(problems))
+        settings, model, allow_list = local_settings(settings)
         app = replace(found.build(settings), allow_list=allow_list)
-        app, worker = LocalWorker.of(app)
-        worker.start()
-        stack.callback(worker.stop, GRACE_SECONDS)
+        app = stack.enter_context(working(app, found, workers))
         sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
@@ -100,44 +86,6 @@ def serving(
         yield Running(
             app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", found.where, model, notes
         )
-
-
-def with_model(settings: Settings) -> tuple[Settings, str | None]:
-    """Make a configured model the default runtime; return the settings and its endpoint's name.
-
-    The model is the first of `ACE_OPENAI_ENDPOINTS`, or that of `OPENAI_API_KEY`, `OPENAI_BASE_URL`
-    and `OPENAI_MODEL`. The settings are unchanged, and the name is None, when there is no model or
-    `ACE_DEFAULT_RUNTIME` is set.
-    """
-    endpoints = settings.openai_endpoints or _endpoint_of_the_environment()
-    if not endpoints:
-        return settings, None
-    settings = settings.model_copy(update={"openai_endpoints": endpoints})
-    if "default_runtime" in settings.model_fields_set:
-        return settings, None
-    name = next(iter(endpoints))
-    return (
-        settings.model_copy(update={"default_runtime": {"kind": "openai", "endpoint": name}}),
-        name,
-    )
-
-
-def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
-    key, base_url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if not key and not base_url:
-        return {}
-    try:
-        endpoint = OpenAIEndpoint(
-            base_url=base_url or "https://api.openai.com/v1",
-            api_key=SecretStr(key) if key else None,
-            model=os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
-        )
-    except ValidationError as error:
-        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix(
-            "Value error, "
-        )
-        raise InvalidSetting(f"OPENAI_BASE_URL: {reason}") from error
-    return {"default": endpoint}
 
 
 @contextmanager
@@ -166,17 +114,6 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
 def _bind(listener: socket.socket, port: int) -> None:
     listener.bind((HOST, port))
     listener.listen(2048)  # from now on, connections wait instead of being refused
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """Write the log to stderr, since stdout is for results; show warnings unless a level is set."""
-    configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
-    for handler in logging.getLogger(SERVICE).handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(VisibleLog())
-    uvicorn_log = logging.getLogger("uvicorn")
-    uvicorn_log.handlers, uvicorn_log.propagate = list(logger.handlers), False
-    uvicorn_log.setLevel(logging.WARNING)
 
 
 @contextmanager

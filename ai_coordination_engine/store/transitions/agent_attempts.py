@@ -14,6 +14,8 @@ from ai_coordination_engine.store.transitions.attempts import REFUSED, Lease, lo
 from ai_coordination_engine.store.transitions.outcome import Outcome, or_repeated
 from ai_coordination_engine.store.transitions.rows import assignments
 
+_AT_ONCE = 1_000  # agents of one Query
+
 
 class AgentAttempts(AgentWrites):
     """The transitions of an agent's attempt, for the worker that holds the attempt it has read.
@@ -64,6 +66,12 @@ class AgentAttempts(AgentWrites):
         return or_repeated(given_back, lease_token=agent.lease_token, run_uuid=run_uuid)
 
     # It is held
+
+    def held(self, tenant: str, session_uuid: str) -> list[Key]:
+        """The keys of a session's agents that have a lease, expired or not."""
+        has_lease = SessionAgent.lease_until.exists()
+        keys = self._agents.range_keys(tenant, session_uuid, has_lease, _AT_ONCE)
+        return [(session_uuid, each) for each in keys]
 
     def renew(self, agent: SessionAgent, lease: Lease) -> Outcome[SessionAgent]:
         """Renew the lease: it runs from now on."""

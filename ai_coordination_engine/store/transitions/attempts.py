@@ -29,6 +29,18 @@ class Lease:
     token: str  # of this very try to claim: a run uuid may have been promised before
 
 
+def token_of(process: str, token: str) -> str:
+    """The token of a lease of this process, which is unique per claim; a process without a name has
+    none in it.
+    """
+    return f"{process}.{token}" if process else token
+
+
+def holder_of(agent: SessionAgent) -> str:
+    """The process that took the agent's lease; "" for one without a name."""
+    return str((agent.lease_token or "").rpartition(".")[0])
+
+
 def until(lease: Lease) -> Any:
     """When the lease expires, as a value of an update."""
     # for a while after a lone worker's start: only leases from before it end sooner, also when the

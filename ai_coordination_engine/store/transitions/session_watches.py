@@ -17,6 +17,8 @@ from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (
+    FORMER,
+    SHARDS,
     SessionWrites,
     shards_at,
     watch_shard,
@@ -24,6 +26,7 @@ from ai_coordination_engine.store.transitions.session_writes import (
 )
 
 MOST_SEEN = 10_000  # sessions of a shard that are due, of which one sweep knows
+_FAR = 1e12  # epoch seconds after every watch
 _KEPT_SECONDS = 120.0  # a request that ends a wait takes less
 _RANDOM = Random()  # noqa: S311 (the order is no secret)
 
@@ -119,6 +122,10 @@ class SessionWatches(SessionWrites):
         for each in _interleaved(pages):
             of_tenants[each.partition_key].append(each)
         return list(_interleaved(of_tenants.values()))
+
+    def open(self) -> list[Session]:
+        """The sessions that are watched, whenever that is; as `due`."""
+        return self.due(_FAR, [*range(SHARDS), *FORMER])
 
     def _due(
         self, before: float, shard: int, after: RawKey | None

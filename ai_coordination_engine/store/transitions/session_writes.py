@@ -19,7 +19,7 @@ from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, R
 from ai_coordination_engine.store.transitions.rows import row_condition, update
 
 SHARDS = 7  # of the index of sessions that the sweep looks at; a prime number
-_FORMER = range(SHARDS, 16)  # further shards, in which earlier versions have stored sessions
+FORMER = range(SHARDS, 16)  # further shards, in which earlier versions have stored sessions
 _OF_A_TENANT = 3  # shards: however many sessions a tenant has, others have shards of their own
 
 
@@ -36,7 +36,7 @@ def shards_at(now: float) -> list[int]:
     These are all present shards, and each minute another one of earlier versions. A session moves
     out of an old shard when its watch is set again.
     """
-    return [*range(SHARDS), _FORMER[int(now // 60) % len(_FORMER)]]
+    return [*range(SHARDS), FORMER[int(now // 60) % len(FORMER)]]
 
 
 class SessionWrites:

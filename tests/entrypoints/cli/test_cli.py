@@ -105,7 +105,7 @@ def test_a_structured_setting_that_is_no_json_is_named() -> None:
 
 
 LOG = """
-from ai_coordination_engine.entrypoints.local.server import log_to_stderr
+from ai_coordination_engine.entrypoints.local.local_settings import log_to_stderr
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.settings import Settings
 log_to_stderr(Settings())

@@ -28,10 +28,11 @@ def test_all_lies_in_one_file_that_is_its_owners_alone(tmp_path: Path) -> None:
         app.records.blobs.put("a", b"1")
         app.queue.send([Wake("t", "s", "a")])
         assert found.where == f"State: {folder / 'ace.db'}"
-        assert app.alone_since is not None
-    assert sorted(each.name for each in folder.iterdir()) == ["ace.db", "lock"]
-    assert {stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()} == {0o600}
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        files = [each for each in folder.rglob("*") if each.is_file()]
+        assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
+    assert sorted(each.name for each in folder.iterdir()) == ["ace.db", "lock", "processes"]
+    assert list((folder / "processes").iterdir()) == []
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (folder, folder / "processes")} == {0o700}
     with home(folder) as found:
         app = found.build(SETTINGS)
         assert app.records.get(COORDINATION, "t", ("t", "c")) is not None
@@ -60,7 +61,7 @@ def test_a_directory_takes_one_server_and_commands_beside_it(tmp_path: Path) -> 
         with pytest.raises(StartError, match="in use by another server"), home(tmp_path):
             pass
         with home(tmp_path, alone=False) as beside:
-            assert beside.build(SETTINGS).alone_since is None
+            assert beside.build(SETTINGS).process == ""
 
 
 def test_a_directory_that_may_not_be_entered_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""The processes that share a data directory: which of them live, and how they wake each other.
+
+Each process has a file in `DIR/processes` that it keeps locked. The operating system releases the
+lock when the process ends, however it ends: a file without a lock is that of a dead process. A
+stopped process keeps its lock, and no reused process id is mistaken for it. Beside it is a FIFO to
+which the others write when there are new messages.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ai_coordination_engine.entrypoints.local.data_dir import private
+from ai_coordination_engine.entrypoints.local.forks import close_in_children
+
+FOLDER = "processes"
+_WAKE = ".wake"  # of the name of a FIFO
+_NEW = ".new"  # of a file that is not locked yet
+_MOST_WAKES = 65_536  # the capacity of a FIFO (pipe(7), Linux)
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A process that has ended. This process holds its lock until `Processes.forget`."""
+
+    name: str
+    pid: int
+    lock: IO[str]
+
+
+class Processes:
+    """The processes that share a data directory; this one is called `name`. Thread-safe.
+
+    `name` is never used again. Raises `OSError` when the directory cannot be written.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / FOLDER
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self.name = secrets.token_hex(4)
+        self.leaves_work = False
+        self._fifos: dict[str, int] = {}  # of the other processes; -1: it has none
+        self._changing = threading.Lock()
+        self._fifo = self._make_fifo()
+        self._lock = self._register()
+
+    def others(self) -> dict[str, int]:
+        """The names of the other processes that live, with their process ids."""
+        found: dict[str, int] = {}
+        for name, pid, lock in self._each():
+            if lock is None:
+                found[name] = pid
+            else:
+                lock.close()
+        return found
+
+    def dead(self) -> Iterator[Dead]:
+        """Yield each process that has ended and that no other process looks after."""
+        for name, pid, lock in self._each():
+            if lock is not None:
+                yield Dead(name, pid, lock)
+
+    def forget(self, dead: Dead) -> None:
+        """Remove the files of a dead process."""
+        with self._changing:
+            self._close_fifo(dead.name)
+        self._remove(dead.name)
+        dead.lock.close()
+
+    def wake_others(self) -> None:
+        """Wake the other processes that wait for messages."""
+        with self._changing:
+            for fifo in self._fifos.values():
+                if fifo >= 0:
+                    with suppress(OSError):  # it is full: that one does not wait; or it is dead
+                        os.write(fifo, b".")
+
+    def wait(self) -> bool:
+        """Wait until another process, or `stop_waiting`, wakes this one; False if none can."""
+        return self._fifo is not None and bool(self._fifo.read(_MOST_WAKES))
+
+    def stop_waiting(self) -> None:
+        """End `wait`."""
+        if self._fifo is not None:
+            self._fifo.write(b".")
+
+    def close(self) -> None:
+        """Stop being one of the processes. If this one `leaves_work`, another looks after it."""
+        if not self.leaves_work:
+            self._remove(self.name)
+        self._lock.close()
+        if self._fifo is not None:
+            self._fifo.close()
+        with self._changing:
+            for name in [*self._fifos]:
+                self._close_fifo(name)
+
+    # Inside
+
+    def _register(self) -> IO[str]:
+        """Lock the file before others see it."""
+        path = self._folder / (self.name + _NEW)
+        lock = open(path, "w", opener=private)  # noqa: SIM115
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        close_in_children(lock)
+        json.dump({"pid": os.getpid()}, lock)
+        lock.flush()
+        path.rename(self._folder / self.name)
+        return lock
+
+    def _make_fifo(self) -> IO[bytes] | None:
+        """The FIFO of this process; None where there are none: it looks for messages by itself."""
+        path = self._folder / (self.name + _WAKE)
+        try:
+            os.mkfifo(path, 0o600)
+        except OSError:
+            return None
+        # for reading and writing: so it never ends
+        fifo = open(path, "r+b", buffering=0)  # noqa: SIM115
+        close_in_children(fifo)
+        return fifo
+
+    def _each(self) -> Iterator[tuple[str, int, IO[str] | None]]:
+        """Yield name and process id of each other process, and the lock of a dead one."""
+        for name in sorted(os.listdir(self._folder)):
+            if name == self.name or "." in name:
+                continue
+            try:
+                lock = open(self._folder / name)  # noqa: SIM115
+            except FileNotFoundError:  # it has just ended
+                continue
+            pid = _pid(lock.read())
+            if not _locked(lock):
+                lock.close()
+                self._open_fifo(name)
+                yield name, pid, None
+            elif not (self._folder / name).exists():  # another process has looked after it
+                lock.close()
+            else:
+                close_in_children(lock)
+                yield name, pid, lock
+
+    def _open_fifo(self, name: str) -> None:
+        with self._changing:
+            if name not in self._fifos:
+                try:
+                    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                    self._fifos[name] = os.open(self._folder / (name + _WAKE), flags)
+                except OSError:
+                    self._fifos[name] = -1
+
+    def _close_fifo(self, name: str) -> None:
+        fifo = self._fifos.pop(name, -1)
+        if fifo >= 0:
+            os.close(fifo)
+
+    def _remove(self, name: str) -> None:
+        for path in (self._folder / (name + _WAKE), self._folder / name):
+            path.unlink(missing_ok=True)
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Lock the file of another process; False while that lives."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _pid(text: str) -> int:
+    try:
+        return int(json.loads(text)["pid"])
+    except (ValueError, KeyError, TypeError):
+        return 0

@@ -1,0 +1,120 @@
+"""Run the agents in this process and in child processes, until told to stop.
+
+The children are worker processes like those of `ace worker` (`worker_process`). A child that ends
+is started again, and none outlives this process: the standard input of each is a pipe that closes
+when this process ends, however that happens.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.forks import close_in_children
+from ai_coordination_engine.entrypoints.local.home import Home, Place
+from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
+from ai_coordination_engine.entrypoints.local.process_watch import ProcessWatch
+from ai_coordination_engine.observability import logger
+
+GRACE_SECONDS = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0  # seconds before a child is started again
+_LONG_LIFE = 10.0  # seconds; then the next pause is the first one again
+_COMMAND = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))\n"
+    "from ai_coordination_engine.entrypoints.local.worker_process import main; main()"
+)
+
+
+@contextmanager
+def working(app: App, home: Home, workers: int) -> Iterator[App]:
+    """Run agents on `workers` processes, this one included, while the context is open; yields the
+    app whose messages reach them.
+    """
+    with ExitStack() as stack:
+        app, worker = LocalWorker.of(app)
+        if home.processes is not None:
+            watch = ProcessWatch(app, home.processes)
+            watch.start()
+            stack.callback(watch.stop)
+        worker.start()
+        stack.callback(_stop, worker, home)
+        if home.place is not None:
+            children = [Child(home.place) for _ in range(workers - 1)]
+            stack.callback(_end, children)
+            for each in children:
+                each.start()
+        yield app
+
+
+def _stop(worker: LocalWorker, home: Home) -> None:
+    is_done = worker.stop(GRACE_SECONDS)
+    if home.processes is not None:
+        home.processes.leaves_work = not is_done
+
+
+def _end(children: list["Child"]) -> None:
+    for each in children:
+        each.tell_to_end()
+    for each in children:
+        each.end(GRACE_SECONDS + 1)
+
+
+class Child:
+    """A child process that runs agents; it is started again when it ends."""
+
+    def __init__(self, place: Place) -> None:
+        self._command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path)]
+        self._command.append(json.dumps([str(place.folder), place.durability]))
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="ace-child", daemon=True)
+
+    def start(self) -> None:
+        """Start the process."""
+        self._thread.start()
+
+    def tell_to_end(self) -> None:
+        """Let the process end when its steps have ended."""
+        with self._starting:
+            self._stopping.set()
+            if self._process is not None:
+                self._process.terminate()
+
+    def end(self, grace: float) -> None:
+        """Wait up to `grace` seconds for the end of the process, then kill it."""
+        self._thread.join(grace)
+        if self._process is not None:
+            self._process.kill()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        """Keep a process running; the pauses between short lives become longer."""
+        pause = _FIRST_PAUSE
+        while (process := self._begun()) is not None:
+            begun = time.monotonic()
+            with process:
+                code = process.wait()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - begun >= _LONG_LIFE:
+                pause = _FIRST_PAUSE
+            logger.warning(
+                "worker ended and is started again",
+                extra={"pid": process.pid, "exit_code": code, "in_seconds": pause},
+            )
+            self._stopping.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _begun(self) -> subprocess.Popen[bytes] | None:
+        with self._starting:
+            if self._stopping.is_set():
+                return None
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603
+            assert self._process.stdin
+            close_in_children(self._process.stdin)
+            return self._process
