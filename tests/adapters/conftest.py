@@ -31,7 +31,7 @@ BASE: dict[str, Any] = {
     "input_files": (),
     "thread_uuid": "thread-1",
     "thread": (),
-    "timeout_seconds": 5.0,
+    "timeout_seconds": 60.0,
 }
 
 

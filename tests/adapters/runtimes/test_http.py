@@ -78,7 +78,7 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(
         "inputFiles": [{"file_name": "a.txt", "myKey": 19.9}],
         "threadUuid": "thread-1",
         "thread": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}],
-        "timeoutSeconds": 5.0,
+        "timeoutSeconds": 60.0,
     }
 
 
