@@ -1,4 +1,4 @@
-"""Create the application for a benchmark, on the embedded AWS or on ministack."""
+"""Create the application for a benchmark: on an SQLite file, on ministack, or in memory."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
+from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness import emulator
@@ -31,10 +31,14 @@ FUNCTIONS = {
 
 
 @contextmanager
-def embedded() -> Iterator[App]:
-    """Yield an application on the embedded AWS in this process."""
-    with EmbeddedAws() as aws, _application(aws.endpoint_url) as app:
-        yield app
+def sqlite() -> Iterator[App]:
+    """Yield an application whose state lies in an SQLite file, with full durability."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _isolated(""),
+        home(Path(folder) / "data") as found,
+    ):
+        yield found.build(_settings())
 
 
 @contextmanager
@@ -59,12 +63,15 @@ def in_process() -> Iterator[App]:
 
 
 def offered() -> Mapping[str, Backend]:
-    """Return the backends that are installed on this machine."""
-    return (
-        {"embedded": embedded, "ministack": ministack}
-        if emulator.PYTHON.exists()
-        else {"embedded": embedded}
-    )
+    """Return the homes on which time is measured, as far as this machine has them."""
+    return {"sqlite": sqlite} | ({"ministack": ministack} if emulator.PYTHON.exists() else {})
+
+
+def emulated() -> tuple[str, Backend]:
+    """Return the AWS on which calls are counted while they take time: ministack, where there is
+    one.
+    """
+    return ("ministack", ministack) if emulator.PYTHON.exists() else ("memory", in_process)
 
 
 @contextmanager
@@ -82,16 +89,27 @@ def working(app: App) -> Iterator[App]:
 
 @contextmanager
 def _application(endpoint_url: str) -> Iterator[App]:
-    """Yield the application, isolated from the environment, so that it can reach no AWS account."""
+    """Yield the application on new tables, with a new queue and bucket."""
+    with _isolated(endpoint_url):
+        settings = _settings()
+        bootstrap.create_tables(settings)
+        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+
+
+def _settings() -> Settings:
+    return Settings(auth="local", functions=FUNCTIONS)
+
+
+@contextmanager
+def _isolated(endpoint_url: str) -> Iterator[None]:
+    """Set the standard AWS variables so that no client can reach an AWS account."""
     kept = dict(os.environ)
     for name in kept:
         if name.startswith(("AWS_", "ACE_")):
             del os.environ[name]
     os.environ.update(NOBODY | ({"AWS_ENDPOINT_URL": endpoint_url} if endpoint_url else {}))
     try:
-        settings = Settings(auth="local", functions=FUNCTIONS)
-        bootstrap.create_tables(settings)
-        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+        yield
     finally:
         os.environ.clear()
         os.environ.update(kept)

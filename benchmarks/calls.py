@@ -69,7 +69,7 @@ def calls(count: int) -> str:
 
 
 def measure() -> Iterator[Row]:
-    with backends.embedded() as app, sessions.client(app) as api:
+    with backends.in_process() as app, sessions.client(app) as api:
         worker = Worker(app)
         counter = Counter(api, Meter(app, worker.client))
         yield from _records(counter)

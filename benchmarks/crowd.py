@@ -26,14 +26,10 @@ WAITS: dict[str, dict[str, Any]] = {
 
 
 def measure() -> Iterator[Row]:
-    name = sorted(backends.offered())[-1]  # ministack, where there is one
-    with (
-        backends.offered()[name]() as made,
-        backends.working(made) as app,
-        sessions.client(app) as api,
-    ):
-        yield _slow(api, name)
-    with backends.embedded() as made, sessions.client(made) as api:
+    for name, backend in backends.offered().items():
+        with backend() as made, backends.working(made) as app, sessions.client(app) as api:
+            yield _slow(api, name)
+    with backends.in_process() as made, sessions.client(made) as api:
         for what, special in WAITS.items():
             yield _wait(made, api, what, special)
 

@@ -117,7 +117,7 @@ SHAPES: dict[str, str] = {
 
 
 def measure() -> Iterator[Row]:
-    with backends.embedded() as app, sessions.client(app) as api:
+    with backends.sqlite() as app, sessions.client(app) as api:
         _fill(app, api)
         taken = {name: _taken(api, document) for name, document in SHAPES.items()}
     for name, (cpu, size, code) in taken.items():
@@ -129,7 +129,7 @@ def measure() -> Iterator[Row]:
         "≤ 2 s · ≤ 20 MB",
         f"{taken[slowest][0]:.2f} s · {taken[largest][1] / 1e6:.1f} MB",
         f"{slowest} · {largest}; {len(answered)} answered, {len(taken) - len(answered)} refused or"
-        f" ended; {SESSIONS:,} sessions, one of {AGENTS:,} agents; the embedded AWS included",
+        f" ended; {SESSIONS:,} sessions, one of {AGENTS:,} agents; the SQLite file included",
     )
 
 

@@ -71,8 +71,7 @@ class Walk:
 
     def _seen(self, frame: FrameType, event: str, _: Any) -> None:
         name, at = frame.f_code.co_filename, self._at[threading.get_ident()]
-        # The embedded AWS does not count.
-        if not name.startswith(str(ROOT)) or "embedded" in name:
+        if not name.startswith(str(ROOT)):
             return
         if event == "call":
             self.files.add(name)
@@ -86,7 +85,7 @@ def walks() -> Iterator[Row]:
     """Measure one step of one agent, from the worker to the hand-off, and one mutation of a
     session.
     """
-    with backends.embedded() as app, sessions.client(app) as api:
+    with backends.in_process() as app, sessions.client(app) as api:
         worker = Worker(app)
         made = sessions.Plan.of(api, sessions.chain(2))
         for _ in range(2):  # the first round does what happens only once

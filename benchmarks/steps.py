@@ -33,8 +33,8 @@ PRICES = (
 
 
 def measure() -> Iterator[Row]:
-    name = "ministack" if "ministack" in backends.offered() else "embedded"
-    with backends.offered()[name]() as app, sessions.client(app) as api:
+    name, backend = backends.emulated()
+    with backend() as app, sessions.client(app) as api:
         chains = {length: _chain(app, length) for length in (SHORT, LONG)}
         meter, worker = Meter(app), LambdaWorker(app)
         took = {
