@@ -21,9 +21,10 @@ from benchmarks.harness.api import Api, Calls, Worker
 from benchmarks.harness.memory import Database, in_memory
 from tests.kit import crashes
 from tests.kit.dynamodb_local import dynamodb_local, store
+from tests.kit.moto_server import moto_server
 from tests.kit.together import pytest_xdist_make_scheduler
 
-__all__ = ["dynamodb_local", "pytest_xdist_make_scheduler", "store"]
+__all__ = ["dynamodb_local", "moto_server", "pytest_xdist_make_scheduler", "store"]
 
 # The models of the services are read once a process, not once a session: that was half of the
 # suite's time.

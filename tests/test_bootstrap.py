@@ -1,12 +1,10 @@
 """Tables are created once according to the models; old tables get the indexes that they lack."""
 
-from pathlib import Path
 from typing import Any
 
 from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
-from ai_coordination_engine.entrypoints.local.home import embedded_aws
 from ai_coordination_engine.settings import Settings
 
 SETTINGS = Settings(auth="local")
@@ -71,14 +69,3 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks() -> None:
     assert "ace-sessions" not in bootstrap.create_tables(SETTINGS)
     assert indexes(dynamodb, "ace-sessions") == OLD_SESSIONS
     assert bootstrap.create_tables(SETTINGS) == []
-
-
-def test_a_data_directory_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    with embedded_aws(tmp_path):
-        old_sessions(bootstrap.client("dynamodb"))
-    for _ in range(3):
-        with embedded_aws(tmp_path):
-            bootstrap.create_tables(SETTINGS)
-            app = bootstrap.build_app(bootstrap.create_queue_and_bucket(SETTINGS))
-            assert indexes(bootstrap.client("dynamodb"), "ace-sessions") == OLD_SESSIONS
-            assert app.sessions.due(1e12) == []

@@ -7,7 +7,6 @@ import os
 import sys
 
 import ai_coordination_engine.api.schema
-import ai_coordination_engine.entrypoints.local.embedded
 import ai_coordination_engine.entrypoints.local.server  # noqa: F401
 from ai_coordination_engine.entrypoints.cli.cli import main
 

@@ -7,9 +7,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from tests.kit.commands import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = json.dumps({"sleep": "tests.kit.functions:sleep"})
-
-# The journal of the embedded AWS is on its way out: it is tried in CI.
-HOMES = ["sqlite", *(["journal"] if os.environ.get("CI") else [])]
 
 COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationUuid: "c", coordinationName: "n", agents: $agents,
@@ -92,8 +88,8 @@ class Server:
         self._servers = servers
         self.pid, self._url = servers.start(data_dir)
         self._http = httpx.Client(timeout=60)
-        self._progress = progress_of(data_dir)
-        self._before = self._progress()
+        self._file = data_dir / "ace.db"
+        self._before = _rows(self._file)
         self._alive = True
 
     def data(self, query: str, **variables: Any) -> Any:
@@ -105,7 +101,7 @@ class Server:
         return answer["data"]
 
     def wait_for_writes(self, number: int) -> None:
-        """Wait until the server has made so many writes, according to its files."""
+        """Wait until the server has written so many rows."""
         for _ in range(12_000):
             threading.Event().wait(0.005)
             if self.count() >= number:
@@ -113,8 +109,8 @@ class Server:
         raise AssertionError(f"{self.count()} writes, and no more")
 
     def count(self) -> int:
-        """Return the number of writes since the server started."""
-        return self._progress() - self._before
+        """Return the number of rows written since the server started."""
+        return _rows(self._file) - self._before
 
     def kill(self) -> None:
         """Kill the process with SIGKILL."""
@@ -127,21 +123,6 @@ class Server:
         """Kill the server and close the client."""
         self.kill()
         self._http.close()
-
-
-def of_a_journal(data_dir: Path) -> Path:
-    """A directory whose state lies in the journal of the embedded AWS."""
-    data_dir.mkdir(mode=0o700)
-    (data_dir / "journal.jsonl").touch(0o600)
-    return data_dir
-
-
-def progress_of(data_dir: Path) -> Callable[[], int]:
-    """What counts the writes in a directory: the lines of its journal, or the rows of its file."""
-    journal = data_dir / "journal.jsonl"
-    if journal.exists():
-        return lambda: journal.read_bytes().count(b"\n")
-    return partial(_rows, data_dir / "ace.db")
 
 
 def _rows(file: Path) -> int:

@@ -14,19 +14,16 @@ import pytest
 
 from tests.kit.servers import (
     COORDINATION,
-    HOMES,
     START,
     TASK,
     Server,
     Servers,
     completed,
-    of_a_journal,
 )
 
 SESSIONS, KILLS = 50, 10
 EACH = SESSIONS // KILLS
-# Writes of a server until it is killed, and of a session, at the least: lines of the journal, rows
-WRITES = {"journal": (15, 20), "sqlite": (7, 9)}
+FEWEST, OF_SESSION = 7, 9  # rows that a server writes until it is killed, and for a session
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
 
@@ -45,16 +42,12 @@ def unanswered(starts: dict[str, Future[bool]]) -> list[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-@pytest.mark.parametrize("home", HOMES)
 def test_a_server_killed_ten_times_completes_fifty_sessions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], home: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data_dir = tmp_path / "data"
-    if home == "journal":
-        of_a_journal(data_dir)
     with closing(Servers(tmp_path / "log")) as servers:
         attempts, repeated = killed_again_and_again(
-            lambda: closing(Server(servers, data_dir)), *WRITES[home]
+            lambda: closing(Server(servers, tmp_path / "data"))
         )
     with capsys.disabled():
         print(f"\n{KILLS} kills: {repeated} starts repeated, {attempts['lost']} attempts lost")  # noqa: T201
@@ -62,7 +55,7 @@ def test_a_server_killed_ten_times_completes_fifty_sessions(
 
 
 def killed_again_and_again(
-    serving: Callable[[], AbstractContextManager[Server]], fewest: int, of_session: int
+    serving: Callable[[], AbstractContextManager[Server]],
 ) -> tuple[Counter[str], int]:
     """Return how the attempts of all sessions ended, and how many starts were repeated."""
     random = Random(3)
@@ -81,8 +74,8 @@ def killed_again_and_again(
             with serving() as server:
                 asked = [*owed, *names[life * EACH : (life + 1) * EACH]]
                 starts = {each: pool.submit(start, server, each) for each in asked}
-                left = (life + 1) * EACH * of_session - writes
-                server.wait_for_writes(random.randrange(fewest, max(left, fewest + 1)))
+                left = (life + 1) * EACH * OF_SESSION - writes
+                server.wait_for_writes(random.randrange(FEWEST, max(left, FEWEST + 1)))
                 server.kill()
                 writes += server.count()
                 owed = unanswered(starts)

@@ -23,7 +23,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
 from ai_coordination_engine.settings import Settings, keep_loopback_from_proxies, unknown_variables
 
-# Commands import their code when they run, so that help is quick: moto and uvicorn take half a
+# Commands import their code when they run, so that help is quick: boto3 and uvicorn take half a
 # second. ruff: noqa: PLC0415
 
 INTERRUPTED = 130

@@ -1,1 +1,1 @@
-"""The API, the worker and an embedded AWS in one process on one machine."""
+"""The API and the worker in one process on one machine."""

@@ -9,7 +9,7 @@ from typing import IO
 from ai_coordination_engine.entrypoints.local.forks import close_in_children
 
 FILE = "ace.db"
-JOURNAL = "journal.jsonl"  # of the embedded AWS
+EARLIER = "journal.jsonl"  # in which versions before the SQLite file kept everything
 
 
 class DataDirError(Exception):
@@ -34,12 +34,16 @@ def lock(data_dir: Path) -> IO[str]:
 
 def has_data(data_dir: Path) -> bool:
     """Whether a server has stored data in the directory."""
-    return (data_dir / FILE).is_file() or has_journal(data_dir)
+    return any((data_dir / each).is_file() for each in (FILE, EARLIER))
 
 
-def has_journal(data_dir: Path) -> bool:
-    """Whether the state in the directory is that of the embedded AWS."""
-    return (data_dir / JOURNAL).is_file()
+def refuse_earlier(data_dir: Path) -> None:
+    """Raise `DataDirError` if a version without the SQLite file has stored data in it."""
+    if (data_dir / EARLIER).is_file():
+        raise DataDirError(
+            f"{data_dir} holds the data of an earlier version ({EARLIER}), which this version"
+            f" cannot read. Choose another directory, or move {EARLIER} out of this one."
+        )
 
 
 def make_private(data_dir: Path) -> None:

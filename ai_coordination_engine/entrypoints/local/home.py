@@ -1,19 +1,12 @@
 """Open the home of the state of `ace`: an SQLite file, or AWS.
 
-The file is `ace.db` in the data directory, or a temporary file. A directory with the
-journal of an earlier version is served by the embedded AWS.
+The file is `ace.db` in the data directory, or a temporary file.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    ExitStack,
-    closing,
-    contextmanager,
-    nullcontext,
-)
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,15 +17,13 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.data_dir import (
     FILE,
     DataDirError,
-    has_journal,
     lock,
     make_private,
+    refuse_earlier,
 )
 from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
 from ai_coordination_engine.entrypoints.local.processes import Processes
 from ai_coordination_engine.settings import Settings
-
-REGION = "us-east-1"
 
 
 class StartError(Exception):
@@ -75,12 +66,8 @@ def home(
     """
     if durability and not data_dir:
         raise StartError("--durability is that of a data directory: name one with --data-dir.")
-    with _start_errors(data_dir):
-        has_earlier = data_dir is not None and has_journal(data_dir)
     if aws or has_endpoint():
         found = _on_aws(data_dir)
-    elif data_dir and has_earlier:
-        found = _on_embedded_aws(data_dir)
     else:
         found = _on_sqlite(data_dir, durability or "full", alone)
     with found as opened:
@@ -96,12 +83,6 @@ def _on_aws(data_dir: Path | None) -> Iterator[Home]:
         )
     where = os.environ.get("AWS_ENDPOINT_URL") or "the account of the environment"
     yield Home(f"AWS:  {where}", _build_on_aws)
-
-
-@contextmanager
-def _on_embedded_aws(data_dir: Path) -> Iterator[Home]:
-    with embedded_aws(data_dir) as endpoint:
-        yield Home(f"AWS:  {endpoint}", partial(_build_on_aws, alone=True))
 
 
 @contextmanager
@@ -129,6 +110,7 @@ def joined(data_dir: Path, durability: Durability) -> Iterator[Home]:
     if has_endpoint():
         raise StartError("A data directory does not work with AWS: unset AWS_ENDPOINT_URL.")
     with _start_errors(data_dir):
+        refuse_earlier(data_dir)
         is_there = (data_dir / FILE).is_file()
     if not is_there:
         raise StartError(
@@ -149,23 +131,6 @@ def has_endpoint() -> bool:
 
 
 @contextmanager
-def embedded_aws(data_dir: Path | None) -> Iterator[str]:
-    """Run the embedded AWS, and point the standard variables to it, while the context is open.
-
-    Raises `StartError`.
-    """
-    from ai_coordination_engine.entrypoints.local.embedded import (  # noqa: PLC0415 (half a second)
-        EmbeddedAws,
-    )
-
-    with ExitStack() as stack:
-        with _start_errors(data_dir):
-            embedded = stack.enter_context(EmbeddedAws(data_dir))
-        stack.enter_context(_environment(embedded.endpoint_url))
-        yield embedded.endpoint_url
-
-
-@contextmanager
 def _temporary() -> Iterator[Path]:
     with TemporaryDirectory(prefix="ace-") as folder:
         yield Path(folder)
@@ -175,6 +140,7 @@ def _temporary() -> Iterator[Path]:
 def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
     """Make the directory accessible to its owner only; lock it if this process must be `alone`."""
     with _start_errors(data_dir):
+        refuse_earlier(data_dir)
         make_private(data_dir)
         held = lock(data_dir) if alone else nullcontext()
     with held:
@@ -202,10 +168,9 @@ def _start_errors(data_dir: Path | None) -> Iterator[None]:
         raise StartError(f"{data_dir} cannot be used: {error.strerror or error}.") from error
 
 
-def _build_on_aws(settings: Settings, alone: bool = False) -> App:
+def _build_on_aws(settings: Settings) -> App:
     bootstrap.create_tables(settings)
-    app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-    return replace(app, alone_since=app.clock.now().timestamp()) if alone else app
+    return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
 def _build_of_server(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
@@ -219,20 +184,3 @@ def _build_of_process(settings: Settings, file: DatabaseFile, processes: Process
     return bootstrap.build_local_app(
         settings, file, process=processes.name, wake_others=processes.wake_others
     )
-
-
-@contextmanager
-def _environment(endpoint: str) -> Iterator[None]:
-    """Set the standard AWS variables for the clients of this process while the context is open."""
-    before = dict(os.environ)
-    os.environ["AWS_ENDPOINT_URL"] = endpoint
-    if not any(name.startswith("AWS_ENDPOINT_URL_") for name in before):
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
-            os.environ.pop(name, None)
-        os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        os.environ |= {"AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}  # data is kept by region
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -128,17 +128,15 @@ def test_warnings_are_shown_unless_the_level_says_otherwise(
     assert [json.loads(line)["message"] for line in done.stderr.splitlines()] == shown
 
 
-def test_a_damaged_data_directory_says_which_file_and_what_its_removal_costs(
-    tmp_path: Path,
-) -> None:
-    journal = tmp_path / "journal.jsonl"
-    journal.write_text("{torn\n")
+def test_a_data_directory_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("[]\n")
     done = ace("serve", "--port", "0", "--data-dir", str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert (
-        done.stderr == f"ace: {journal}:1 is damaged. Repair that line, or remove the file;"
-        " removing it deletes all data of this directory.\n"
+    assert done.stderr == (
+        f"ace: {tmp_path} holds the data of an earlier version (journal.jsonl), which this version"
+        " cannot read. Choose another directory, or move journal.jsonl out of this one.\n"
     )
+    assert [each.name for each in tmp_path.iterdir()] == ["journal.jsonl"]
 
 
 def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:

@@ -27,7 +27,7 @@ from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, lis
 from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
-from ai_coordination_engine.entrypoints.local.home import embedded_aws, home
+from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.local_worker import SqsMessages
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.ports import Backfill, Fire
@@ -36,7 +36,6 @@ from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
 from ai_coordination_engine.store.transitions.schedules import Handled
 from benchmarks.harness.api import Api
 from tests.kit.commands import ace
-from tests.kit.servers import HOMES
 
 SETTINGS = Settings(auth="local", agent_timeout_seconds=30)
 AGENTS = [{"agentUuid": "first"}, {"agentUuid": "second"}]
@@ -64,16 +63,16 @@ def broken(app: App) -> App:
     return copy
 
 
-@pytest.fixture(params=HOMES)
-def data_dir(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A directory whose state lies in an SQLite file, or in the journal of the embedded AWS."""
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A directory in which a server has stored data."""
     folder = tmp_path / "data"
-    with home(folder) if request.param == "sqlite" else embedded_aws(folder):
+    with home(folder):
         return folder
 
 
 @contextmanager
-def local(data_dir: Path) -> Iterator[App]:
+def opened(data_dir: Path) -> Iterator[App]:
     """The application on the state of a directory."""
     with home(data_dir) as found:
         yield found.build(SETTINGS)
@@ -372,33 +371,62 @@ def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
 def test_an_operator_brings_a_session_back_from_the_command_line(
     data_dir: Path, runner: asyncio.Runner
 ) -> None:
-    with local(data_dir) as app:
-        session = start(Api(app, runner))
-        work(broken(app))
-        dead_letter(app, "{")
+    with opened(data_dir) as app:
+        session = dead_letters_of(app, runner)
     there = ("--data-dir", str(data_dir))
     shown = ace("dlq", "list", *there)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert sorted(line.split("  ")[2][:6] for line in shown.stdout.splitlines()) == [
-        "tenant",
-        "unread",
-    ]
-    (line,) = [
-        line
-        for line in shown.stdout.splitlines()
-        if f"tenant acme, session {session[1]}, agent first (" in line
-    ]
-    assert "): " in line
-    assert "RuntimeError (message " in line
-    assert "hunter2" not in shown.stdout
+    check_list(shown.stdout, session)
     done = ace("dlq", "redrive", *there)
     assert (done.returncode, done.stderr) == (1, "ace: 1 of 2 dead letters remain in the queue.\n")
     assert ": its session continues\n" in done.stdout
     assert f"To process them: ace serve --data-dir {data_dir}\n" in done.stdout
-    with local(data_dir) as app:
-        work(app)
-        assert seen(Api(app, runner), session) == ("completed", ["completed", "completed"])
-        assert bodies(app) == ["?"]
+    with opened(data_dir) as app:
+        check_continued(app, runner, session)
+
+
+def test_an_operator_brings_a_session_back_that_is_on_aws(
+    app: App,
+    runner: asyncio.Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    session = dead_letters_of(app, runner)
+    monkeypatch.setenv("ACE_QUEUE_URL", app.settings.queue_url)
+    monkeypatch.setenv("ACE_BUCKET", app.settings.bucket)
+    cli.list_dead_letters(aws=True)
+    check_list(capsys.readouterr().out, session)
+    with pytest.raises(Failure, match="1 of 2 dead letters remain in the queue"):
+        cli.redrive(aws=True)
+    assert ": its session continues\n" in capsys.readouterr().out
+    check_continued(app, runner, session)
+
+
+def dead_letters_of(app: App, runner: asyncio.Runner) -> tuple[str, str]:
+    """Make a dead letter of a session and one that cannot be sent again; return the session."""
+    session = start(Api(app, runner))
+    work(broken(app))
+    dead_letter(app, "{")
+    return session
+
+
+def check_list(printed: str, session: tuple[str, str]) -> None:
+    """Check what is printed of these two dead letters."""
+    lines = printed.splitlines()
+    assert sorted(line.split("  ")[2][:6] for line in lines) == ["tenant", "unread"]
+    (line,) = [
+        line for line in lines if f"tenant acme, session {session[1]}, agent first (" in line
+    ]
+    assert "): " in line
+    assert "RuntimeError (message " in line
+    assert "hunter2" not in printed
+
+
+def check_continued(app: App, runner: asyncio.Runner, session: tuple[str, str]) -> None:
+    """Check that the session completes, and that the other dead letter is still one."""
+    work(app)
+    assert seen(Api(app, runner), session) == ("completed", ["completed", "completed"])
+    assert bodies(app) == ["?"]
 
 
 def test_an_empty_queue_and_one_that_is_not_named_are_said(
@@ -427,6 +455,13 @@ def test_a_directory_without_data_is_said_and_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_directory_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("")
+    with pytest.raises(StartError, match="holds the data of an earlier version") as raised:
+        cli.list_dead_letters(data_dir=tmp_path)
+    assert explain(raised.value) == (f"ace: {raised.value}", 1)
+
+
 def refused(command: Callable[[], None]) -> str:
     """Return the message of a command that exits with 2."""
     with pytest.raises(Failure) as raised:
@@ -437,13 +472,11 @@ def refused(command: Callable[[], None]) -> str:
 
 def test_a_letter_keeps_the_time_when_it_was_sent_through_restarts(data_dir: Path) -> None:
     def sent(moment: str) -> Any:
-        with time_machine.travel(moment), local(data_dir) as app:
+        with time_machine.travel(moment), opened(data_dir) as app:
             return [letter.sent for letter in listed(app, letters(app))]
 
-    with time_machine.travel("2026-01-02T03:04:05Z"), local(data_dir) as app:
+    with time_machine.travel("2026-01-02T03:04:05Z"), opened(data_dir) as app:
         dead_letter(app, "{")
     (one,) = sent("2026-01-03T00:00:00Z")
     assert f"{one:%Y-%m-%d %H:%M}" == "2026-01-02 03:04"
-    assert sent("2026-01-20T00:00:00Z") == [one], (
-        "from the compacted journal, and older than SQS would keep it"
-    )
+    assert sent("2026-01-20T00:00:00Z") == [one], "older than SQS would keep it"

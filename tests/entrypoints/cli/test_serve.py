@@ -4,15 +4,15 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
-from ai_coordination_engine.entrypoints.local.embedded import EmbeddedAws
+from ai_coordination_engine import bootstrap
 from tests.kit.commands import EXAMPLES, ace, served
 
 
@@ -130,25 +130,15 @@ def test_sessions_and_schedules_survive_a_kill(tmp_path: Path) -> None:
         }
 
 
-def test_another_endpoint_is_used_when_the_standard_variable_names_one() -> None:
-    keys = {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-    }
-    with EmbeddedAws() as aws:
-        variables = {"AWS_ENDPOINT_URL": aws.endpoint_url, **keys}
-        created = ace("tables", "create", **variables)
-        assert created.returncode == 0, created.stderr
-        assert "Created ace-sessions." in created.stdout.splitlines()
-        assert ace("tables", "create", **variables).stdout == "All tables exist.\n"
-        done = ace("run", str(EXAMPLES / "hello.yaml"), **variables)
-        assert done.returncode == 0, done.stderr
-        dynamodb = boto3.client(
-            "dynamodb",
-            endpoint_url=aws.endpoint_url,
-            region_name="eu-west-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
-        assert dynamodb.scan(TableName="ace-session_agents")["Count"] == 2
+def test_another_endpoint_is_used_when_the_standard_variable_names_one(
+    moto_server: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = ace("tables", "create", **moto_server)
+    assert created.returncode == 0, created.stderr
+    assert "Created ace-sessions." in created.stdout.splitlines()
+    assert ace("tables", "create", **moto_server).stdout == "All tables exist.\n"
+    done = ace("run", str(EXAMPLES / "hello.yaml"), **moto_server)
+    assert done.returncode == 0, done.stderr
+    for name, value in moto_server.items():
+        monkeypatch.setenv(name, value)
+    assert bootstrap.client("dynamodb").scan(TableName="ace-session_agents")["Count"] == 2

@@ -4,10 +4,13 @@ import os
 import re
 import socket
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
+from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
@@ -41,6 +44,62 @@ def test_all_lies_in_one_file_that_is_its_owners_alone(tmp_path: Path) -> None:
         assert len(app.queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
     with home(folder) as found:  # its receiver is dead
         assert len(found.build(SETTINGS).queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
+
+
+def test_a_directory_and_files_that_were_open_are_their_owners_alone(tmp_path: Path) -> None:
+    with home(tmp_path):
+        pass
+    files = [tmp_path / "ace.db", tmp_path / "lock"]
+    for each in files:
+        each.chmod(0o644)
+    tmp_path.chmod(0o755)
+    with home(tmp_path):
+        assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StartError, match=f"accessible to other users.*chmod 700 {tmp_path}"):
+        home(tmp_path).__enter__()
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    tmp_path.chmod(0o700)
+    with home(tmp_path):
+        assert (tmp_path / "ace.db").exists()
+
+
+@pytest.mark.parametrize("beside", [[], ["lock"], ["ace.db"]])
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_data_of_an_earlier_version_is_refused_and_left_as_it_is(
+    tmp_path: Path, beside: list[str], alone: bool
+) -> None:
+    tmp_path.chmod(0o755)
+    for name in ("journal.jsonl", *beside):
+        (tmp_path / name).write_text("theirs")
+    with pytest.raises(StartError) as refused:
+        home(tmp_path, alone=alone).__enter__()
+    assert str(refused.value) == (
+        f"{tmp_path} holds the data of an earlier version (journal.jsonl), which this version"
+        " cannot read. Choose another directory, or move journal.jsonl out of this one."
+    )
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == dict.fromkeys(
+        ["journal.jsonl", *beside], "theirs"
+    )
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_directory_whose_earlier_data_was_moved_out_is_used(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(0o700)
+    for name in ("journal.jsonl", "lock"):
+        (data_dir / name).touch(0o600)
+    with pytest.raises(StartError, match="holds the data of an earlier version"):
+        home(data_dir).__enter__()
+    (data_dir / "journal.jsonl").rename(tmp_path / "journal.jsonl")
+    with home(data_dir) as found:
+        assert found.build(SETTINGS).records.get(COORDINATION, "t", ("t", "c")) is None
 
 
 def test_without_a_directory_nothing_is_left(
@@ -130,6 +189,23 @@ def test_options_that_do_not_go_together_are_refused(
     with pytest.raises(StartError, match=message), home(folder, **options):  # type: ignore[arg-type]
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("aws", "endpoint"), [(True, False), (False, True)], ids=str)
+def test_aws_is_where_the_option_or_the_standard_variable_says(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, aws: bool, endpoint: bool
+) -> None:
+    variables = request.getfixturevalue("moto_server") if endpoint else {}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    where = variables.get("AWS_ENDPOINT_URL", "the account of the environment")
+    with nullcontext() if endpoint else mock_aws(), home(None, aws=aws) as found:
+        assert found.where == f"AWS:  {where}"
+        app = found.build(SETTINGS)
+        app.records.create(COORDINATION, "t", ("t", "c"), lambda *_: NAMES, parent_key=None)
+        keys = bootstrap.client("dynamodb").scan(TableName="ace-coordinations")["Items"]
+        assert [each["coordination_uuid"] for each in keys] == [{"S": "c"}]
+        assert app.alone_since is None
 
 
 @pytest.mark.parametrize("durability", ["full", "process"])
