@@ -17,11 +17,13 @@ from graphql import (
     GraphQLResolveInfo,
     SelectionSetNode,
 )
+from graphql.pyutils import AwaitableOrValue
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.api.content import Arguments, Content, check_arguments, unusable_ids
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.loaders import ChildrenLoader, Loaders
+from ai_coordination_engine.api.loaders import Loaders
+from ai_coordination_engine.api.record_loaders import ChildrenLoader
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.domain.statuses import check_enum
@@ -129,12 +131,12 @@ def _list_type(resource: Resource, name: str) -> type[graphene.ObjectType]:
     return type(name, (graphene.ObjectType,), fields)
 
 
-async def find(
+def find(
     resource: Resource,
     context: Context,
     given: Arguments,
     below: Callable[[Loaders], ChildrenLoader[Any] | None] = lambda loaders: None,
-) -> Record | None:
+) -> AwaitableOrValue[Record | None]:
     """Return the record whose key is in the arguments; None when there is none or the key is not
     valid.
 
@@ -143,13 +145,12 @@ async def find(
     if unusable_ids(given):
         return None
     loaders = context.loaders
-    record: Record | None = await loaders.of(resource.entity).one(
-        key_of(resource.entity, context.tenant, given), below(loaders)
-    )
-    return record
+    key = key_of(resource.entity, context.tenant, given)
+    found: AwaitableOrValue[Record | None] = loaders.of(resource.entity).one(key, below(loaders))
+    return found
 
 
-async def _resolve_one(
+def _resolve_one(
     resource: Resource, root: object, info: GraphQLResolveInfo, **given: object
 ) -> object:
     def below(loaders: Loaders) -> ChildrenLoader[Any] | None:
@@ -159,7 +160,7 @@ async def _resolve_one(
             return loaders.session_runs
         return None
 
-    return await find(resource, info.context, given, below)
+    return find(resource, info.context, given, below)
 
 
 async def _resolve_list(

@@ -3,11 +3,16 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from aiodataloader import DataLoader
 
+from ai_coordination_engine.api.record_loaders import (
+    ChildrenLoader,
+    RecordLoader,
+    RecordsLoader,
+)
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
@@ -17,125 +22,28 @@ from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import Coordination, SessionAgent, SessionRun
+from ai_coordination_engine.store.models import (
+    Coordination,
+    CounterShard,
+    Session,
+    SessionAgent,
+    SessionRun,
+    Task,
+)
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.records.begun import is_starting
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,
     COUNTER_SHARDS,
-    ENTITIES,
     SESSION,
     SESSION_AGENT,
     SESSION_RUN,
     TASK,
     Entity,
 )
-from ai_coordination_engine.store.records.reads import AT_ONCE, visible
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")
-
-
-class RecordsLoader(DataLoader[tuple[type[Record], Key], Any]):
-    """Loads records of all entities by model and key.
-
-    All records that a level of the query needs are read with one BatchGetItem. If they need several
-    requests, each entity is read on its own, concurrently.
-    """
-
-    def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
-        super().__init__()
-        self._app, self._tenant, self._consistent = app, tenant, consistent
-
-    async def batch_load_fn(self, wanted: list[tuple[type[Record], Key]]) -> list[Any]:
-        """Return the record of each key, or None."""
-        keys: dict[type[Record], list[Key]] = defaultdict(list)
-        for model, key in wanted:
-            keys[model].append(key)
-        fits = len(wanted) <= AT_ONCE
-        parts = [keys] if fits else [{model: each} for model, each in keys.items()]
-        found: dict[type[Record], dict[Key, Any]] = {}
-        for part in await asyncio.gather(*map(self._read, parts)):
-            found.update(part)
-        return [found[model].get(key) for model, key in wanted]
-
-    async def _read(
-        self, keys: Mapping[type[Record], Sequence[Key]]
-    ) -> dict[type[Record], dict[Key, Any]]:
-        return await asyncio.to_thread(
-            self._app.records.get_many_of, self._tenant, keys, consistent=self._consistent
-        )
-
-
-class RecordLoader(Generic[R]):
-    """Loads records of one entity by key, in batches with those of other entities."""
-
-    def __init__(
-        self,
-        app: App,
-        tenant: str,
-        entity: Entity[R],
-        batches: RecordsLoader,
-        *,
-        consistent: bool,
-    ) -> None:
-        self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
-        self._batches = batches
-        self._ones: dict[Key, asyncio.Future[R | None]] = {}
-
-    def load(self, key: Key) -> "asyncio.Future[R | None]":
-        """Return the record of a key, or None."""
-        return self._batches.load((self._entity.model, key))
-
-    def load_many(self, keys: Sequence[Key]) -> "asyncio.Future[list[R | None]]":
-        """Return the record of each key, or None."""
-        return self._batches.load_many([(self._entity.model, key) for key in keys])
-
-    def one(
-        self, key: Key, below: "ChildrenLoader[Any] | None" = None
-    ) -> "asyncio.Future[R | None]":
-        """Return the record of a key, or None, with one GetItem for all root fields that need it.
-
-        `below` loads the children of a session; they show whether its start is confirmed.
-        """
-        if key not in self._ones:
-            self._ones[key] = asyncio.ensure_future(self._get(key, below))
-        return self._ones[key]
-
-    async def _get(self, key: Key, below: "ChildrenLoader[Any] | None") -> R | None:
-        records, how = self._app.records, {"consistent": self._consistent}
-        if below is None:
-            return await asyncio.to_thread(
-                partial(records.get, self._entity, self._tenant, key, **how)
-            )
-        found = await asyncio.to_thread(
-            partial(records.get_stored, self._entity, self._tenant, key, **how)
-        )
-        if found is not None and is_starting(found) and found.partition_key == self._tenant:
-            await below.load(key)
-            await asyncio.to_thread(partial(records.resolve_starts, [found], **how))
-        return visible(found, self._tenant)
-
-
-class ChildrenLoader(DataLoader[Key, list[R]], Generic[R]):
-    """Loads all children of each parent in order of creation, with one Query per parent,
-    concurrently.
-    """
-
-    def __init__(self, app: App, tenant: str, entity: Entity[R], *, consistent: bool) -> None:
-        super().__init__()
-        self._app, self._tenant, self._entity, self._consistent = app, tenant, entity, consistent
-
-    async def batch_load_fn(self, keys: list[Key]) -> list[list[R]]:
-        """Return the children of each parent."""
-        return list(await asyncio.gather(*(asyncio.to_thread(self._children, key) for key in keys)))
-
-    def _children(self, parent_key: Key) -> list[R]:
-        found = self._app.records.children(
-            self._entity, self._tenant, parent_key, consistent=self._consistent
-        )
-        return list(found)
 
 
 class ComputedLoader(DataLoader[SessionAgent, V | None], Generic[V]):
@@ -318,29 +226,96 @@ def _agent_key(agent: SessionAgent) -> Key:
 
 
 class Loaders:
-    """The loaders of one request for one tenant; with `consistent`, they see the latest writes."""
+    """The loaders of one request for one tenant; with `consistent`, they see the latest writes.
+
+    Each is made when it is first used: most requests need one or two.
+    """
 
     def __init__(self, app: App, tenant: str, *, consistent: bool) -> None:
-        batches = RecordsLoader(app, tenant, consistent=consistent)
-        self._records: dict[str, RecordLoader[Any]] = {
-            entity.name: RecordLoader(app, tenant, entity, batches, consistent=consistent)
-            for entity in (*ENTITIES, COUNTER_SHARDS)
-        }
-        self.coordination = self.of(COORDINATION)
-        self.task = self.of(TASK)
-        self.session = self.of(SESSION)
-        self.session_agent = self.of(SESSION_AGENT)
-        self.counter_shard = self.of(COUNTER_SHARDS)
-        self.session_agents = ChildrenLoader(app, tenant, SESSION_AGENT, consistent=consistent)
-        self.session_runs = ChildrenLoader(app, tenant, SESSION_RUN, consistent=consistent)
-        self.agent_input = ComputedLoader(app, _given)
-        self.in_degree = ComputedLoader(app, inputs.in_degrees)
-        self.async_task = AsyncTaskLoader(app, tenant, consistent=consistent)
-        self.payload = PayloadLoader()
-        self.attempt = AttemptLoader(self.payload, self.async_task)
-        self.agent_name = AgentNameLoader(tenant, self.coordination)
-        self.session_agent_runs = AgentRunsLoader(self.session_runs)
+        self._app, self._tenant, self._consistent = app, tenant, consistent
+        self._records: dict[str, RecordLoader[Any]] = {}
 
     def of(self, entity: Entity[R]) -> RecordLoader[R]:
         """Return the loader for an entity."""
+        if entity.name not in self._records:
+            self._records[entity.name] = RecordLoader(
+                self._app, self._tenant, entity, self._batches, consistent=self._consistent
+            )
         return self._records[entity.name]
+
+    @property
+    def coordination(self) -> RecordLoader[Coordination]:
+        """Loads coordinations."""
+        return self.of(COORDINATION)
+
+    @property
+    def task(self) -> RecordLoader[Task]:
+        """Loads tasks."""
+        return self.of(TASK)
+
+    @property
+    def session(self) -> RecordLoader[Session]:
+        """Loads sessions."""
+        return self.of(SESSION)
+
+    @property
+    def session_agent(self) -> RecordLoader[SessionAgent]:
+        """Loads session agents."""
+        return self.of(SESSION_AGENT)
+
+    @property
+    def counter_shard(self) -> RecordLoader[CounterShard]:
+        """Loads counter shards."""
+        return self.of(COUNTER_SHARDS)
+
+    @cached_property
+    def session_agents(self) -> ChildrenLoader[SessionAgent]:
+        """Loads the session agents of sessions."""
+        return self._children(SESSION_AGENT)
+
+    @cached_property
+    def session_runs(self) -> ChildrenLoader[SessionRun]:
+        """Loads the runs of sessions."""
+        return self._children(SESSION_RUN)
+
+    @cached_property
+    def agent_input(self) -> ComputedLoader[str]:
+        """Loads the inputs of session agents that have not begun."""
+        return ComputedLoader(self._app, _given)
+
+    @cached_property
+    def in_degree(self) -> ComputedLoader[int]:
+        """Loads the numbers of unfinished predecessors."""
+        return ComputedLoader(self._app, inputs.in_degrees)
+
+    @cached_property
+    def async_task(self) -> AsyncTaskLoader:
+        """Loads the states of long jobs."""
+        return AsyncTaskLoader(self._app, self._tenant, consistent=self._consistent)
+
+    @cached_property
+    def payload(self) -> PayloadLoader:
+        """Loads large values."""
+        return PayloadLoader()
+
+    @cached_property
+    def attempt(self) -> AttemptLoader:
+        """Loads the attempts that runs describe."""
+        return AttemptLoader(self.payload, self.async_task)
+
+    @cached_property
+    def agent_name(self) -> AgentNameLoader:
+        """Loads the names of session agents."""
+        return AgentNameLoader(self._tenant, self.coordination)
+
+    @cached_property
+    def session_agent_runs(self) -> AgentRunsLoader:
+        """Loads the runs of session agents."""
+        return AgentRunsLoader(self.session_runs)
+
+    @cached_property
+    def _batches(self) -> RecordsLoader:
+        return RecordsLoader(self._app, self._tenant, consistent=self._consistent)
+
+    def _children(self, entity: Entity[R]) -> ChildrenLoader[R]:
+        return ChildrenLoader(self._app, self._tenant, entity, consistent=self._consistent)

@@ -6,6 +6,7 @@ own tenant or none.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
+from inspect import isawaitable
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -44,7 +45,8 @@ def node_field(resources: Iterable[Resource]) -> graphene.Field:
         name, keys = _parse(id)
         if name not in by_name or len(keys) != len(_KEYS[name]):
             return None
-        record = await find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
+        found = find(by_name[name], info.context, dict(zip(_KEYS[name], keys, strict=True)))
+        record = await found if isawaitable(found) else found
         # Accept only the canonical spelling, so that equal records have equal ids.
         return record if record is None or node_id(record) == id else None
 

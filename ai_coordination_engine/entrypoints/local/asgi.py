@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.cors import LOOPBACK
@@ -20,7 +20,7 @@ from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 from ai_coordination_engine.errors import Unauthenticated
 
 
-def asgi_app(app: App) -> Starlette:
+def asgi_app(app: App) -> Router:
     """Create the application that serves the API of `app`.
 
     When the settings ask for credentials, every request is refused, because this server cannot
@@ -40,4 +40,4 @@ def asgi_app(app: App) -> Starlette:
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
     graphql = GraphQLRoutes(documents, context, origins, page_for).routes()
     webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
-    return Starlette(routes=[*page_routes(), *graphql, webhook, not_found_route(origins)])
+    return Router([*graphql, *page_routes(), webhook, not_found_route(origins)])

@@ -54,7 +54,6 @@ class Reads:
         session is confirmed, which saves reads.
         """
         other = copy(self)
-        other.tables = {model: table.metered(meter) for model, table in self.tables.items()}
         other.blobs = MeteredBlobs(self.blobs, meter)
         other.meter = meter
         other._known = KnownStarts()
@@ -62,7 +61,11 @@ class Reads:
 
     def table(self, entity: Entity[M]) -> Table[M]:
         """The table that holds the entity."""
-        return self.tables[entity.model]
+        return self._table(entity.model)
+
+    def _table(self, model: type[Record]) -> Table[Any]:
+        table = self.tables[model]
+        return table if self.meter is None else table.metered(self.meter)
 
     def get(
         self, entity: Entity[M], tenant: str, key: Key, *, consistent: bool = False
@@ -90,7 +93,7 @@ class Reads:
 
         One BatchGetItem per 100 keys, of any models.
         """
-        tables = {self.tables[model]: keys for model, keys in wanted.items()}
+        tables = {self._table(model): keys for model, keys in wanted.items()}
         read = get_many_of(tenant, tables, consistent=consistent)
         rows = [record for found in read.values() for record in found.values()]
         self.resolve_starts(rows, consistent=consistent)
@@ -171,7 +174,7 @@ class Reads:
                 if not known.mark_if_confirmed(each, with_first=with_first)
             ]
         if starting:
-            agents = self.tables[SessionAgent]
+            agents = self._table(SessionAgent)
             tenant = starting[0].partition_key
             found = agents.get_many(
                 tenant, [first_key(each) for each in starting], consistent=consistent

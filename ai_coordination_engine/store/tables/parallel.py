@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ai_coordination_engine.database_file import DatabaseFile
 
@@ -14,7 +14,10 @@ class Parallel:
     """A pool of threads for single requests.
 
     A call that runs in the pool must not use the pool: with all threads waiting, it would not end.
+    `waits`: a request waits for another machine, so that an event loop must not make it.
     """
+
+    waits: ClassVar[bool] = True
 
     def __init__(self, threads: int = 32) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ace-io")
@@ -53,6 +56,8 @@ class OneTransaction(Parallel):
     """Runs the requests one after the other in the caller's thread; what they write in a file is
     one transaction.
     """
+
+    waits = False
 
     def __init__(self, file: DatabaseFile) -> None:
         self._file = file
