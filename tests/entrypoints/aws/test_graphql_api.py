@@ -58,9 +58,10 @@ def test_the_handler_is_built_when_lambda_looks_it_up(monkeypatch: pytest.Monkey
     assert gc.isenabled()
 
 
-async def test_the_local_api_believes_the_path() -> None:
+@pytest.mark.parametrize("tenant", ["acme", "docs"])  # the page has paths below /docs
+async def test_the_local_api_believes_the_path(tenant: str) -> None:
     async with local_client(auth="local") as client:
-        answered = await client.post("/acme/graphql", json={"query": "{ ping }"})
+        answered = await client.post(f"/{tenant}/graphql", json={"query": "{ ping }"})
     assert answered.json() == PONG
 
 
