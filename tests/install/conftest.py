@@ -78,11 +78,23 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the wheel requires without an extra, importable."""
-    requirements = map(Requirement, distribution("ai-coordination-engine").requires or ())
-    named = [
-        each.name for each in requirements if not each.marker or each.marker.evaluate({"extra": ""})
+    return linked(tmp_path_factory.mktemp("base"), required("ai-coordination-engine"))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel requires with its extra for one machine, importable."""
+    return linked(tmp_path_factory.mktemp("local"), required("ai-coordination-engine", "local"))
+
+
+def required(name: str, extra: str = "") -> list[str]:
+    """Return the names of what an installed distribution requires."""
+    requirements = map(Requirement, distribution(name).requires or ())
+    return [
+        each.name
+        for each in requirements
+        if not each.marker or each.marker.evaluate({"extra": extra})
     ]
-    return linked(tmp_path_factory.mktemp("base"), named)
 
 
 def linked(folder: Path, names: Iterable[str]) -> Path:
@@ -92,12 +104,9 @@ def linked(folder: Path, names: Iterable[str]) -> Path:
         if (name := waiting.pop()) in seen:
             continue
         seen.add(name)
-        found = distribution(name)
-        required = map(Requirement, found.requires or ())
-        waiting += [
-            each.name for each in required if not each.marker or each.marker.evaluate({"extra": ""})
-        ]
-        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+        waiting += required(name)
+        files = distribution(name).files or ()
+        for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
             if not (folder / top).exists():
                 (folder / top).symlink_to(EVERYTHING / top)
     return folder
