@@ -1,7 +1,7 @@
 """Measure what one GraphQL request costs, and stop it when it exceeds its budget.
 
-Each read of the store is charged where it is made. A unit of cost is about 10 µs of CPU time,
-measured with the embedded AWS in the same process; `docs/limits.md` has the price list.
+Each read of the store is charged where it is made. A unit of cost is at most about 10 µs of CPU
+time, that of an SQLite file included; `docs/limits.md` has the price list.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
