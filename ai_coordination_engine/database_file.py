@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from ai_coordination_engine.database_turns import BUSY_SECONDS, Turns
 from ai_coordination_engine.errors import Unavailable
 
 T = TypeVar("T")
@@ -20,7 +21,6 @@ Durability = Literal["full", "process", "none"]
 VERSION = 1
 _APPLICATION = 0x41434521  # "ACE!", of the header of the file
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
-_BUSY_SECONDS = 10.0  # until another process has committed
 _LOG_BYTES = 16_777_216  # that the log of the file (WAL) keeps, however far readers made it grow
 _DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 # errors that may be temporary ("Result and Error Codes", SQLite)
@@ -96,6 +96,8 @@ class DatabaseFile:
             self._writer = self._connected()
             try:
                 self._check()
+                self._writer.execute("PRAGMA busy_timeout = 0")
+                self._turns = Turns(path)
             except BaseException:
                 self._writer.close()
                 raise
@@ -174,6 +176,7 @@ class DatabaseFile:
             while self._readers:
                 self._readers.pop().close()
             self._writer.close()
+            self._turns.close()
 
     # Inside
 
@@ -253,7 +256,7 @@ class DatabaseFile:
     def _begin(self) -> None:
         self._check_open()
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._turns.begin(self._writer)
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
@@ -281,7 +284,7 @@ class DatabaseFile:
 
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -322,6 +325,11 @@ class DatabaseFile:
             return Unavailable(f"{self.path} is damaged: restore it from a backup.")
         if _name(error) not in _PASSING:
             return error
+        if _name(error) == "SQLITE_BUSY":
+            return Unavailable(
+                f"Another process has been writing to {self.path} for {BUSY_SECONDS:.0f} seconds;"
+                " try again."
+            )
         return Unavailable(
             f"The data directory cannot be written ({error}). Reads still work; writes work again"
             " once there is space."

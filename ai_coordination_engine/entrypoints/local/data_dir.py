@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
-from ai_coordination_engine.entrypoints.local.forks import close_in_children
+from ai_coordination_engine.forks import close_in_children
 
 FILE = "ace.db"
 EARLIER = "journal.jsonl"  # in which versions before the SQLite file kept everything

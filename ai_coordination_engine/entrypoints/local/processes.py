@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from ai_coordination_engine.entrypoints.local.data_dir import private
-from ai_coordination_engine.entrypoints.local.forks import close_in_children
+from ai_coordination_engine.forks import close_in_children
 
 FOLDER = "processes"
 _WAKE = ".wake"  # of the name of a FIFO

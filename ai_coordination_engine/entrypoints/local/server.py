@@ -20,13 +20,13 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
-from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
 from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
 from ai_coordination_engine.entrypoints.local.working import GRACE_SECONDS, working
+from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.settings import Settings
 
 HOST = "127.0.0.1"

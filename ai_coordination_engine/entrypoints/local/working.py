@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import Home, Place
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.entrypoints.local.process_watch import ProcessWatch
+from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.observability import logger
 
 GRACE_SECONDS = 5.0

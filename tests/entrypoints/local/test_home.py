@@ -12,9 +12,9 @@ from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
-from ai_coordination_engine.entrypoints.local.forks import close_in_children
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import COORDINATION

@@ -114,21 +114,24 @@ def test_a_file_that_says_nothing_is_of_a_dead_process(tmp_path: Path, text: str
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_that_outlives_its_process_does_not_keep_it_alive(tmp_path: Path) -> None:
     read, write = os.pipe()
+    started, starts = os.pipe()
     dead = Processes(tmp_path)
     dead.leaves_work = True
     child = os.fork()
     if not child:
         os.close(write)
+        os.write(starts, b".")
         os.read(read, 1)  # until the test ends
         os._exit(0)
     try:
+        os.read(started, 1)  # it has closed what it must not keep
         dead.close()
         with closing(Processes(tmp_path)) as own:
             assert names(own) == [(dead.name, os.getpid())]
     finally:
-        os.close(write)
+        for end in (write, read, started, starts):
+            os.close(end)
         os.waitpid(child, 0)
-        os.close(read)
 
 
 def in_thread(call: Callable[[], bool]) -> tuple[threading.Thread, list[bool]]:
