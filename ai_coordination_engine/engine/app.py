@@ -28,10 +28,9 @@ from ai_coordination_engine.store.transitions.sessions import Sessions
 class App:
     """The settings, the store and the ports; one instance per process. Thread-safe.
 
-    `alone_since` (epoch seconds): no other worker has run since then, so older leases have expired.
-    It is set if one process owns the state, as on a developer's machine. `allow_list`: None if this
-    process does not have the settings of the workers, as in the API's Lambda function. `process`
-    names this process in its leases, so that others free them when it dies; "" on AWS.
+    `allow_list`: None if this process does not have the settings of the workers, as in the API's
+    Lambda function. `process` names this process in its leases, so that others free them when it
+    dies; "" on AWS.
     """
 
     settings: Settings
@@ -41,7 +40,6 @@ class App:
     actions: ActionFunctions
     secrets: Secrets
     clock: Clock
-    alone_since: float | None = None
     allow_list: AllowList | None = None
     process: str = ""
 
@@ -80,15 +78,9 @@ class App:
         """The transitions of task schedules, and the query for those that are due."""
         return Schedules(self.records)
 
-    def lost_before(self, now: float | None = None) -> float:
-        """The time (epoch seconds) before which leases have expired, or their worker is known to be
-        dead. `now` None: read from the clock.
-        """
-        if now is None:
-            now = self.clock.now().timestamp()
-        if self.alone_since is None:
-            return now
-        return max(now, self.alone_since + self.settings.lease_seconds)
+    def lost_before(self) -> float:
+        """The time (epoch seconds) before which leases have expired: now."""
+        return self.clock.now().timestamp()
 
 
 def wake(agent: SessionAgent) -> Wake:

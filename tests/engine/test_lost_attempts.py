@@ -2,7 +2,6 @@
 a message that is poison.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -198,44 +197,6 @@ def test_an_agent_whose_message_cannot_be_dead_lettered_has_an_expired_lease(
             run_step(stage.app, message.wake)
     poison(stage.app, message.wake, "NotFound")
     assert stage.session(session).status == "failed"
-
-
-def test_a_lone_worker_that_has_just_begun_does_not_take_its_own_short_leases_for_lost(
-    app: App,
-) -> None:
-    stage = stage_of(app)
-    session = stage.start(
-        stage.define({"a": ""}, actions={"a": {"policy": {"timeout_seconds": 5}}})
-    )
-    stage.app = replace(stage.app, alone_since=stage.clock.now().timestamp())
-
-    def again(request: AgentRequest) -> str:
-        with pytest.raises(Busy):
-            run_step(stage.app, stage.queue.sent[0])
-        return "ok"
-
-    stage.runtime.behaviours["a"] = again
-    stage.drain()
-    check_promises(stage, session)
-    assert stage.agent(session.session_uuid, "a").attempt == 1
-
-
-def test_a_lone_worker_holds_its_leases_when_the_clock_is_set_back(app: App) -> None:
-    stage = stage_of(app)
-    session = stage.start(stage.define({"a": ""}))
-    stage.clock.advance(3600)
-    stage.app = replace(stage.app, alone_since=stage.clock.now().timestamp())
-    stage.clock.begin()
-
-    def again(request: AgentRequest) -> str:
-        with pytest.raises(Busy):
-            run_step(stage.app, stage.queue.sent[0])
-        return "ok"
-
-    stage.runtime.behaviours["a"] = again
-    stage.drain()
-    check_promises(stage, session)
-    assert stage.agent(session.session_uuid, "a").attempt == 1
 
 
 def test_an_agents_own_lease_is_as_long_as_it_says_on_a_clock_that_goes(

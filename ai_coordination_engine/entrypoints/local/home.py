@@ -21,7 +21,6 @@ from ai_coordination_engine.entrypoints.local.data_dir import (
     make_private,
     refuse_earlier,
 )
-from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
 from ai_coordination_engine.entrypoints.local.processes import Processes
 from ai_coordination_engine.settings import Settings
 
@@ -42,14 +41,15 @@ class Place:
 class Home:
     """A place for the state: its description for people, and how to build the application on it.
 
-    `place` and `processes` are set for an SQLite file that several processes may share, by a
-    process that runs agents.
+    `place` and `processes` are set for an SQLite file that several processes may share, in a
+    process that runs agents. `is_server`: no other server works with it.
     """
 
     where: str
     build: Callable[[Settings], App]
     place: Place | None = None
     processes: Processes | None = None
+    is_server: bool = False
 
 
 @contextmanager
@@ -98,8 +98,9 @@ def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> It
             yield Home(f"State: {where}", partial(bootstrap.build_local_app, file=file))
             return
         with closing(_registered(found)) as processes:
-            build = partial(_build_of_server, file=file, processes=processes)
-            yield Home(f"State: {where}", build, Place(found, durability), processes)
+            build = partial(_build_of_process, file=file, processes=processes)
+            place = Place(found, durability)
+            yield Home(f"State: {where}", build, place, processes, is_server=True)
 
 
 @contextmanager
@@ -171,13 +172,6 @@ def _start_errors(data_dir: Path | None) -> Iterator[None]:
 def _build_on_aws(settings: Settings) -> App:
     bootstrap.create_tables(settings)
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-
-
-def _build_of_server(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
-    """The application of the only server, which frees what earlier processes have left."""
-    app = _build_of_process(settings, file, processes)
-    free_all_lost(app, processes)
-    return app
 
 
 def _build_of_process(settings: Settings, file: DatabaseFile, processes: Processes) -> App:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, cast
 
 from ai_coordination_engine.engine.app import App
@@ -25,10 +26,18 @@ class SharedQueue(lost_workers.HeldMessages, Protocol):
 
 class ProcessWatch:
     """Looks for dead processes every `seconds`, and passes on the wake-ups of others, on two
-    threads.
+    threads. `begins`: first free what no living process holds, as the only server does.
     """
 
-    def __init__(self, app: App, processes: Processes, seconds: float = EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: App,
+        processes: Processes,
+        *,
+        begins: bool = False,
+        seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self._begins = begins
         self._app, self._processes, self._seconds = app, processes, seconds
         self._queue = cast(SharedQueue, app.queue)
         self._stopping = threading.Event()
@@ -51,6 +60,8 @@ class ProcessWatch:
             each.join()
 
     def _watch(self) -> None:
+        if self._begins:
+            self._try(partial(free_all_lost, self._app, self._processes))
         while not self._stopping.wait(self._seconds):
             self._try(self._look)
 

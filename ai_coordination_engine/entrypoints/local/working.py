@@ -37,7 +37,7 @@ def working(app: App, home: Home, workers: int) -> Iterator[App]:
     with ExitStack() as stack:
         app, worker = LocalWorker.of(app)
         if home.processes is not None:
-            watch = ProcessWatch(app, home.processes)
+            watch = ProcessWatch(app, home.processes, begins=home.is_server)
             watch.start()
             stack.callback(watch.stop)
         worker.start()

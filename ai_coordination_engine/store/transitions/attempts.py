@@ -18,8 +18,7 @@ class Lease:
     """The right to run one attempt: `run_uuid` names the attempt, and every other one is fenced.
 
     It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for
-    `seconds`. Leases that end before `lost_before` have expired, or their worker is known to be
-    dead.
+    `seconds`. Leases that end before `lost_before` have expired.
     """
 
     run_uuid: str
@@ -43,10 +42,6 @@ def holder_of(agent: SessionAgent) -> str:
 
 def until(lease: Lease) -> Any:
     """When the lease expires, as a value of an update."""
-    # for a while after a lone worker's start: only leases from before it end sooner, also when the
-    # clock has been set back since
-    if lease.lost_before > lease.now:
-        return max(lease.seconds + lease.now, lease.lost_before)
     return (SessionAgent.lease_seconds | lease.seconds) + lease.now
 
 

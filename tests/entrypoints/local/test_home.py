@@ -13,6 +13,7 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.local.home import StartError, home
+from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.ports import Wake
@@ -43,7 +44,11 @@ def test_all_lies_in_one_file_that_is_its_owners_alone(tmp_path: Path) -> None:
         assert app.records.blobs.get("a") == b"1"
         assert len(app.queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
     with home(folder) as found:  # its receiver is dead
-        assert len(found.build(SETTINGS).queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
+        app = found.build(SETTINGS)
+        assert app.queue.receive(10, wait=False) == []  # type: ignore[attr-defined]
+        assert found.processes
+        free_all_lost(app, found.processes)
+        assert len(app.queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
 
 
 def test_a_directory_and_files_that_were_open_are_their_owners_alone(tmp_path: Path) -> None:
@@ -205,7 +210,7 @@ def test_aws_is_where_the_option_or_the_standard_variable_says(
         app.records.create(COORDINATION, "t", ("t", "c"), lambda *_: NAMES, parent_key=None)
         keys = bootstrap.client("dynamodb").scan(TableName="ace-coordinations")["Items"]
         assert [each["coordination_uuid"] for each in keys] == [{"S": "c"}]
-        assert app.alone_since is None
+        assert (app.process, found.processes) == ("", None)
 
 
 @pytest.mark.parametrize("durability", ["full", "process"])
