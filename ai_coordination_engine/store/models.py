@@ -4,17 +4,15 @@
 "engine" are never shown to clients. `partition_key` is the tenant that owns the item.
 """
 
-from pynamodb.attributes import (
-    Attribute,
+from ai_coordination_engine.store.attributes import (
     BooleanAttribute,
+    IntegerAttribute,
     NumberAttribute,
     NumberSetAttribute,
     UnicodeAttribute,
     UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.constants import NUMBER
-
 from ai_coordination_engine.store.indexes import (
     Inbox,
     SessionsByStatus,
@@ -27,20 +25,6 @@ from ai_coordination_engine.store.indexes import (
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.record import Record
-
-
-class IntegerAttribute(Attribute[int]):
-    """A whole number."""
-
-    attr_type = NUMBER
-
-    def serialize(self, value: int) -> str:
-        """The number as decimal digits."""
-        return str(int(value))
-
-    def deserialize(self, value: str) -> int:
-        """The number from its digits."""
-        return int(value)
 
 
 class Coordination(Record):

@@ -6,7 +6,7 @@
 import zlib
 from typing import ClassVar
 
-from pynamodb.attributes import UnicodeAttribute
+from ai_coordination_engine.store.attributes import UnicodeAttribute
 
 SEPARATOR = " "  # between the tenant and the uuid
 _EARLIER = (

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, overload
 
-from pynamodb.attributes import Attribute
 from pynamodb.constants import STRING
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Blobs
+from ai_coordination_engine.store.attributes import Stored
 
 _REFERENCE = "@blob:"  # never the start of a JSON text
 
@@ -29,8 +29,6 @@ class BlobReference:
 class HasPayloads(Protocol):
     """The part of a record that `Payload` and `ReadOnce` use."""
 
-    attribute_values: dict[str, Any]
-
     def load_payload(self, name: str) -> Any:
         """The value of the payload `name`; the record keeps it."""
 
@@ -41,7 +39,7 @@ class HasPayloads(Protocol):
         """The inline value of the payload `name`, or a `BlobReference`."""
 
 
-class Payload(Attribute[Any]):
+class Payload(Stored[Any]):
     """An attribute with any JSON value, stored as JSON text or as a `BlobReference`.
 
     Keys and the digits of numbers stay unchanged. Reading the attribute returns the value: a blob
@@ -59,9 +57,8 @@ class Payload(Attribute[Any]):
     def __get__(self, instance: HasPayloads | None, owner: Any) -> Any:
         if instance is None:
             return self
-        stored = instance.attribute_values.get(self.attr_name)
-        is_inline = not isinstance(stored, BlobReference)
-        return stored if is_inline else instance.load_payload(self.attr_name)
+        stored = instance.stored(self.name)
+        return instance.load_payload(self.name) if isinstance(stored, BlobReference) else stored
 
     def serialize(self, value: Any) -> str:
         """The stored text: JSON, or the key of the blob after a prefix."""

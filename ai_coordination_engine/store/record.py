@@ -8,10 +8,15 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
-from pynamodb.attributes import BooleanAttribute, UnicodeAttribute, UTCDateTimeAttribute
 from pynamodb.models import Model
 
 from ai_coordination_engine.ports import Blobs
+from ai_coordination_engine.store.attributes import (
+    SETS,
+    BooleanAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
 from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.payload import BlobReference, Payload, check_out
 
@@ -53,45 +58,70 @@ class Record(Model):
     blobs: Blobs | None = None
     _loaded: Mapping[BlobReference, Any] = MappingProxyType({})
 
+    # not stored: the item that the record was read from, and the attributes that were read or set
+    _item: Mapping[str, Any] = MappingProxyType({})
+    _values: dict[str, Any]
+
+    def __init__(
+        self, hash_key: str | None = None, range_key: str | None = None, **values: Any
+    ) -> None:
+        """A record that is not stored. PynamoDB's own looks for defaults, which there are none
+        of.
+        """
+        for name, value in zip(self.key_names(), (hash_key, range_key), strict=True):
+            if value is not None:
+                values[name] = value
+        if unknown := values.keys() - self.get_attributes().keys():
+            raise ValueError(f"A {self.record_name} has no {', '.join(sorted(unknown))}.")
+        self._values = values
+
     @classmethod
     def from_raw_data(cls, data: Mapping[str, Any], blobs: Blobs | None = None) -> Self:
-        """The record of an item.
+        """The record of an item, which must not change any more; raises `ValueError` for an item of
+        an earlier layout.
 
-        Faster than PynamoDB's own, which goes twice through all attributes; most items have a third
-        of them.
+        An attribute is converted when it is read first: a step reads a few of them.
         """
-        record, attributes = cls.__new__(cls), cls.get_attributes()
-        record.attribute_values = {
-            name: attributes[name].deserialize(attributes[name].get_value(value))
-            for name, value in data.items()
-            if name in attributes and "NULL" not in value
-        }
-        record.blobs = blobs
+        record = cls.__new__(cls)
+        record._item, record._values, record.blobs = data, {}, blobs
+        record.stored(cls.key_names()[0])
         return record
+
+    @property  # PynamoDB's own is an attribute
+    def attribute_values(self) -> dict[str, Any]:  # type: ignore[override]
+        """The values of all attributes by name, payloads as they are stored."""
+        for name in self._item.keys() & self.get_attributes().keys():
+            self.stored(name)
+        return self._values
+
+    def keep(self, name: str, value: Any) -> None:
+        """Give an attribute a value, in memory only."""
+        self._values[name] = value
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
         """The item as it is stored. PynamoDB's own would load the payloads."""
-        attributes = self.get_attributes()
-        serialized = {
-            name: attributes[name].serialize(value)
-            for name, value in self.attribute_values.items()
-            if value is not None
-        }
-        item = {
-            name: {attributes[name].attr_type: value}
-            for name, value in serialized.items()
-            if value is not None
-        }
-        child = next((name for name, each in attributes.items() if each.is_range_key), "")
-        for name, attribute in attributes.items():
-            if isinstance(attribute, ParentKey):
-                shard = attribute.shard_of(getattr(self, child))
-                item[name] = {
-                    attribute.attr_type: attribute.stored(
-                        self.partition_key, getattr(self, name), shard
-                    )
-                }
+        attributes, item = self.get_attributes(), dict[str, dict[str, Any]]()
+        for name in {**self._item, **self._values}:
+            if name in attributes and (value := self._serialized(attributes[name], name)):
+                item[name] = value
+        hash_key, range_key = self.key_names()
+        if isinstance(above := attributes[hash_key], ParentKey):
+            shard = above.shard_of(self.stored(range_key))
+            stored = above.stored(self.partition_key, self.stored(hash_key), shard)
+            item[hash_key] = {above.attr_type: stored}
         return item
+
+    def _serialized(self, attribute: Any, name: str) -> dict[str, Any] | None:
+        """An attribute as it is stored; None if it has no value.
+
+        A set is always written anew: its order is that of Python, wherever the record comes from.
+        """
+        if name not in self._values and attribute.attr_type not in SETS:
+            raw: dict[str, Any] = self._item[name]
+            return None if "NULL" in raw else raw
+        value = self.stored(name)
+        text = None if value is None else attribute.serialize(value)
+        return None if text is None else {attribute.attr_type: text}
 
     def load_payload(self, name: str) -> Any:
         """The value of a payload; a blob is read at the first access, and its value is kept."""
@@ -122,8 +152,17 @@ class Record(Model):
         return partial(check_out, self._bound(), stored)
 
     def stored(self, name: str) -> Any:
-        """The stored form of a payload: its value, or a `BlobReference`. No blob is read."""
-        return self.attribute_values.get(self.get_attributes()[name].attr_name)
+        """The value of an attribute; a payload in its stored form: its value, or a `BlobReference`.
+        No blob is read.
+        """
+        values = self._values
+        if name in values:
+            return values[name]
+        attribute, raw = self.get_attributes()[name], self._item.get(name)
+        if raw is None or "NULL" in raw:
+            return None
+        # another thread may have been faster: its value is the record's
+        return values.setdefault(name, attribute.deserialize(attribute.get_value(raw)))
 
     def _bound(self) -> Blobs:
         if self.blobs is None:

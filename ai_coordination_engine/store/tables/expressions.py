@@ -15,6 +15,7 @@ from pynamodb.expressions import update as updates
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.store.attributes import AttributePath
 from ai_coordination_engine.store.tables.values import (
     DIGITS,
     SETS,
@@ -51,6 +52,8 @@ def updated(item: Item, actions: Iterable[Action], key_names: Iterable[str]) -> 
 
 def name_of(path: Any) -> str:
     """The attribute that a path names."""
+    if isinstance(path, AttributePath):
+        return path.name
     (name,) = path.path
     if "[" in name:
         raise NotImplementedError("a path within an attribute")
@@ -172,6 +175,7 @@ def _appended(operand: Any, item: Item) -> Value | None:
 
 _OPERANDS: Mapping[type[Any], Callable[[Any, Item], Value | None]] = {
     operands.Value: lambda operand, item: operand.values[0],
+    AttributePath: lambda operand, item: item.get(operand.name),
     operands.Path: lambda operand, item: item.get(name_of(operand)),
     operands._Size: _size_of,
     operands._Increment: _sum,

@@ -8,11 +8,15 @@ their end (`expires_at`, "Using time to live (TTL) in DynamoDB").
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.store.attributes import (
+    IntegerAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+)
 from ai_coordination_engine.store.keys import Key
-from ai_coordination_engine.store.models import IntegerAttribute, SessionAgent
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.parent_keys import ParentKey, internal
 from ai_coordination_engine.store.payload import Payload
 from ai_coordination_engine.store.record import Record

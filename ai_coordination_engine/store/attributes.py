@@ -1,0 +1,224 @@
+"""The attributes of records: those of PynamoDB, made cheap.
+
+An attribute is read from the item when it is asked for, and its path is made once: both took much
+of the time of a step on one machine. What is stored and what is sent is as with PynamoDB's own
+classes. `store.models` declares records with these.
+"""
+
+import json
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from math import isfinite
+from typing import Any, Protocol, Self, TypeVar, cast, overload
+
+from pynamodb import attributes
+from pynamodb.constants import NUMBER, NUMBER_SET, STRING_SET
+from pynamodb.expressions import condition as conditions
+from pynamodb.expressions import update as updates
+from pynamodb.expressions.operand import Path, Value, _IfNotExists, _Operand
+
+T = TypeVar("T")
+SETS = frozenset({STRING_SET, NUMBER_SET})
+"""The types of attributes that are sets."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+0000", re.ASCII)
+
+
+class HasValues(Protocol):
+    """The part of a record that an attribute uses."""
+
+    def stored(self, name: str) -> Any:
+        """The value of an attribute; None when there is none."""
+
+    def keep(self, name: str, value: Any) -> None:
+        """Give an attribute a value."""
+
+
+class AttributePath(Path):
+    """The path of a whole attribute; a value beside it is serialised as a value of the attribute.
+
+    PynamoDB takes a JSON value like `{"S": "x"}` for one that is serialised already.
+    """
+
+    attribute: Any
+    attr_type: str
+
+    def __init__(self, attribute: "Stored[Any]") -> None:
+        super().__init__(attribute)
+        self.name = attribute.attr_name
+
+    def _to_operand(self, value: Any) -> Any:
+        if isinstance(value, _Operand):
+            return value
+        return value.path if isinstance(value, Stored) else self._to_value(value)
+
+    def contains(self, item: Any) -> conditions.Contains:
+        """Whether the text or the set contains a value."""
+        if self.attr_type not in SETS:
+            return super().contains(item)
+        (element,) = self.attribute.serialize([item])
+        value = Value({self.attr_type[0]: element})
+        return conditions.Contains(self, value)  # type: ignore[no-untyped-call]
+
+    def _to_value(self, value: Any) -> Value:
+        if value is None:
+            return Value(None)
+        return Value({self.attr_type: self.attribute.serialize(value)})
+
+
+class Stored(attributes.Attribute[T]):
+    """An attribute of a record; on the class of the record, it makes conditions and updates."""
+
+    @cached_property
+    def path(self) -> AttributePath:
+        """Its path, which never changes."""
+        return AttributePath(self)
+
+    @cached_property
+    def name(self) -> str:
+        """Its name, in the record and in the item."""
+        return self.attr_name
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, instance: Any, owner: Any) -> T: ...
+    def __get__(self, instance: HasValues | None, owner: Any) -> Any:
+        return self if instance is None else instance.stored(self.name)
+
+    def __set__(self, instance: HasValues, value: T | None) -> None:
+        instance.keep(self.name, value)
+
+    # Conditions
+
+    def __eq__(self, other: Any) -> conditions.Comparison:  # type: ignore[override]
+        return cast(conditions.Comparison, self.path == other)
+
+    def __ne__(self, other: Any) -> conditions.Comparison:  # type: ignore[override]
+        return cast(conditions.Comparison, self.path != other)
+
+    def __lt__(self, other: Any) -> conditions.Comparison:
+        return cast(conditions.Comparison, self.path < other)
+
+    def __le__(self, other: Any) -> conditions.Comparison:
+        return cast(conditions.Comparison, self.path <= other)
+
+    def __gt__(self, other: Any) -> conditions.Comparison:
+        return cast(conditions.Comparison, self.path > other)
+
+    def __ge__(self, other: Any) -> conditions.Comparison:
+        return cast(conditions.Comparison, self.path >= other)
+
+    def between(self, lower: Any, upper: Any) -> conditions.Between:
+        """Whether it is at least one value and at most another."""
+        return self.path.between(lower, upper)
+
+    def is_in(self, *values: Any) -> conditions.In:
+        """Whether it is one of these values."""
+        return self.path.is_in(*values)
+
+    def exists(self) -> conditions.Exists:
+        """Whether it has a value."""
+        return self.path.exists()
+
+    def does_not_exist(self) -> conditions.NotExists:
+        """Whether it has no value."""
+        return self.path.does_not_exist()
+
+    def startswith(self, prefix: str) -> conditions.BeginsWith:
+        """Whether its text begins with a prefix."""
+        return self.path.startswith(prefix)
+
+    def contains(self, item: Any) -> conditions.Contains:
+        """Whether its text or set contains a value."""
+        return self.path.contains(item)
+
+    # Updates
+
+    def __add__(self, other: Any) -> Any:
+        return self.path + other
+
+    def __sub__(self, other: Any) -> Any:
+        return self.path - other
+
+    def __or__(self, other: Any) -> _IfNotExists:
+        return cast(_IfNotExists, self.path | other)
+
+    def set(self, value: Any) -> updates.SetAction | updates.RemoveAction:
+        """Give it a value; an empty set removes it."""
+        return self.path.set(value)
+
+    def remove(self) -> updates.RemoveAction:
+        """Remove it."""
+        return updates.RemoveAction(self.path)
+
+    def add(self, *values: Any) -> updates.AddAction:
+        """Add to a number, or to a set."""
+        return self.path.add(*values)
+
+    def delete(self, *values: Any) -> updates.DeleteAction:
+        """Delete values from a set."""
+        return self.path.delete(*values)
+
+
+class UnicodeAttribute(Stored[str], attributes.UnicodeAttribute):
+    """A text."""
+
+
+class BooleanAttribute(Stored[bool], attributes.BooleanAttribute):
+    """A truth value."""
+
+
+class NumberAttribute(Stored[float], attributes.NumberAttribute):
+    """A number; whole numbers are read as integers."""
+
+    def serialize(self, value: float) -> str:
+        """Its digits, as JSON."""
+        is_plain = type(value) in (int, float) and isfinite(value)
+        return repr(value) if is_plain else json.dumps(value)
+
+    def deserialize(self, value: str) -> float:
+        """The number from its digits."""
+        if value.isdecimal():
+            return int(value)
+        return float(value) if "." in value else cast(float, json.loads(value))
+
+
+class IntegerAttribute(Stored[int], attributes.Attribute[int]):
+    """A whole number."""
+
+    attr_type = NUMBER
+
+    def serialize(self, value: int) -> str:
+        """The number as decimal digits."""
+        return str(int(value))
+
+    def deserialize(self, value: str) -> int:
+        """The number from its digits."""
+        return int(value)
+
+
+class NumberSetAttribute(Stored[set[float]], attributes.NumberSetAttribute):
+    """A set of numbers."""
+
+
+class UnicodeSetAttribute(Stored[set[str]], attributes.UnicodeSetAttribute):
+    """A set of texts."""
+
+
+class UTCDateTimeAttribute(Stored[datetime], attributes.UTCDateTimeAttribute):
+    """A moment, as text of 31 characters in UTC: `2026-11-26T10:15:00.000000+0000`."""
+
+    def serialize(self, value: datetime) -> str:
+        """The text."""
+        if value.tzinfo is not UTC:
+            value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds")[:-6] + "+0000"
+
+    def deserialize(self, value: str) -> datetime:
+        """The moment; raises `ValueError` for another text."""
+        if _MOMENT.fullmatch(value):
+            with suppress(ValueError):
+                return datetime.fromisoformat(value)
+        return self._fast_parse_utc_date_string(value)
