@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 from pynamodb import attributes
-from pynamodb.constants import NUMBER, NUMBER_SET, STRING_SET
+from pynamodb.constants import NULL, NUMBER, NUMBER_SET, STRING_SET
 from pynamodb.expressions import condition as conditions
 from pynamodb.expressions import update as updates
 from pynamodb.expressions.operand import Path, Value, _IfNotExists, _Operand
@@ -55,16 +55,23 @@ class AttributePath(Path):
 
     def contains(self, item: Any) -> conditions.Contains:
         """Whether the text or the set contains a value."""
+        return conditions.Contains(self, Value(self.element(item)))  # type: ignore[no-untyped-call]
+
+    def element(self, item: Any) -> dict[str, Any]:
+        """A value that the text or the set may contain, as it is stored."""
         if self.attr_type not in SETS:
-            return super().contains(item)
+            return self.serialized(item)
         (element,) = self.attribute.serialize([item])
-        value = Value({self.attr_type[0]: element})
-        return conditions.Contains(self, value)  # type: ignore[no-untyped-call]
+        return {self.attr_type[0]: element}
+
+    def serialized(self, value: Any) -> dict[str, Any]:
+        """A value of the attribute as it is stored."""
+        if value is None:
+            return {NULL: True}
+        return {self.attr_type: self.attribute.serialize(value)}
 
     def _to_value(self, value: Any) -> Value:
-        if value is None:
-            return Value(None)
-        return Value({self.attr_type: self.attribute.serialize(value)})
+        return Value(self.serialized(value))
 
 
 class Stored(attributes.Attribute[T]):

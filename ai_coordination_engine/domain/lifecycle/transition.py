@@ -7,7 +7,7 @@ from typing import ClassVar
 from ai_coordination_engine.domain.predicates import TARGET, OneOf, Predicate, Value, valued
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Transition:
     """One transition: from these states (none: from any) to the target (None: the state stays), if
     `requires` holds. A state may be `Given` by the caller.
@@ -35,7 +35,7 @@ class Transition:
         return state if self.requires is None else state & self.requires
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StatusTransition(Transition):
     """A row of a record whose state is called its status."""
 

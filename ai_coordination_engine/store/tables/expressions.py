@@ -4,6 +4,7 @@ Only whole attributes are supported: the store uses no path into one, and such a
 `NotImplementedError`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from operator import ge, gt, le, lt
@@ -32,8 +33,18 @@ _ORDERED = frozenset({"S", "N", "B"})
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
+class Evaluated(Condition, ABC):
+    """A condition that evaluates an item itself."""
+
+    @abstractmethod
+    def holds(self, item: Item) -> bool:
+        """Whether an item, as it is stored, meets the condition."""
+
+
 def holds(condition: Condition, item: Item) -> bool:
     """Whether an item meets a condition. A missing item is one without attributes."""
+    if isinstance(condition, Evaluated):
+        return condition.holds(item)
     return _CONDITIONS[type(condition)](condition, item)
 
 
@@ -65,10 +76,11 @@ def name_of(path: Any) -> str:
 
 def _comparison(condition: Any, item: Item) -> bool:
     one, other = (_value(each, item) for each in condition.values)
-    return _compare(condition.operator, one, other)
+    return compare(condition.operator, one, other)
 
 
-def _compare(operator: str, one: Value | None, other: Value | None) -> bool:
+def compare(operator: str, one: Value | None, other: Value | None) -> bool:
+    """Whether a comparison of two values is true; None is an attribute that does not exist."""
     if one is None or other is None:
         return operator == "<>"
     if operator == "=":
@@ -85,12 +97,12 @@ def _equal(one: Value, other: Value) -> bool:
 
 def _between(condition: Any, item: Item) -> bool:
     value, low, high = (_value(each, item) for each in condition.values)
-    return _compare(">=", value, low) and _compare("<=", value, high)
+    return compare(">=", value, low) and compare("<=", value, high)
 
 
 def _in(condition: Any, item: Item) -> bool:
     value, *others = (_value(each, item) for each in condition.values)
-    return any(_compare("=", value, other) for other in others)
+    return any(compare("=", value, other) for other in others)
 
 
 def _is_type(condition: Any, item: Item) -> bool:
@@ -106,7 +118,11 @@ def _begins_with(condition: Any, item: Item) -> bool:
 
 
 def _contains(condition: Any, item: Item) -> bool:
-    value, wanted = (_value(each, item) for each in condition.values)
+    return contains(*(_value(each, item) for each in condition.values))
+
+
+def contains(value: Value | None, wanted: Value | None) -> bool:
+    """Whether a text, a set or a list contains a value."""
     if value is None or wanted is None:
         return False
     ((kind, inner),), ((wanted_kind, looked_for),) = value.items(), wanted.items()

@@ -33,6 +33,7 @@ from ai_coordination_engine.store.tables.sqlite_queries import answer
 from ai_coordination_engine.store.tables.values import item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # attributes form a tree
 T = TypeVar("T")
 Change = tuple[Key, RawItem | None, RawItem]
 Statement = tuple[str, tuple[Any, ...]]
@@ -208,7 +209,7 @@ def _text(item: RawItem) -> str:
     """The JSON of an item, in ASCII: at least as long as the item is large. Raises
     `BadUserInput`.
     """
-    text = json.dumps(item, separators=(",", ":"))
+    text = _JSON.encode(item)
     if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
         raise BadUserInput("The record is too large: shorten its names and lists.")
     return text

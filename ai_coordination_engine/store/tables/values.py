@@ -48,6 +48,8 @@ def digits(number: Decimal) -> str:
 def stored(value: Value) -> Value:
     """A value as it is stored: its numbers are written in one way. Raises `Invalid`."""
     ((kind, inner),) = value.items()
+    if kind == "S":
+        return value
     if kind == "N":
         return {"N": _stored_number(inner)}
     if kind == "NS":

@@ -37,6 +37,7 @@ def or_repeated(outcome: Outcome[M], **written: object) -> Outcome[M]:
     the values in `written`, an earlier try was written and its answer was lost.
     """
     record = outcome.record
-    if record is None or any(record.stored(name) != value for name, value in written.items()):
+    if isinstance(outcome, Applied) or record is None:
         return outcome
-    return Applied(record)
+    is_written = all(record.stored(name) == value for name, value in written.items())
+    return Applied(record) if is_written else outcome

@@ -1,9 +1,9 @@
 """The rows of `domain.lifecycle` as conditional writes: their predicates and clearings in the
-database's terms.
+database's terms. What a row always says is compiled once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, le, lt, or_
 from typing import Any, assert_never
 
@@ -25,6 +25,10 @@ from ai_coordination_engine.domain.predicates import (
     valued,
 )
 from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.expressions import Evaluated, Item, name_of
+from ai_coordination_engine.store.transitions.row_conditions import Test, test_of
+
+_KEPT = 512  # compiled rows: more than there are; those of a state that a client sets come and go
 
 
 def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Any:
@@ -44,10 +48,35 @@ def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any
             assert_never(predicate)
 
 
+class RowCondition(Evaluated):
+    """The condition of a row that has one; the expression is made when DynamoDB needs it."""
+
+    def __init__(
+        self, row: Transition, test: Test, model: type[Record], given: Mapping[str, Any]
+    ) -> None:
+        super().__init__("ROW")
+        self._row, self._test, self._model, self._given = row, test, model, given
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item, as it is stored, meets the condition."""
+        return self._test(item, self._given)
+
+    def serialize(self, placeholder_names: Any, expression_attribute_values: Any) -> str:
+        """The expression; adds its names and values."""
+        return str(self._expression().serialize(placeholder_names, expression_attribute_values))
+
+    def __repr__(self) -> str:
+        return repr(self._expression())
+
+    def _expression(self) -> Any:
+        assert self._row.condition is not None
+        return condition(self._row.condition, self._model, self._given)
+
+
 def row_condition(transition: Transition, model: type[Record], given: Mapping[str, Any]) -> Any:
     """The condition of a transition; None when nothing must hold."""
-    needs = transition.condition
-    return None if needs is None else condition(needs, model, given)
+    test = _test(transition, model)
+    return None if test is None else RowCondition(transition, test, model, given)
 
 
 _COMPARISONS: Mapping[type[Any], Callable[[Any, Any], Any]] = {
@@ -98,9 +127,24 @@ def update(transition: Transition, model: type[Record], actions: Sequence[Action
     """All that a transition writes: the target, unless the actions set it, these actions, and what
     it clears beside.
     """
+    target, clears = _always(transition, model)
+    written = {name_of(action.values[0]) for action in actions}
+    is_set = target is None or transition.attribute in written
+    cleared = [each for name, each in clears if name not in written]
+    return [*(() if is_set else (target,)), *actions, *cleared]
+
+
+@lru_cache(_KEPT)
+def _test(row: Transition, model: type[Record]) -> Test | None:
+    """The condition of a row, as a function; None when nothing must hold."""
+    return None if row.condition is None else test_of(row.condition, model)
+
+
+@lru_cache(_KEPT)
+def _always(
+    row: Transition, model: type[Record]
+) -> tuple[Action | None, Sequence[tuple[str, Action]]]:
+    """What a row writes whatever is given: the target, and what it clears by name."""
     attributes = model.get_attributes()
-    written = {action.values[0].path[0] for action in actions}  # type: ignore[attr-defined]
-    is_set = transition.target is None or transition.attribute in written
-    target = [] if is_set else [attributes[transition.attribute].set(str(transition.target))]
-    cleared = [attributes[each].remove() for each in transition.clears if each not in written]
-    return [*target, *actions, *cleared]
+    target = None if row.target is None else attributes[row.attribute].set(str(row.target))
+    return target, [(name, attributes[name].remove()) for name in row.clears]

@@ -4,12 +4,15 @@ every pair.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.phases import MEANINGS, Phase, is_ready, phase
 from ai_coordination_engine.domain.lifecycle.schedules import SCHEDULE_TRANSITIONS
@@ -44,6 +47,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK_SCHEDULE,
     Entity,
 )
+from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.table import Refused, Table
 from ai_coordination_engine.store.transitions.rows import row_condition
 from benchmarks.harness.memory import in_memory
@@ -232,7 +236,15 @@ def test_what_a_client_may_set_by_hand_is_a_column_of_the_rows() -> None:
 
 @contextmanager
 def emulated(backend: str, entity: Entity, samples: list[Any]) -> Iterator[Table[Any]]:
-    """The table of these records on moto, or in memory."""
+    """The table of these records on moto, in memory, or on SQLite."""
+    if backend == "sqlite":
+        with TemporaryDirectory() as folder:
+            file = DatabaseFile(Path(folder) / "ace.db", "none")
+            table = Table(entity.model, SqliteTables(file), "ace")
+            table.put_many(samples)
+            yield table
+            file.close()
+        return
     with (
         mock_aws(),
         in_memory() if backend == "memory" else nullcontext(),
@@ -248,12 +260,12 @@ def emulated(backend: str, entity: Entity, samples: list[Any]) -> Iterator[Table
         yield table
 
 
-BACKENDS = pytest.mark.parametrize("backend", ["moto", "memory"])
+BACKENDS = pytest.mark.parametrize("backend", ["moto", "memory", "sqlite"])
 
 
 @BACKENDS
 def test_the_database_does_what_the_rows_say(backend: str) -> None:
-    differences = [*DIFFERENCES.values()] if backend == "memory" else [{}]
+    differences = [*DIFFERENCES.values()] if backend != "moto" else [{}]
     with emulated(backend, SESSION_AGENT, [sample(name) for name in SAMPLES]) as table:
         for row in AGENT_TRANSITIONS:
             answers = {
@@ -266,7 +278,7 @@ def test_the_database_does_what_the_rows_say(backend: str) -> None:
 
 @BACKENDS
 def test_the_database_does_what_the_rows_of_sessions_say(backend: str) -> None:
-    differences = [*SESSION_DIFFERENCES.values()] if backend == "memory" else [{}]
+    differences = [*SESSION_DIFFERENCES.values()] if backend != "moto" else [{}]
     samples = {name: session_sample(name) for name in SESSIONS}
     with emulated(backend, SESSION, [*samples.values()]) as table:
         for row in SESSION_TRANSITIONS:
@@ -283,7 +295,7 @@ def test_the_database_does_what_the_rows_of_sessions_say(backend: str) -> None:
 
 @BACKENDS
 def test_the_database_does_what_the_rows_of_schedules_say(backend: str) -> None:
-    differences = [*SCHEDULE_DIFFERENCES.values()] if backend == "memory" else [{}]
+    differences = [*SCHEDULE_DIFFERENCES.values()] if backend != "moto" else [{}]
     samples = {name: schedule_sample(name) for name in SCHEDULES}
     assert {each.status for each in samples.values()} == {*SCHEDULE_STATUSES}
     with emulated(backend, TASK_SCHEDULE, [*samples.values()]) as table:
