@@ -225,8 +225,6 @@ class SqliteQueue:
                 (now,),
             )
             for row in self._in_turn(connection, now):
-                if self._is_dead(connection, row):
-                    continue
                 found.append(_held(connection, row, now + self._visible_after, self._holder))
                 if len(found) == most:
                     break
@@ -237,11 +235,7 @@ class SqliteQueue:
         skipped: set[str] = set()
         while (tenant := self._next_tenant(connection)) is not None and tenant not in skipped:
             self._served = tenant
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 0 AND is_held = 0"  # noqa: S608
-                " AND tenant = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT 1",
-                (tenant, now),
-            ).fetchone()
+            row = self._first_of(connection, tenant, now)
             if row is None:
                 skipped.add(tenant)
             else:
@@ -263,13 +257,23 @@ class SqliteQueue:
                 return str(row[0])
         return None
 
-    def _is_dead(self, connection: Connection, row: tuple[Any, ...]) -> bool:
-        """Whether the message was delivered too often; makes it a dead letter."""
-        number, _, _, _, received = row
-        if received < self._max_receives:
-            return False
-        connection.execute("UPDATE messages SET is_dead = 1 WHERE id = ?", (number,))
-        return True
+    def _first_of(self, connection: Connection, tenant: str, now: float) -> tuple[Any, ...] | None:
+        """Return the first visible message of a tenant.
+
+        Those before it that were delivered too often become dead letters, which ends the receipts
+        of their last delivery; they cost the tenant no turn.
+        """
+        while True:
+            row: tuple[Any, ...] | None = connection.execute(
+                f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 0 AND is_held = 0"  # noqa: S608
+                " AND tenant = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT 1",
+                (tenant, now),
+            ).fetchone()
+            if row is None or row[4] < self._max_receives:
+                return row
+            connection.execute(
+                "UPDATE messages SET is_dead = 1, received = received + 1 WHERE id = ?", (row[0],)
+            )
 
     def _wait(self, seen: int, next_at: float | None) -> None:
         """Wait for a change, or until the next message becomes visible."""

@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,23 +48,43 @@ def test_the_default_port_gives_way_when_it_is_taken() -> None:
     assert "Port 8000 is busy; using " in done.stdout
 
 
+@pytest.fixture
+def as_from_a_shell() -> Iterator[None]:
+    """What is started ignores Ctrl-C, as what a shell starts in the background does, and its
+    terminal may close, also if these tests run under nohup.
+    """
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("as_from_a_shell")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_ends_promptly_when_told(ending: signal.Signals) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what is in the background
     with served() as (process, url):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         assert post(url, "{ ping }").json()["data"]["ping"].startswith("Hello at ")
-        head = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
-        address = ("127.0.0.1", int(url.split(":")[-1].split("/")[0]))
-        hung, gone = socket.create_connection(address), socket.create_connection(address)
-        for connection in (hung, gone):
-            connection.sendall(head)
-        gone.close()
-        process.send_signal(ending)
-        assert process.wait(timeout=20) == 0
-        hung.close()
+        with begun(url) as hung, begun(url) as gone:
+            gone.close()
+            process.send_signal(ending)
+            assert process.wait(timeout=20) == 0
+            assert b" 408 " in hung.recv(65536)
         assert process.stderr
         assert process.stderr.read() == ""
+
+
+def begun(url: str) -> socket.socket:
+    """Return a connection with half a request that the server has begun to read."""
+    address = httpx.URL(url)
+    connection = socket.create_connection((address.host, address.port or 0), timeout=60)
+    connection.sendall(
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        b"Content-Length: 99\r\n\r\n{"
+    )
+    assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+    return connection
 
 
 def test_serve_listens_on_loopback_and_refuses_other_names() -> None:
