@@ -83,7 +83,8 @@ def build_local_app(
         SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
     )
     records.parallel = OneTransaction(file)
-    return replace(_app(settings, records, queue), process=process)
+    app = _app(settings, records, queue)
+    return replace(app, process=process, state_problem=file.problem)
 
 
 def visible_after(settings: Settings) -> int:

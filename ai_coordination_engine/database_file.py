@@ -10,34 +10,26 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any, Generic, Literal, TypeVar
 
+from ai_coordination_engine.database.failures import of_opening, of_serving, without_locks
+from ai_coordination_engine.database.identity import Identity
+from ai_coordination_engine.database.restored import drop_other_log
+from ai_coordination_engine.database.versions import prepare
 from ai_coordination_engine.database_turns import BUSY_SECONDS, Turns
-from ai_coordination_engine.errors import Unavailable
+from ai_coordination_engine.errors import FileUnusable, Unavailable
+from ai_coordination_engine.observability import logger
 
 T = TypeVar("T")
 Durability = Literal["full", "process", "none"]
 """What a commit survives: a power failure, the death of the process, or neither."""
-VERSION = 1
-_APPLICATION = 0x41434521  # "ACE!", of the header of the file
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
 _LOG_BYTES = 16_777_216  # that the log of the file (WAL) keeps, however far readers made it grow
-_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
-# errors that may be temporary ("Result and Error Codes", SQLite)
-_PASSING = {
-    "SQLITE_BUSY",
-    "SQLITE_CANTOPEN",
-    "SQLITE_FULL",
-    "SQLITE_IOERR",
-    "SQLITE_LOCKED",
-    "SQLITE_NOMEM",
-    "SQLITE_READONLY",
-}
+_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
+_READERS_MILLISECONDS = 50  # that a try to empty the log waits for readers
+_AFTER_A_LONG_READ = 5.0  # seconds until it waits again
 _STOPPING = "The server is stopping; try again in a moment."
-
-
-class FileError(Exception):
-    """The file cannot be used; the message says why and what to do."""
 
 
 class _Work(Generic[T]):
@@ -80,29 +72,35 @@ class DatabaseFile:
     """The file at `path`, which is created when it does not exist. Thread-safe.
 
     Every method raises `Unavailable`, and writes nothing, when the disk is full or fails, or when
-    another process locks the file for too long. The constructor raises `FileError`.
+    another process locks the file for too long; and `FileUnusable` once the file was found damaged,
+    deleted or replaced. The constructor raises `FileError`. `alone`: no other process works with
+    the file, so one of an earlier version may be migrated.
     """
 
-    def __init__(self, path: Path, durability: Durability = "full") -> None:
+    def __init__(self, path: Path, durability: Durability = "full", *, alone: bool = True) -> None:
         self.path = path
         self._synchronous = _SYNCHRONOUS[durability]
         self._closed = False
+        self._problem: str | None = None
         self._waiting: deque[_Work[Any]] = deque()
         self._turn = threading.Lock()
         self._mine = threading.local()
         self._readers: list[sqlite3.Connection] = []  # the one that was used last is taken first
+        self._look_at_log = 0.0
         try:
             self._make_private()
+            drop_other_log(path)
             self._writer = self._connected()
             try:
-                self._check()
+                prepare(self._writer, path, alone=alone)
                 self._writer.execute("PRAGMA busy_timeout = 0")
+                self._identity = Identity(path)
                 self._turns = Turns(path)
             except BaseException:
                 self._writer.close()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise _of_opening(path, error) from error
+            raise of_opening(path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -168,6 +166,14 @@ class DatabaseFile:
             self._mine.afterwards.append(call)
         else:
             call()
+
+    def problem(self) -> str | None:
+        """Return why the file takes no more changes until an operator acts, or None."""
+        if self._problem is None and not self._closed:
+            lost = self._identity.problem()
+            if lost is not None:
+                self._give_up(lost)
+        return self._problem
 
     def close(self) -> None:
         """Wait for the running transaction and close the file."""
@@ -254,11 +260,27 @@ class DatabaseFile:
         return not is_shared
 
     def _begin(self) -> None:
-        self._check_open()
+        self._check_usable()
+        if self._identity.log_bytes > _LOG_BYTES:
+            self._shorten_log()
         try:
             self._turns.begin(self._writer)
         except sqlite3.Error as error:
             raise self._failure(error) from error
+
+    def _shorten_log(self) -> None:
+        """Empty a log that readers, one after the other, have kept SQLite from using again. It
+        waits for the readers of this moment; the next ones do not need the log.
+        """
+        if monotonic() < self._look_at_log:
+            return
+        writer = self._writer
+        with suppress(sqlite3.Error):  # the log stays as it is, and the write goes on
+            writer.execute(f"PRAGMA busy_timeout = {_READERS_MILLISECONDS}")
+            # again, because readers that have just begun may hold what the first try waited for
+            is_long = all(writer.execute(_EMPTY_LOG).fetchone()[0] for _ in range(3))
+            self._look_at_log = monotonic() + (_AFTER_A_LONG_READ if is_long else 0)
+        writer.execute("PRAGMA busy_timeout = 0")
 
     def _roll_back(self) -> None:
         """Roll back an uncommitted transaction, if any."""
@@ -270,10 +292,16 @@ class DatabaseFile:
         if self._closed:
             raise Unavailable(_STOPPING)
 
+    def _check_usable(self) -> None:
+        self._check_open()
+        if (problem := self.problem()) is not None:
+            raise FileUnusable(problem)
+
     def _reader(self) -> sqlite3.Connection:
         try:
             return self._readers.pop()
         except IndexError:
+            self._check_usable()
             return self._connected()
 
     def _put_back(self, connection: sqlite3.Connection) -> None:
@@ -286,7 +314,10 @@ class DatabaseFile:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            connection.close()
+            raise without_locks(self.path)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         return connection
@@ -298,56 +329,18 @@ class DatabaseFile:
         self.path.touch(mode=0o600)
         self.path.chmod(0o600)
 
-    def _check(self) -> None:
-        """Check that the file belongs to the engine and has a supported version; raises
-        `FileError`.
-        """
-        self._writer.execute("BEGIN")  # another process may be making the tables
-        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (application,) = self._writer.execute("PRAGMA application_id").fetchone()
-        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        self._writer.execute("COMMIT")
-        if tables and application != _APPLICATION:
-            raise FileError(f"{self.path} belongs to another program; choose another directory.")
-        if version > VERSION:
-            raise FileError(
-                f"{self.path} was written by a newer version; use that, or another directory."
-            )
-        if not tables:
-            self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._writer.execute(f"PRAGMA user_version = {VERSION}")
-
     def _failure(self, error: Exception) -> Exception:
         """Convert an error of SQLite to one of this package, if there is one for it."""
         if self._closed:
             return Unavailable(_STOPPING)
-        if _name(error) in _DAMAGED:
-            return Unavailable(f"{self.path} is damaged: restore it from a backup.")
-        if _name(error) not in _PASSING:
-            return error
-        if _name(error) == "SQLITE_BUSY":
-            return Unavailable(
-                f"Another process has been writing to {self.path} for {BUSY_SECONDS:.0f} seconds;"
-                " try again."
-            )
-        return Unavailable(
-            f"The data directory cannot be written ({error}). Reads still work; writes work again"
-            " once there is space."
-        )
+        found = of_serving(self.path, error)
+        if isinstance(found, FileUnusable):
+            self._give_up(found.message)
+        is_lost = isinstance(error, sqlite3.Error) and self.problem() is not None
+        return FileUnusable(self._problem or "") if is_lost else found
 
-
-def _of_opening(path: Path, error: Exception) -> FileError:
-    if isinstance(error, OSError):
-        return FileError(f"{path} cannot be used: {error.strerror or error}.")
-    if _name(error) in _DAMAGED:
-        return FileError(
-            f"{path} is damaged or not a file of the engine: restore it from a backup, or choose"
-            " another directory."
-        )
-    return FileError(f"{path} cannot be used: {error}.")
-
-
-def _name(error: BaseException) -> str:
-    """The primary name of an error of SQLite ("Result and Error Codes")."""
-    found = str(getattr(error, "sqlite_errorname", ""))
-    return "_".join(found.split("_")[:2])
+    def _give_up(self, problem: str) -> None:
+        """Take no more writes; the first problem is logged."""
+        if self._problem is None:
+            self._problem = problem
+            logger.critical("the file cannot be used", extra={"reason": problem})

@@ -98,6 +98,16 @@ class Unavailable(Throttled):
     """
 
 
+class FileUnusable(CoordinationError):
+    """The file with the state is damaged, or is no longer where it was: an operator must act.
+
+    The message names the file and says what to do. `extensions["retryable"]` is always false.
+    """
+
+    def __init__(self, message: str, **extensions: Any) -> None:
+        super().__init__(message, retryable=False, **extensions)
+
+
 class PersistedQueryNotSupported(CoordinationError):
     """The request has the hash of a document but no document; the client then sends the document.
 

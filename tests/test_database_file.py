@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import resource
 import sqlite3
 import stat
@@ -11,12 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from ai_coordination_engine import database_file
-from ai_coordination_engine.database_file import DatabaseFile, FileError
-from ai_coordination_engine.errors import Unavailable
+from ai_coordination_engine.database.failures import FileError
+from ai_coordination_engine.database.versions import VERSION
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import FileUnusable, Unavailable
+from tests.kit.files import damage
 
 
 @pytest.fixture
@@ -212,6 +218,112 @@ def test_the_log_is_small_again_after_a_long_read(
     file.close()
 
 
+def test_the_log_is_bounded_while_there_is_always_a_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_file, "_LOG_BYTES", 500_000)
+    file = DatabaseFile(tmp_path / "ace.db", "none")
+    file.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x)"))
+    stop, begun = threading.Event(), list[int]()
+
+    def read() -> None:
+        while not stop.is_set():
+            with file.reading() as connection:
+                rows = connection.execute("SELECT n FROM t")
+                rows.fetchone()
+                begun.append(mine := len(begun))
+                while len(begun) <= mine + 1 and not stop.is_set():  # until the next one has begun
+                    threading.Event().wait(0.0005)
+                rows.fetchall()
+
+    add = "REPLACE INTO t VALUES (?, ?)"
+    for number in range(10):
+        file.write(lambda to, number=number: to.execute(add, (number, "")))  # type: ignore[misc]
+    log, sizes = file.path.with_name("ace.db-wal"), []
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for number in range(1000):
+            row = number % 10, "x" * 8000
+            file.write(lambda to, row=row: to.execute(add, row))  # type: ignore[misc]
+            sizes.append(log.stat().st_size)
+        stop.set()
+        for each in readers:
+            each.result(10)
+    assert len(begun) > 10
+    assert max(sizes) < 1_000_000  # of 8,000,000 that were written
+    file.close()
+
+
+def test_damage_is_said_once_and_nothing_more_is_written(
+    file: DatabaseFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write(lambda connection: connection.execute("CREATE TABLE harmed (n INTEGER PRIMARY KEY)"))
+    path = file.path
+    file.close()
+    damage(path, "harmed")
+    file = DatabaseFile(path)
+    add(file, 1)
+    assert file.problem() is None
+    said = f"^{re.escape(str(path))} is damaged .*Stop the server, and restore .* from a backup"
+    for _ in range(2):
+        with pytest.raises(FileUnusable, match=said) as refused, file.reading() as connection:
+            connection.execute("SELECT * FROM harmed").fetchall()
+        assert refused.value.extensions == {"retryable": False}
+        with pytest.raises(FileUnusable, match=said):
+            add(file, 2)
+        with pytest.raises(FileUnusable, match=said), file.together():
+            add(file, 2)
+    assert re.match(said, file.problem() or "")
+    assert numbers(file) == [1]  # what is whole can still be read
+    assert [each.levelname for each in caplog.records] == ["CRITICAL"]
+    file.close()
+
+
+def write_of_damage(file: DatabaseFile) -> None:
+    file.write(lambda connection: connection.execute("INSERT INTO harmed VALUES (1)"))
+
+
+def test_damage_that_a_write_meets_is_said_to_that_write_alone(file: DatabaseFile) -> None:
+    file.write(lambda connection: connection.execute("CREATE TABLE harmed (n INTEGER PRIMARY KEY)"))
+    file.close()
+    damage(file.path, "harmed")
+    file = DatabaseFile(file.path)
+    with pytest.raises(FileUnusable, match="is damaged"):
+        write_of_damage(file)
+    file.close()
+
+
+def other_in_the_place_of(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+@pytest.mark.parametrize("name", ["ace.db", "ace.db-wal", "ace.db-shm"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Path.unlink, "cannot be found any more"),
+        (lambda path: path.rename(path.with_suffix(".moved")), "cannot be found any more"),
+        (other_in_the_place_of, "was replaced by another file"),
+    ],
+    ids=["deleted", "moved", "replaced"],
+)
+def test_a_file_that_goes_away_takes_nothing_more(
+    file: DatabaseFile, name: str, change: Callable[[Path], object], said: str
+) -> None:
+    add(file, 1)
+    assert numbers(file) == [1]
+    path = file.path.with_name(name)
+    change(path)
+    for _ in range(2):
+        with pytest.raises(FileUnusable, match=f"{re.escape(str(path))} {said}.*Stop the server"):
+            add(file, 2)
+    assert numbers(file) == [1]  # by the connection that is open
+    with ThreadPoolExecutor(1) as pool, file.reading(), pytest.raises(FileUnusable, match=said):
+        pool.submit(numbers, file).result(10)
+
+
 def test_a_mistake_in_a_statement_is_none_of_the_disk(file: DatabaseFile) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         file.write(lambda connection: connection.execute("DELETE FROM none"))
@@ -250,7 +362,7 @@ def of_another_program(path: Path) -> None:
 def of_a_newer_version(path: Path) -> None:
     file = DatabaseFile(path)
     file.write(lambda connection: connection.execute("CREATE TABLE t (n)"))
-    file._writer.execute(f"PRAGMA user_version = {database_file.VERSION + 1}")
+    file._writer.execute(f"PRAGMA user_version = {VERSION + 1}")
     file.close()
 
 
@@ -258,20 +370,20 @@ def test_a_file_that_another_process_is_making_is_not_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ace.db"
-    check = DatabaseFile._check
+    prepare = database_file.prepare
     others: list[DatabaseFile] = []
 
     def make_it(text: str) -> None:
         if "PRAGMA user_version" in text and not others:
-            monkeypatch.setattr(DatabaseFile, "_check", check)
+            monkeypatch.setattr(database_file, "prepare", prepare)
             others.append(DatabaseFile(path))
             others[0].write(lambda connection: connection.execute("CREATE TABLE t (n)"))
 
-    def meet(file: DatabaseFile) -> None:
-        file._writer.set_trace_callback(make_it)
-        check(file)
+    def meet(connection: sqlite3.Connection, path: Path, *, alone: bool) -> None:
+        connection.set_trace_callback(make_it)
+        prepare(connection, path, alone=alone)
 
-    monkeypatch.setattr(DatabaseFile, "_check", meet)
+    monkeypatch.setattr(database_file, "prepare", meet)
     DatabaseFile(path).close()
     others[0].close()
 
@@ -291,6 +403,38 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, make, message: str)
     with pytest.raises(FileError, match=message) as refused:
         DatabaseFile(path)
     assert str(path) in str(refused.value)
+
+
+def test_a_file_system_without_shared_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def without(path: Path, **options: Any) -> sqlite3.Connection:
+        return connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without)
+    with pytest.raises(FileError, match=r"no locks or no shared memory.*a local disk"):
+        DatabaseFile(tmp_path / "ace.db")
+
+
+def test_a_directory_that_cannot_be_written_is_named() -> None:
+    with TemporaryDirectory() as name:
+        (folder := Path(name)).chmod(0o755)
+        (path := folder / "data" / "ace.db").parent.mkdir()
+        DatabaseFile(path).close()
+        user = os.geteuid()
+        if not user:  # root may write everywhere
+            for each in (path.parent, path):
+                os.chown(each, 65534, 65534)
+            os.seteuid(65534)
+        path.parent.chmod(0o500)
+        try:
+            with pytest.raises(FileError, match="its directory must be writable"):
+                DatabaseFile(path)
+        finally:
+            path.parent.chmod(0o700)
+            os.seteuid(user)
 
 
 @pytest.mark.parametrize("below", ["a file", "/proc"])

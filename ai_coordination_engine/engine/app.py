@@ -1,5 +1,6 @@
 """The application object: `bootstrap` builds it, and every function of the engine takes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +32,7 @@ class App:
     `allow_list`: None if this process does not have the settings of the workers, as in the API's
     Lambda function. `process` names this process in its leases, so that others free them when it
     dies; "" on AWS.
+    `state_problem` returns why nothing can be changed until an operator acts, or None.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class App:
     clock: Clock
     allow_list: AllowList | None = None
     process: str = ""
+    state_problem: Callable[[], str | None] = lambda: None
 
     @cached_property
     def sessions(self) -> Sessions:

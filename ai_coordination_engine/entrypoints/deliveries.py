@@ -11,7 +11,7 @@ from typing import Protocol
 from ai_coordination_engine.backend import passing
 from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import Busy
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import QueueMessage
 
@@ -60,7 +60,7 @@ class Deliveries:
         """Run the step of a message.
 
         Returns None when the message is to be deleted, or else the seconds for which it stays
-        hidden.
+        hidden. Raises `FileUnusable`.
         """
         try:
             message = self.messages.read(delivery.body)
@@ -73,6 +73,8 @@ class Deliveries:
             step(message)
         except Busy as busy:
             return self._resend(message, delivery, busy.retry_after)
+        except FileUnusable:
+            raise
         except Exception as error:
             if passing(error) is not None:
                 return self._wait_for_backend(message, delivery, error)
@@ -102,6 +104,8 @@ class Deliveries:
     def _resend(self, message: QueueMessage, delivery: Delivery, seconds: float) -> float | None:
         try:
             self.messages.send([message], delay=max(seconds, 1))
+        except FileUnusable:
+            raise
         except Exception as error:  # keep the old message; this delivery counts
             log = logger.exception if passing(error) is None else logger.warning
             log("could not resend the message", extra={"message_id": delivery.message_id})

@@ -16,6 +16,7 @@ from ai_coordination_engine.entrypoints.local.asgi_routes import (
     not_found_route,
     webhook_route,
 )
+from ai_coordination_engine.entrypoints.local.health import health_route
 from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 from ai_coordination_engine.errors import Unauthenticated
 
@@ -40,4 +41,5 @@ def asgi_app(app: App) -> Router:
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
     graphql = GraphQLRoutes(documents, context, origins, page_for).routes()
     webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
-    return Router([*graphql, *page_routes(), webhook, not_found_route(origins)])
+    health = health_route(app.state_problem)
+    return Router([*graphql, *page_routes(), webhook, health, not_found_route(origins)])

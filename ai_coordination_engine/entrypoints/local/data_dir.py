@@ -1,5 +1,6 @@
 """The directory of `--data-dir`: its owner's alone, and used by one server at a time."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -25,11 +26,18 @@ def lock(data_dir: Path) -> IO[str]:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         held.close()
-        raise DataDirError(
-            f"{data_dir} is in use by another server; stop it or choose another directory."
-        ) from error
+        raise DataDirError(f"{data_dir} {_why_not_locked(error)}") from error
     close_in_children(held)
     return held
+
+
+def _why_not_locked(error: OSError) -> str:
+    if error.errno in (errno.EWOULDBLOCK, errno.EACCES):  # flock(2), fcntl(2)
+        return "is in use by another server; stop it or choose another directory."
+    return (
+        f"cannot be locked ({error.strerror}): its file system has no locks. Choose a directory on"
+        " a local disk."
+    )
 
 
 def has_data(data_dir: Path) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ai_coordination_engine import bootstrap
-from ai_coordination_engine.database_file import DatabaseFile, Durability, FileError
+from ai_coordination_engine.database.failures import FileError
+from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.data_dir import (
     FILE,
@@ -93,11 +94,15 @@ def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> It
         durability = "none"
     else:
         folder, where = _locked(data_dir, alone), str(data_dir / FILE)
-    with folder as found, closing(_opened(found / FILE, durability)) as file:
+    with folder as found:
         if not alone:
-            yield Home(f"State: {where}", partial(bootstrap.build_local_app, file=file))
+            with closing(_opened(found / FILE, durability)) as file:
+                yield Home(f"State: {where}", partial(bootstrap.build_local_app, file=file))
             return
-        with closing(_registered(found)) as processes:
+        with (
+            closing(_registered(found)) as processes,
+            closing(_opened(found / FILE, durability, alone=not processes.others())) as file,
+        ):
             build = partial(_build_of_process, file=file, processes=processes)
             place = Place(found, durability)
             yield Home(f"State: {where}", build, place, processes, is_server=True)
@@ -148,9 +153,9 @@ def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
         yield data_dir
 
 
-def _opened(path: Path, durability: Durability) -> DatabaseFile:
+def _opened(path: Path, durability: Durability, *, alone: bool = False) -> DatabaseFile:
     with _start_errors(path.parent):
-        return DatabaseFile(path, durability)
+        return DatabaseFile(path, durability, alone=alone)
 
 
 def _registered(data_dir: Path) -> Processes:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ai_coordination_engine.errors import FileUnusable
 from ai_coordination_engine.observability import logger
 
 EVERY_SECONDS = 15.0
@@ -55,6 +56,8 @@ class LocalSweep:
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
+        except FileUnusable:  # it is logged where it was noticed
+            self._stopping.set()
         except Exception:  # the next round tries again
             if not self._stopping.is_set():
                 logger.exception("could not sweep")

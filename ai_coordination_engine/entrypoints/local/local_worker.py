@@ -14,6 +14,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
+from ai_coordination_engine.errors import FileUnusable
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 
@@ -190,6 +191,9 @@ class LocalWorker:
     def _poll(self, most: int, wait: bool) -> list[JSONObject]:
         try:
             return self._messages.receive(most, wait=wait)
+        except FileUnusable:
+            self._give_up()
+            return []
         except Exception:
             if not self._stopping.is_set():
                 logger.exception("could not receive")
@@ -200,6 +204,8 @@ class LocalWorker:
         for message in messages:
             try:
                 self._messages.postpone(message["ReceiptHandle"], 0)
+            except FileUnusable:
+                return
             except Exception:  # it comes back when its visibility timeout ends
                 logger.exception("could not return a message to the queue")
 
@@ -208,12 +214,19 @@ class LocalWorker:
             message = self._received.get()
             try:
                 self._process(message)
+            except FileUnusable:
+                self._give_up()
             except Exception:  # the message comes back when its visibility timeout ends
                 logger.exception("could not delete or return a message")
             finally:
                 with self._finished:
                     self._unfinished -= 1
                     self._finished.notify_all()
+
+    def _give_up(self) -> None:
+        """Receive nothing more: the state is unusable, which is logged where it was noticed."""
+        self._stopping.set()
+        self._notified.set()
 
     def _process(self, message: JSONObject) -> None:
         received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))

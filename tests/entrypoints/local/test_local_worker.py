@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.engine.step import Busy
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, NotifyingQueue
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.ports import Wake
 
 
@@ -178,3 +178,38 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
     unheard.set()
     assert worker.stop(grace=60)
     assert messages.settled == {"good": None}
+
+
+class UnusableMessages(FakeMessages):
+    """Fails as a damaged file does, where it is told to."""
+
+    def __init__(self, *bodies: str, fails: str) -> None:
+        super().__init__(*bodies)
+        self._fails = fails
+
+    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        found = super().receive(most, wait=wait)
+        if self._fails == "receive":
+            raise FileUnusable("it is damaged")
+        return found
+
+    def _dispatch(self, receipt: str, seconds: float | None) -> None:
+        raise FileUnusable("it is damaged")
+
+
+def unusable(wake: Wake) -> None:
+    raise FileUnusable("it is damaged")
+
+
+@pytest.mark.parametrize("fails", ["receive", "step", "delete"])
+def test_a_worker_whose_state_is_unusable_says_nothing_and_looks_no_more(
+    fails: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopping = threading.Event()
+    messages = UnusableMessages("good", fails=fails)
+    run = unusable if fails == "step" else step
+    worker = LocalWorker(run, messages, 2, poison, stopping=stopping)
+    worker.start()
+    assert stopping.wait(10)
+    assert worker.stop(10)
+    assert caplog.records == []
