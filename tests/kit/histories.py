@@ -31,7 +31,7 @@ from ai_coordination_engine.store.models import ParentKey, Session, SessionAgent
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions import session_watches
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row
-from benchmarks.harness.memory.database import Table
+from benchmarks.harness.memory.table import Table
 from tests.kit.crashes import Crash, Turns
 from tests.kit.fakes import Delivery
 from tests.kit.plans import Plan, Trouble

@@ -19,7 +19,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.guards import delete
 from benchmarks.harness.memory import Database
-from benchmarks.harness.memory.database import Refusal
+from benchmarks.harness.memory.requests import Refusal
 from tests.kit.controls import cancel, fork_from, pause, rerun, resume, retry, sweep_after
 from tests.kit.dynamodb_local import Store
 from tests.kit.promises import check_promises

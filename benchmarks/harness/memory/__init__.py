@@ -4,6 +4,7 @@
 what it does not support.
 """
 
-from benchmarks.harness.memory.database import Database, databases, in_memory
+from benchmarks.harness.memory.clients import databases, in_memory
+from benchmarks.harness.memory.database import Database
 
 __all__ = ["Database", "databases", "in_memory"]
