@@ -198,7 +198,7 @@ MUTANTS = (
     Mutant(
         "a repeated claim is refused",
         "store/transitions/outcome.py",
-        "    return Applied(record)\n",
+        "    return Applied(record) if is_written else outcome\n",
         "    return outcome\n",
         TRANSITIONS,
     ),
