@@ -444,6 +444,32 @@ def test_a_place_that_takes_no_file_is_named(tmp_path: Path, below: str) -> None
         DatabaseFile(tmp_path / below / "ace.db")
 
 
+def test_wherever_the_log_is_cut_off_what_was_committed_before_is_there(
+    tmp_path: Path,
+) -> None:
+    """As a disk may leave the log after a loss of power, and as a disk that is full does."""
+    file = DatabaseFile(tmp_path / "ace.db", "process")
+    file.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+    file._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    log, ends = file.path.with_name("ace.db-wal"), []
+    for number in range(3):
+        add(file, number)
+        ends.append(log.stat().st_size)
+    whole, written = file.path.read_bytes(), log.read_bytes()
+    file.close()
+    for length in {*range(0, len(written), 1500), *(end - 1 for end in ends), *ends}:
+        (tmp_path / str(length)).mkdir(0o700)
+        path = tmp_path / str(length) / "ace.db"
+        path.write_bytes(whole)
+        path.with_name("ace.db-wal").write_bytes(written[:length])
+        cut = DatabaseFile(path, "process")
+        committed = sum(end <= length for end in ends)
+        assert numbers(cut) == [*range(committed)]
+        add(cut, committed)
+        assert numbers(cut) == [*range(committed + 1)]
+        cut.close()
+
+
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     script = """
 import sys, pathlib
