@@ -125,7 +125,7 @@ class DatabaseFile:
         An error that `call` raises is raised here, and nothing that it wrote is kept. `call` runs
         again when the transaction fails that it shares with other writes.
         """
-        if self._is_together():
+        if self.is_together:
             return self._in_own(call)
         work = _Work(call)
         self._waiting.append(work)
@@ -134,13 +134,18 @@ class DatabaseFile:
                 self._commit_waiting()
         return work.result()
 
+    @property
+    def is_together(self) -> bool:
+        """Whether this thread is within `together`."""
+        return getattr(self._mine, "together", False)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Make all writes of this thread in the context one transaction.
 
         It begins with the first write. Nothing is written when an error leaves the context.
         """
-        if self._is_together():
+        if self.is_together:
             yield
             return
         mine = self._mine
@@ -189,10 +194,6 @@ class DatabaseFile:
     def _own(self) -> sqlite3.Connection | None:
         """Return the connection of the transaction that this thread is in, or None."""
         return getattr(self._mine, "connection", None)
-
-    def _is_together(self) -> bool:
-        """Whether this thread is within `together`."""
-        return getattr(self._mine, "together", False)
 
     def _in_own(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Run a part of a transaction. An error of SQLite, or one after which something is half

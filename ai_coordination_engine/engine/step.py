@@ -29,7 +29,8 @@ from ai_coordination_engine.engine.advance.conclusion import (
     conclude_as_recorded,
     conclude_failed,
     log_event,
-    store_values,
+    record_completed,
+    record_failed,
 )
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
@@ -299,16 +300,9 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
-        persist(app, agent, chain, partial(record, outcome="failed", failure=failure))
-        return conclude_failed(app, agent, failure)
+        return record_failed(app, agent, chain, record, failure)
     log_event("attempt completed", agent)
-    stored = persist(
-        app, agent, chain, partial(store_values, app, agent, {"agent_output": result.output})
-    )["agent_output"]
-    kept = stored if agent.mapped is None else None
-    completed = partial(record, outcome="completed", output=kept)
-    persist(app, agent, chain, completed)
-    return conclude(app, agent, result.output, chain, budget=budget, held=held, stored=stored)
+    return record_completed(app, agent, chain, record, result.output, budget=budget, held=held)
 
 
 def _result(

@@ -81,6 +81,11 @@ class OneByOne(Parallel):
                 turns.callback(work)
 
 
+def _one_by_one(parallel: Parallel, order: Random | None) -> Parallel:
+    """Return what makes parallel calls one by one, in transactions if `parallel` has them."""
+    return parallel if parallel.has_transactions else OneByOne(order)
+
+
 def crowd(count: int) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the maximum of a hundred predecessors, and subtasks that make `count`
     session agents.
@@ -112,7 +117,7 @@ class Stage:
     ) -> "Stage":
         """Reset the stage for another history."""
         self.boundary.reach = lambda name: None
-        self.app.records.parallel = OneByOne(order)
+        self.app.records.parallel = _one_by_one(self.app.records.parallel, order)
         self.queue.sent.clear()
         self.queue.fires.clear()
         self.queue.waiting.clear()
@@ -316,7 +321,7 @@ def stage_of(
     tables = _crossing(app, boundary, requests)
     limit = inline_limit or app.settings.inline_limit
     records = Repository(tables, app.settings.table_prefix, blobs, clock, limit)
-    records.parallel = Parallel(threads) if threads else OneByOne(order)
+    records.parallel = Parallel(threads) if threads else _one_by_one(app.records.parallel, order)
     queue = FakeQueue(boundary, clock)
     actions = FakeActions(boundary)
     runtime = FakeRuntime(behaviours, wants_thread=wants_thread, reach=boundary)

@@ -3,6 +3,7 @@
 `engine.step` is the caller.
 """
 
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -20,7 +21,7 @@ from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import action, runs, structured
 from ai_coordination_engine.engine.attempt.leases import new_lease
-from ai_coordination_engine.engine.attempt.persistence import persist
+from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
 from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output, edges
@@ -44,6 +45,46 @@ _LOGGED = (
 )
 _WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
+Record = Callable[..., None]
+"""Writes the run of an attempt: `runs.record`, given the app and the agent."""
+
+
+def record_completed(
+    app: App,
+    agent: SessionAgent,
+    chain: Chain,
+    record: Record,
+    output: str,
+    *,
+    budget: Budget,
+    held: Held | None,
+) -> SessionAgent | None:
+    """Write the run of a completed attempt and conclude it, in one transaction if there are any."""
+
+    def write() -> SessionAgent | None:
+        values: dict[str, object] = {"agent_output": output}
+        stored = persist(app, agent, chain, partial(store_values, app, agent, values))
+        kept = stored["agent_output"] if agent.mapped is None else None
+        persist(app, agent, chain, partial(record, outcome="completed", output=kept))
+        return conclude(
+            app, agent, output, chain, budget=budget, held=held, stored=stored["agent_output"]
+        )
+
+    if action.is_set(agent) or pinning.is_planner(agent):
+        return write()  # the function may take long, and a plan may be large
+    return persist_together(app, agent, chain, write)
+
+
+def record_failed(
+    app: App, agent: SessionAgent, chain: Chain, record: Record, failure: AgentFailure
+) -> SessionAgent | None:
+    """Write the run of a failed attempt and conclude it, in one transaction if there are any."""
+
+    def write() -> SessionAgent | None:
+        persist(app, agent, chain, partial(record, outcome="failed", failure=failure))
+        return conclude_failed(app, agent, failure)
+
+    return persist_together(app, agent, chain, write)
 
 
 def conclude(
@@ -64,7 +105,7 @@ def conclude(
     if pinning.is_planner(agent):
         return _conclude_plan(app, agent, output, chain)
     values: dict[str, object] = {"agent_output": output if stored is None else stored}
-    if note := chain.notes.pop(agent.ordinal, None):
+    if note := chain.notes.get(agent.ordinal):
         values["notes"] = note
     try:
         outcome, held = _complete(app, agent, output, values, chain, budget=budget, held=held)

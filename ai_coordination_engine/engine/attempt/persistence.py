@@ -5,6 +5,7 @@ The result is kept in memory meanwhile, so the agent is not called again.
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from ai_coordination_engine.backend import backoff
@@ -27,6 +28,8 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
     The lease is renewed between the tries. Raises the last `Throttled` or `Unavailable` when the
     process has no time left.
     """
+    if app.records.parallel.in_transaction:
+        return write()  # the whole transaction is repeated, by `persist_together`
     refusals, longest = 0, 0.0
     while True:
         began = app.clock.now().timestamp()
@@ -45,6 +48,14 @@ def persist(app: App, agent: SessionAgent, chain: Chain, write: Callable[[], T])
         )
         _stay(app, agent, seconds)
         app.clock.wait(seconds, chain.stopping)
+
+
+def persist_together(app: App, agent: SessionAgent, chain: Chain, writes: Callable[[], T]) -> T:
+    """Call `writes`, which may contain calls of `persist`. Where there are transactions, it is one:
+    until it succeeds, all of it is repeated.
+    """
+    in_one = partial(app.records.parallel.together, writes)
+    return persist(app, agent, chain, in_one) if app.records.parallel.has_transactions else writes()
 
 
 def _stay(app: App, agent: SessionAgent, seconds: float) -> None:

@@ -154,6 +154,7 @@ def _given(
     a placeholder without a value.
     """
     given = inputs.composed(app, agent, before, budget)
+    chain.notes.pop(agent.ordinal, None)
     if given.missing:
         names = ", ".join(each[:200] for each in given.missing[:5])
         note = f"These placeholders found nothing in the outputs of the predecessors: {names}."

@@ -18,6 +18,7 @@ class Parallel:
     """
 
     waits: ClassVar[bool] = True
+    has_transactions: ClassVar[bool] = False
 
     def __init__(self, threads: int = 32) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ace-io")
@@ -51,6 +52,19 @@ class Parallel:
         one, two = self.run([first, second])
         return one, two
 
+    def together(self, call: Callable[[], T]) -> T:
+        """Run a call whose writes belong together. Where there are transactions, it is one, and
+        returns after the commit; else each write is a request as ever.
+
+        When it raises an error, what it wrote before is kept.
+        """
+        return call()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction, which is committed or repeated as a whole."""
+        return False
+
 
 class OneTransaction(Parallel):
     """Runs the requests one after the other in the caller's thread; what they write in a file is
@@ -58,6 +72,7 @@ class OneTransaction(Parallel):
     """
 
     waits = False
+    has_transactions = True
 
     def __init__(self, file: DatabaseFile) -> None:
         self._file = file
@@ -68,8 +83,18 @@ class OneTransaction(Parallel):
         All are run. If some failed, raises the error of the first of them; what the others wrote
         is kept.
         """
-        if len(calls) == 1:
-            return [calls[0]()]
+        return [calls[0]()] if len(calls) == 1 else self._in_one(calls)
+
+    def together(self, call: Callable[[], T]) -> T:
+        """Run a call in one transaction."""
+        return self._in_one([call])[0]
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction."""
+        return self._file.is_together
+
+    def _in_one(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         results: list[T] = []
         errors: list[Exception] = []
         with self._file.together():
