@@ -167,7 +167,7 @@ class DatabaseFile:
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Run `call` once the transaction of this thread is committed: now, outside `together`."""
-        if self._is_together():
+        if self.is_together:
             self._mine.afterwards.append(call)
         else:
             call()

@@ -6,7 +6,6 @@ Messages have the shape of SQS, so that the same consumers process them. Tenants
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from sqlite3 import Connection
 from time import monotonic
 from typing import Any
@@ -39,14 +38,6 @@ _INDEXES = (
 _READY, _RECEIVED, _DELAYED = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """The messages that were received, and when the next one becomes visible (epoch seconds)."""
-
-    messages: list[dict[str, Any]]
-    next_at: float | None
-
-
 class SqliteQueue:
     """Implements `ports.Queue` in a `DatabaseFile`, and what its consumers need. Thread-safe.
 
@@ -76,6 +67,8 @@ class SqliteQueue:
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Send all messages, visible after `delay` seconds (900 at most), in one transaction."""
+        if not messages:
+            return
         now = self._now()
         visible_at = now + min(max(delay, 0), LONGEST_DELAY)
         held = _DELAYED if visible_at > now else _READY
@@ -104,12 +97,24 @@ class SqliteQueue:
         while True:
             seen = self._changes
             with self._file.reading() as connection:
-                taken = _Taken([], _next_at(connection))
-            if taken.next_at is not None and taken.next_at <= self._now():
-                taken = self._file.write(lambda connection: self._take(connection, most))
-            if taken.messages or monotonic() >= end:
-                return taken.messages
-            self._wait(seen, taken.next_at)
+                next_at = _next_at(connection)
+            messages = self._take_ready(most) if self._has_come(next_at) else []
+            if messages or monotonic() >= end:
+                return messages
+            self._wait(seen, next_at)
+
+    def finish(self, receipt: str, most: int) -> list[dict[str, Any]]:
+        """Delete a received message, unless it has been delivered again since, and receive up to
+        `most` others without waiting, in one transaction.
+        """
+
+        def finish(connection: Connection) -> list[dict[str, Any]]:
+            _delete(connection, receipt)
+            if most and self._has_come(_next_at(connection)):
+                return self._take(connection, most)
+            return []
+
+        return self._file.write(finish)
 
     def notice(self) -> None:
         """Let those look again who wait for messages: another process has sent some."""
@@ -138,11 +143,7 @@ class SqliteQueue:
 
     def delete(self, receipt: str) -> None:
         """Delete a received message, unless it has been delivered again since."""
-        self._file.write(
-            lambda connection: connection.execute(
-                "DELETE FROM messages WHERE id = ? AND received = ?", _named(receipt)
-            )
-        )
+        self._file.write(lambda connection: _delete(connection, receipt))
 
     def held(self, is_lost: Callable[[str], bool]) -> list[QueueMessage]:
         """The received messages whose holders are lost."""
@@ -214,21 +215,25 @@ class SqliteQueue:
             )
         )
 
-    def _take(self, connection: Connection, most: int) -> _Taken:
+    def _has_come(self, moment: float | None) -> bool:
+        return moment is not None and moment <= self._now()
+
+    def _take_ready(self, most: int) -> list[dict[str, Any]]:
+        return self._file.write(lambda connection: self._take(connection, most))
+
+    def _take(self, connection: Connection, most: int) -> list[dict[str, Any]]:
         """Receive messages, one of each tenant in turn."""
         now, found = self._now(), list[dict[str, Any]]()
-        next_at = _next_at(connection)
-        if next_at is not None and next_at <= now:
-            connection.execute(
-                "UPDATE messages INDEXED BY messages_hidden SET is_held = 0"
-                " WHERE is_dead = 0 AND is_held > 0 AND visible_at <= ?",
-                (now,),
-            )
-            for row in self._in_turn(connection, now):
-                found.append(_held(connection, row, now + self._visible_after, self._holder))
-                if len(found) == most:
-                    break
-        return _Taken(found, next_at)
+        connection.execute(
+            "UPDATE messages INDEXED BY messages_hidden SET is_held = 0"
+            " WHERE is_dead = 0 AND is_held > 0 AND visible_at <= ?",
+            (now,),
+        )
+        for row in self._in_turn(connection, now):
+            found.append(_held(connection, row, now + self._visible_after, self._holder))
+            if len(found) == most:
+                break
+        return found
 
     def _in_turn(self, connection: Connection, now: float) -> Iterator[tuple[Any, ...]]:
         """Yield visible messages, beginning with the tenant after the one that was served last."""
@@ -311,6 +316,10 @@ def _next_at(connection: Connection) -> float | None:
         "SELECT visible_at FROM messages WHERE is_dead = 0 ORDER BY visible_at LIMIT 1"
     ).fetchone()
     return None if row is None else float(row[0])
+
+
+def _delete(connection: Connection, receipt: str) -> None:
+    connection.execute("DELETE FROM messages WHERE id = ? AND received = ?", _named(receipt))
 
 
 def _held(

@@ -86,10 +86,10 @@ class Server:
 
     def __init__(self, servers: Servers, data_dir: Path) -> None:
         self._servers = servers
+        self._file = data_dir / "ace.db"
+        self._before = _rows(self._file) if self._file.exists() else 0  # it works as it starts
         self.pid, self._url = servers.start(data_dir)
         self._http = httpx.Client(timeout=60)
-        self._file = data_dir / "ace.db"
-        self._before = _rows(self._file)
         self._alive = True
 
     def data(self, query: str, **variables: Any) -> Any:

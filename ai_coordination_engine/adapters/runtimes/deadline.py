@@ -1,10 +1,11 @@
 """Enforce the deadline of one attempt, whatever the attempt is waiting for."""
 
-import contextvars
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from typing import TypeVar
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -16,6 +17,60 @@ class DeadlinePassed(Exception):
         super().__init__(f"did not finish within {max(seconds, 0):.3g} s")
 
 
+class _Call(Generic[T]):
+    """A call for another thread, with the caller's context variables, and its result."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call, self._context = call, copy_context()
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._ended = threading.Lock()
+        self._ended.acquire()
+
+    def run(self) -> None:
+        """Make the call and keep its result or error."""
+        try:
+            self._result = [self._context.run(self._call)]
+        except BaseException as error:  # the caller's thread raises it
+            self._error = error
+
+    def end(self) -> None:
+        """Let the caller go on."""
+        self._ended.release()
+
+    def result(self, seconds: float) -> T:
+        """Wait for the end; return or raise what the call does. Raises `DeadlinePassed`."""
+        if not self._ended.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+            raise DeadlinePassed(seconds)
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+class _Thread:
+    """A daemon thread that makes one call after another; while it waits, it is in `_idle`."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call[object]] = SimpleQueue()
+        threading.Thread(target=self._run, name="agent-attempt", daemon=True).start()
+
+    def submit(self, call: "_Call[T]") -> None:
+        self._calls.put(call)  # type: ignore[arg-type]
+
+    def _run(self) -> None:
+        while True:
+            call = self._calls.get()
+            call.run()
+            _idle.append(self)
+            call.end()
+            del call  # nothing of it is kept until the next one
+
+
+_idle: list[_Thread] = []
+"""The one that was used last is taken first."""
+os.register_at_fork(after_in_child=_idle.clear)  # a forked child has none of these threads
+
+
 def run_within(seconds: float, call: Callable[[], T]) -> T:
     """Return or raise what `call` does; raises `DeadlinePassed` after `seconds`, or at once if not
     positive.
@@ -25,17 +80,10 @@ def run_within(seconds: float, call: Callable[[], T]) -> T:
     """
     if seconds <= 0:
         raise DeadlinePassed(seconds)
-    future: Future[T] = Future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        try:
-            future.set_result(context.run(call))
-        except BaseException as error:  # the caller's thread raises it
-            future.set_exception(error)
-
-    threading.Thread(target=work, name="agent-attempt", daemon=True).start()
-    # `future.result(seconds)` would raise a TimeoutError that looks like one of the call itself.
-    if not wait([future], timeout=seconds).done:
-        raise DeadlinePassed(seconds)
-    return future.result()
+    submitted = _Call(call)
+    try:
+        thread = _idle.pop()
+    except IndexError:
+        thread = _Thread()
+    thread.submit(submitted)
+    return submitted.result(seconds)

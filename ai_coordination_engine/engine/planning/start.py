@@ -53,7 +53,7 @@ from ai_coordination_engine.engine.planning.writing import (
     write_and_confirm,
 )
 from ai_coordination_engine.errors import BadUserInput, Conflict
-from ai_coordination_engine.store.models import Coordination, Session, Task
+from ai_coordination_engine.store.models import Coordination, Session, SessionAgent, Task
 from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.records.session_status import status_key
@@ -89,10 +89,27 @@ def execute_procedure(
     session = _session(app, tenant, start, plan, _subtasks_of(plan, task), query)
     session.strays = 0 if is_used else None
     agents = session_agents(app, session, plan, subtasks)
+    write = partial(_write, app, start, session, plan, agents)
+    stored, confirmed = app.records.parallel.together(write)
+    if confirmed is None:  # another try has fenced this one, and may be working or dead
+        again = replace(start, session_uuid=session.session_uuid)
+        return execute_procedure(app, tenant, again, warn)
+    is_own = stored.unconfirmed is not None and confirmed.incarnation == stored.incarnation
+    return confirmed if is_own else _looked_after(app, confirmed)  # another try was faster
+
+
+def _write(
+    app: App, start: Start, session: Session, plan: Plan, agents: Sequence[SessionAgent]
+) -> tuple[Session, Session | None]:
+    """Write a session with its agents, and send its first messages.
+
+    Returns the session as it was reserved or found, and as it was confirmed (None: see
+    `write_and_begin`).
+    """
     _store_large(app, session)
     stored = _write_session(app, session, asked=start.task_query is not None)
     if stored.unconfirmed is None:
-        return _looked_after(app, stored)
+        return stored, stored
     if stored is not session:  # an earlier try with the same uuid has written it
         stored.incarnation = session.nonce
         subtasks = fill_subtasks(plan, stored.task_query or "")
@@ -104,14 +121,9 @@ def execute_procedure(
         if stored.incarnation is not None
         else write_and_begin(app, stored, first, beside)
     )
-    if confirmed is None:  # another try has fenced this one, and may be working or dead
-        return execute_procedure(
-            app, tenant, replace(start, session_uuid=session.session_uuid), warn
-        )
-    if confirmed.incarnation != stored.incarnation:  # another try was faster
-        return _looked_after(app, confirmed)
-    app.queue.send([wake(each) for each in agents if each.in_degree == 0])
-    return confirmed
+    if confirmed is not None and confirmed.incarnation == stored.incarnation:
+        app.queue.send([wake(each) for each in agents if each.in_degree == 0])
+    return stored, confirmed
 
 
 def _read(app: App, tenant: str, start: Start) -> tuple[Coordination, Task, bool]:

@@ -14,6 +14,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
+from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.errors import FileUnusable
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
@@ -21,6 +22,7 @@ from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 MAX_MESSAGES = 10  # of one ReceiveMessage (Amazon SQS API reference)
 LONGEST_POLL = 20  # seconds (Amazon SQS API reference)
 LONGEST_BACKOFF = 60.0
+AT_ONCE = 2  # steps: one computes while another one waits for the disk
 PAUSE_AFTER_ERROR = 1.0  # seconds
 
 
@@ -40,8 +42,8 @@ class Messages(deliveries.Messages, Protocol):
         With `wait`, wait some seconds for the first one. The list may be empty.
         """
 
-    def delete(self, receipt: str) -> None:
-        """Delete a received message."""
+    def finish(self, receipt: str, most: int) -> list[JSONObject]:
+        """Delete a received message, and receive up to `most` others where that is one request."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,10 @@ class SqsMessages:
         """Change the visibility of a message."""
         self.queue.postpone(receipt, seconds)
 
-    def delete(self, receipt: str) -> None:
+    def finish(self, receipt: str, most: int) -> list[JSONObject]:
         """Delete a message."""
         self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=receipt)
+        return []
 
 
 @dataclass(frozen=True)
@@ -100,30 +103,29 @@ class NotifyingQueue:
 
 
 class LocalWorker:
-    """Receives messages on two threads and runs their steps on `concurrency` threads.
+    """Receives messages and runs their steps on threads, as many as `load` admits.
 
-    It receives only as many messages as can run at once. One thread waits at the queue with long
-    polls; the other polls when `notified` is set. All threads are daemons: a step that outlasts
-    `stop` is abandoned, its lease expires and its message is delivered again.
+    A thread whose step has ended takes the next message itself where the queue gives one with the
+    deletion; else the thread that was used last is used first. One thread waits at the queue with
+    long polls; another one polls when `notified` is set. All threads are daemons: a step that
+    outlasts `stop` is abandoned, its lease expires and its message is delivered again.
     """
 
     def __init__(
         self,
         step: Step,
         messages: Messages,
-        concurrency: int,
+        load: Load,
         poison: Callable[[QueueMessage, str], None],
         notified: threading.Event | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self._step = step
-        self._notified = notified or threading.Event()
+        self._notified = notified
         self._messages = messages
         self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF)
-        self._concurrency = concurrency
-        self._unfinished = 0
-        self._finished = threading.Condition()
-        self._received: SimpleQueue[JSONObject] = SimpleQueue()
+        self._load = load
+        self._idle: list[SimpleQueue[JSONObject]] = []  # of each idle thread: its next message
         self._stopping = stopping or threading.Event()
 
     @classmethod
@@ -131,24 +133,26 @@ class LocalWorker:
         """Create the worker of an app; the returned app notifies it of each message that
         it sends.
         """
-        notified, stopping = threading.Event(), threading.Event()
+        stopping, concurrency = threading.Event(), app.settings.worker_concurrency
+        notified: threading.Event | None = None
         if isinstance(app.queue, Messages):  # it notices itself what this process sends
             messages: Messages = app.queue
+            load = Load(concurrency, AT_ONCE)
         else:
+            load, notified = Load(concurrency), threading.Event()
             sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
             queue = cast(deliveries.Messages, app.queue)
             messages = SqsMessages(sqs, app.settings.queue_url, queue)
             app = replace(app, queue=NotifyingQueue(app.queue, notified))
         step = partial(process_message, app, stopping=stopping)
-        concurrency = app.settings.worker_concurrency
-        return app, cls(step, messages, concurrency, partial(poison, app), notified, stopping)
+        return app, cls(step, messages, load, partial(poison, app), notified, stopping)
 
     def start(self) -> None:
-        """Start the threads."""
-        for number in range(self._concurrency):
-            threading.Thread(target=self._run, name=f"ace-step-{number}", daemon=True).start()
+        """Start the threads that receive; the others start when they are needed."""
         threading.Thread(target=self._long_poll, name="ace-long-poll", daemon=True).start()
-        threading.Thread(target=self._poll_when_notified, name="ace-poll", daemon=True).start()
+        if self._notified is not None:
+            poll = partial(self._poll_when, self._notified)
+            threading.Thread(target=poll, name="ace-poll", daemon=True).start()
 
     def stop(self, grace: float) -> bool:
         """Receive no more messages and wait up to `grace` seconds for running steps.
@@ -156,36 +160,33 @@ class LocalWorker:
         Returns whether all of them ended.
         """
         self._stopping.set()
-        self._notified.set()
-        with self._finished:
-            return self._finished.wait_for(lambda: self._unfinished == 0, grace)
+        if self._notified is not None:
+            self._notified.set()
+        return self._load.wait_for_end(grace)
 
     def _long_poll(self) -> None:
         while not self._stopping.is_set():
             self._receive(wait=True)
 
-    def _poll_when_notified(self) -> None:
+    def _poll_when(self, notified: threading.Event) -> None:
         while not self._stopping.is_set():
-            self._notified.wait()
-            self._notified.clear()
+            notified.wait()
+            notified.clear()
             while self._receive(wait=False):
                 pass  # until the queue is empty
 
     def _receive(self, *, wait: bool) -> bool:
         """Receive once, at most what can run; return whether there were messages."""
-        with self._finished:
-            self._finished.wait_for(lambda: self._unfinished < self._concurrency)
-            free = self._concurrency - self._unfinished
+        room = self._load.wait_for_room()
         if self._stopping.is_set():
             return False
-        messages = self._poll(min(free, MAX_MESSAGES), wait)
+        messages = self._poll(min(room, MAX_MESSAGES), wait)
         if self._stopping.is_set():
             self._return(messages)
             return False
-        with self._finished:
-            self._unfinished += len(messages)
+        self._load.begin(len(messages))
         for message in messages:
-            self._received.put(message)
+            self._hand_over(message)
         return bool(messages)
 
     def _poll(self, most: int, wait: bool) -> list[JSONObject]:
@@ -209,30 +210,41 @@ class LocalWorker:
             except Exception:  # it comes back when its visibility timeout ends
                 logger.exception("could not return a message to the queue")
 
-    def _run(self) -> None:
+    def _hand_over(self, message: JSONObject) -> None:
+        """Give a message to the thread that became idle last, or else to a new one."""
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            threading.Thread(target=self._run, args=(inbox,), name="ace-step", daemon=True).start()
+        inbox.put(message)
+
+    def _run(self, inbox: SimpleQueue[JSONObject]) -> None:
         while True:
-            message = self._received.get()
-            try:
-                self._process(message)
-            except FileUnusable:
-                self._give_up()
-            except Exception:  # the message comes back when its visibility timeout ends
-                logger.exception("could not delete or return a message")
-            finally:
-                with self._finished:
-                    self._unfinished -= 1
-                    self._finished.notify_all()
+            messages = [inbox.get()]
+            while messages:
+                messages = self._process(messages[0])
+            self._idle.append(inbox)
+            self._load.end()
 
     def _give_up(self) -> None:
         """Receive nothing more: the state is unusable, which is logged where it was noticed."""
         self._stopping.set()
-        self._notified.set()
+        if self._notified is not None:
+            self._notified.set()
 
-    def _process(self, message: JSONObject) -> None:
-        received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-        delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
-        seconds = self._deliveries.process(delivery, self._step)
-        if seconds is None:
-            self._messages.delete(message["ReceiptHandle"])
-        else:
+    def _process(self, message: JSONObject) -> list[JSONObject]:
+        """Process a message; return the next one, if this thread is to process it."""
+        try:
+            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+            delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
+            seconds = self._deliveries.process(delivery, self._step)
+            if seconds is None:
+                may_go_on = not self._stopping.is_set() and self._load.may_go_on()
+                return self._messages.finish(message["ReceiptHandle"], int(may_go_on))
             self._messages.postpone(message["ReceiptHandle"], seconds)
+        except FileUnusable:
+            self._give_up()
+        except Exception:  # the message comes back when its visibility timeout ends
+            logger.exception("could not delete or return a message")
+        return []

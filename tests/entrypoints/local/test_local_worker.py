@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.step import Busy
+from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, NotifyingQueue
 from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.ports import Wake
@@ -15,7 +16,8 @@ from ai_coordination_engine.ports import Wake
 class FakeMessages:
     """Hands out messages and records what happens to them; a body says what its step does."""
 
-    def __init__(self, *bodies: str, received: int = 3) -> None:
+    def __init__(self, *bodies: str, received: int = 3, gives_next: bool = False) -> None:
+        self.gives_next = gives_next
         attributes = {"ApproximateReceiveCount": str(received)}
         self._waiting = [
             {
@@ -49,8 +51,13 @@ class FakeMessages:
     def postpone(self, receipt: str, seconds: float) -> None:
         self._dispatch(receipt, seconds)
 
-    def delete(self, receipt: str) -> None:
+    def finish(self, receipt: str, most: int) -> list[dict[str, Any]]:
         self._dispatch(receipt, None)
+        if not self.gives_next or not most:
+            return []
+        with self._changed:
+            taken, self._waiting = self._waiting[:most], self._waiting[most:]
+            return taken
 
     def wait_for_settled(self, count: int) -> None:
         with self._changed:
@@ -79,7 +86,7 @@ def step(wake: Wake) -> None:
 )
 def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) -> None:
     messages = FakeMessages(body)
-    worker = LocalWorker(step, messages, 2, poison)
+    worker = LocalWorker(step, messages, Load(2), poison)
     worker.start()
     messages.wait_for_settled(1)
     assert worker.stop(grace=60)
@@ -89,7 +96,9 @@ def test_a_message_is_deleted_or_postponed(body: str, expected: float | None) ->
 
 def test_a_message_that_fails_for_the_last_time_is_given_up() -> None:
     messages, given_up = FakeMessages("broken", received=10), []
-    worker = LocalWorker(step, messages, 1, lambda wake, reason: given_up.append((wake, reason)))
+    worker = LocalWorker(
+        step, messages, Load(1), lambda wake, reason: given_up.append((wake, reason))
+    )
     worker.start()
     messages.wait_for_settled(1)
     assert worker.stop(grace=60)
@@ -127,7 +136,7 @@ def test_no_more_is_received_than_can_run() -> None:
         may_end.wait(60)
         running.remove(wake)
 
-    worker = LocalWorker(slow, messages, 3, poison)
+    worker = LocalWorker(slow, messages, Load(3), poison)
     worker.start()
     for _ in range(3):
         assert begun.acquire(timeout=60)
@@ -146,7 +155,7 @@ def test_a_step_that_outlives_the_grace_is_abandoned() -> None:
         begun.set()
         never.wait(60)
 
-    worker = LocalWorker(slow, messages, 1, poison)
+    worker = LocalWorker(slow, messages, Load(1), poison)
     worker.start()
     assert begun.wait(60)
     assert not worker.stop(grace=0.01)
@@ -171,7 +180,7 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
             assert list(wakes) == [Wake("local", "s", "good")]
 
     messages = DeafMessages("good")
-    worker = LocalWorker(step, messages, 1, poison, notified=notified)
+    worker = LocalWorker(step, messages, Load(1), poison, notified=notified)
     worker.start()
     NotifyingQueue(Sent(), notified).send([Wake("local", "s", "good")])
     messages.wait_for_settled(1)
@@ -208,8 +217,32 @@ def test_a_worker_whose_state_is_unusable_says_nothing_and_looks_no_more(
     stopping = threading.Event()
     messages = UnusableMessages("good", fails=fails)
     run = unusable if fails == "step" else step
-    worker = LocalWorker(run, messages, 2, poison, stopping=stopping)
+    worker = LocalWorker(run, messages, Load(2), poison, stopping=stopping)
     worker.start()
     assert stopping.wait(10)
     assert worker.stop(10)
     assert caplog.records == []
+
+
+def test_a_thread_goes_on_with_the_message_that_it_gets_with_the_deletion() -> None:
+    messages = FakeMessages(*(str(number) for number in range(20)), gives_next=True)
+    threads = set()
+
+    def note(wake: Wake) -> None:
+        threads.add(threading.get_ident())
+
+    worker = LocalWorker(note, messages, Load(16, 1), poison)
+    worker.start()
+    messages.wait_for_settled(20)
+    assert worker.stop(grace=60)
+    assert set(messages.settled.values()) == {None}
+    assert len(threads) <= 2
+
+
+def test_a_worker_that_stops_takes_no_message_with_a_deletion() -> None:
+    messages = FakeMessages("good", "later", gives_next=True)
+    worker = LocalWorker(lambda wake: worker._stopping.set(), messages, Load(1), poison)
+    worker.start()
+    messages.wait_for_settled(1)
+    assert worker.stop(grace=60)
+    assert messages.settled == {"good": None}
