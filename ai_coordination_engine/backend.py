@@ -159,8 +159,6 @@ def _answered(error: ClientError, service: str) -> Throttled | None:
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if codes & _THROTTLING:
         return Throttled(f"{_capital(service)} refuses more work for now; try again in a moment.")
-    if status == HTTPStatus.INSUFFICIENT_STORAGE:
-        return Unavailable(details.get("Message") or f"{_capital(service)} has no room left.")
     if codes & _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Unavailable(f"{_capital(service)} fails for now; try again in a moment.")
     return None

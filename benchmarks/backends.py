@@ -71,7 +71,9 @@ def emulated() -> tuple[str, Backend]:
     """Return the AWS on which calls are counted while they take time: ministack, where there is
     one.
     """
-    return ("ministack", ministack) if emulator.PYTHON.exists() else ("memory", in_process)
+    return (
+        ("ministack", ministack) if emulator.PYTHON.exists() else ("DynamoDB in memory", in_process)
+    )
 
 
 @contextmanager
