@@ -4,7 +4,6 @@ indexes as columns.
 A write reads the item, evaluates the condition and the update, and writes, in one transaction.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -30,10 +29,10 @@ from ai_coordination_engine.store.tables.items import (
 )
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import answer
+from ai_coordination_engine.store.tables.texts import Texts
 from ai_coordination_engine.store.tables.values import item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
-_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # attributes form a tree
 T = TypeVar("T")
 Change = tuple[Key, RawItem | None, RawItem]
 Statement = tuple[str, tuple[Any, ...]]
@@ -44,6 +43,7 @@ class SqliteTables:
 
     def __init__(self, file: DatabaseFile) -> None:
         self._file = file
+        self._texts = Texts()
         self._made: dict[str, SqliteItems] = {}
 
     def items(self, model: type[Record], name: str) -> Items:
@@ -51,7 +51,7 @@ class SqliteTables:
         if name not in self._made:
             layout = Layout.of(model, name)
             self._file.write(layout.create)
-            self._made[name] = SqliteItems(self._file, layout)
+            self._made[name] = SqliteItems(self._file, layout, self._texts)
         return self._made[name]
 
     def write_together(self, writes: Sequence[Write]) -> None:
@@ -73,25 +73,26 @@ class SqliteTables:
         keys = [*wanted]
         for start in range(0, len(keys), BATCH_GET_LIMIT):
             found: dict[str, list[RawItem]] = {}
-            for name, key in keys[start : start + BATCH_GET_LIMIT]:
-                items = self._made[name]
-                item = items.get(items.layout.key_of(key), consistent=consistent)
-                if item is not None:
-                    found.setdefault(name, []).append(item)
+            with self._file.reading() as connection:
+                for name, key in keys[start : start + BATCH_GET_LIMIT]:
+                    items = self._made[name]
+                    item = items.read(connection, items.layout.key_of(key))
+                    if item is not None:
+                        found.setdefault(name, []).append(item)
             yield found
 
 
 class SqliteItems:
     """The items of one table."""
 
-    def __init__(self, file: DatabaseFile, layout: Layout) -> None:
+    def __init__(self, file: DatabaseFile, layout: Layout, texts: Texts) -> None:
         self.layout = layout
-        self._file = file
+        self._file, self._texts = file, texts
 
     def get(self, key: Key, *, consistent: bool) -> RawItem | None:
         """One statement; it sees everything committed before."""
         with self._file.reading() as connection:
-            return self._read(connection, key)
+            return self.read(connection, key)
 
     def put(self, item: RawItem, condition: Condition) -> None:
         """One transaction."""
@@ -147,7 +148,7 @@ class SqliteItems:
         `Refused` and `BadUserInput`.
         """
         key = write.key or self.layout.key_of(write.item or {})
-        old = self._read(connection, key)
+        old = self.read(connection, key)
         if not holds(write.condition, old or {}):
             raise Refused(None)
         if write.item is None:
@@ -155,8 +156,13 @@ class SqliteItems:
             new = updated(before, write.actions, self.layout.key_names)
         else:
             new = {name: stored(value) for name, value in write.item.items()}
-        _text(new)
+        self._text(new)
         return key, old, new
+
+    def read(self, connection: Connection, key: Key) -> RawItem | None:
+        """One statement. The item must not be changed: it may be given to others."""
+        row = connection.execute(self.layout.select, key).fetchone()
+        return None if row is None else self._texts.item(row[0])
 
     def write_change(self, connection: Connection, change: Change) -> None:
         """Write a change that `change_of` returned."""
@@ -171,27 +177,23 @@ class SqliteItems:
         charge_write()
 
         def change(connection: Connection) -> T:
-            old = self._read(connection, key)
+            old = self.read(connection, key)
             if condition is not None and not holds(condition, old or {}):
                 raise Refused(old)
             return write(connection, old)
 
         return self._file.write(change)
 
-    def _read(self, connection: Connection, key: Key) -> RawItem | None:
-        row = connection.execute(self.layout.select, key).fetchone()
-        return None if row is None else json.loads(row[0])
-
     def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
         """Replace a whole item; the indexes are written only if they change."""
         if old is not None and self.layout.columns_of(new) == self.layout.columns_of(old):
-            connection.execute(self.layout.replace_item, (_text(new), *key))
+            connection.execute(self.layout.replace_item, (self._text(new), *key))
         else:
             connection.execute(*self._replacing(key, new))
 
     def _replacing(self, key: Key, new: RawItem) -> Statement:
         """The statement that writes an item and its columns; raises `BadUserInput`."""
-        return self.layout.replace, (*key, _text(new), *self.layout.columns_of(new))
+        return self.layout.replace, (*key, self._text(new), *self.layout.columns_of(new))
 
     def _remove(self, connection: Connection, key: Key) -> None:
         connection.execute(self.layout.delete, key)
@@ -204,12 +206,11 @@ class SqliteItems:
         new = {name: stored(value) for name, value in item.items()}
         return self._replacing(self.layout.key_of(item), new)
 
-
-def _text(item: RawItem) -> str:
-    """The JSON of an item, in ASCII: at least as long as the item is large. Raises
-    `BadUserInput`.
-    """
-    text = _JSON.encode(item)
-    if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
-        raise BadUserInput("The record is too large: shorten its names and lists.")
-    return text
+    def _text(self, item: RawItem) -> str:
+        """The JSON of an item, in ASCII: at least as long as the item is large. Raises
+        `BadUserInput`.
+        """
+        text = self._texts.text(item)
+        if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
+            raise BadUserInput("The record is too large: shorten its names and lists.")
+        return text

@@ -1,0 +1,59 @@
+"""An item that this process read or wrote lately is not parsed again."""
+
+from pathlib import Path
+
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.tables.sqlite import SqliteTables
+from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.tables.texts import Texts
+
+ITEM = {"state": {"S": "initial ü"}, "unfinished": {"NS": ["1", "2"]}, "acting": {"BOOL": True}}
+
+
+def test_what_was_written_or_read_is_parsed_once() -> None:
+    writer, reader = Texts(), Texts()
+    text = writer.text(ITEM)
+    assert (writer.item(text), writer.item(text) is ITEM) == (ITEM, True)
+    assert reader.item(text) == ITEM
+    assert reader.item(text) is reader.item("".join([text[:1], text[1:]]))
+
+
+def test_few_items_are_kept_and_none_that_is_long() -> None:
+    texts = Texts()
+    kept = [texts.text({"number": {"N": str(number)}}) for number in range(1000)]
+    assert len(texts._latest) + len(texts._earlier) <= 256
+    assert [texts.item(text) for text in kept] == [{"number": {"N": str(n)}} for n in range(1000)]
+    long = texts.text({"text": {"S": "x" * 5000}})
+    assert texts.item(long) == texts.item(long)
+    assert texts.item(long) is not texts.item(long)
+
+
+def test_what_another_process_wrote_is_read(tmp_path: Path, tenant: str) -> None:
+    files = [DatabaseFile(tmp_path / "ace.db", "none", alone=False) for _ in range(2)]
+    here, there = (Table(SessionAgent, SqliteTables(file), "ace") for file in files)
+    key, always = ("s", "a"), SessionAgent.session_uuid.exists()
+    here.put(SessionAgent(*key, partition_key=tenant, attempt=0), ~always)
+    for number in range(1, 4):
+        for table in (here, there):
+            assert table.update(tenant, key, [SessionAgent.attempt.add(1)], always).attempt
+        found = here.get(tenant, key)
+        assert found is not None
+        assert found.attempt == 2 * number
+    for file in files:
+        file.close()
+
+
+def test_a_record_does_not_change_with_the_next_write(tmp_path: Path, tenant: str) -> None:
+    file = DatabaseFile(tmp_path / "ace.db", "none")
+    agents = Table(SessionAgent, SqliteTables(file), "ace")
+    key, always = ("s", "a"), SessionAgent.session_uuid.exists()
+    agents.put(SessionAgent(*key, partition_key=tenant, unfinished={1, 2}, thread=[1]), ~always)
+    before, same = agents.get(tenant, key), agents.get(tenant, key)
+    assert before is not None
+    assert same is not None
+    before.thread.append(2)
+    after = agents.update(tenant, key, [SessionAgent.unfinished.delete([1])], always)
+    assert (before.unfinished, after.unfinished) == ({1, 2}, {2})
+    assert (same.thread, after.thread) == ([1], [1])
+    file.close()
