@@ -4,7 +4,8 @@ The entrypoints call this module once per process. No other module imports `adap
 """
 
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from pynamodb.connection import Connection
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
+from ai_coordination_engine.adapters.message_bodies import message_from_body
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.secrets import SecretsManager
@@ -41,6 +43,8 @@ from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.parallel import OneTransaction
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
+from ai_coordination_engine.store.tables.sqlite_check import wrong_rows
+from ai_coordination_engine.store.tables.sqlite_orphans import orphans
 from ai_coordination_engine.store.tables.table import table_name
 
 # Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
@@ -85,6 +89,15 @@ def build_local_app(
     records.parallel = OneTransaction(file)
     app = _app(settings, records, queue)
     return replace(app, process=process, state_problem=file.problem)
+
+
+def state_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what is wrong with the records, messages and large values of a file, and what to do.
+
+    What a running server is about to write may be among the last two.
+    """
+    yield from wrong_rows(connection)
+    yield from orphans(connection, message_from_body)
 
 
 def visible_after(settings: Settings) -> int:

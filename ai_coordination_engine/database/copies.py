@@ -47,10 +47,14 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             f"{path} was restored, and the log of the file before is still beside it: start the"
             f" server once, or delete {files_of(path)[1].name}."
         )
-    address = f"{path.resolve().as_uri()}?mode=ro"
+    file, log, _ = files_of(path.resolve())
+    # no process can use the log of a file in a directory that cannot be written
+    is_fixed = not os.access(file.parent, os.W_OK) and not log.exists()
+    address = f"{file.as_uri()}?{'immutable=1' if is_fixed else 'mode=rw'}"
     with closing(
         sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     ) as connection:
+        connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")
         yield connection
 

@@ -16,7 +16,7 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.attributes import Stored
 
-_REFERENCE = "@blob:"  # never the start of a JSON text
+REFERENCE = "@blob:"  # never the start of a JSON text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Payload(Stored[Any]):
 
     def serialize(self, value: Any) -> str:
         """The stored text: JSON, or the key of the blob after a prefix."""
-        return _REFERENCE + value.key if isinstance(value, BlobReference) else to_json(value)
+        return REFERENCE + value.key if isinstance(value, BlobReference) else to_json(value)
 
     def deserialize(self, value: str) -> Any:
         """The value, or a `BlobReference`."""
-        if value.startswith(_REFERENCE):
-            return BlobReference(value.removeprefix(_REFERENCE))
+        if value.startswith(REFERENCE):
+            return BlobReference(value.removeprefix(REFERENCE))
         return json_text.loads(value)
 
 

@@ -24,7 +24,9 @@ from ai_coordination_engine.domain.planning import Planning
 from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
 from ai_coordination_engine.entrypoints.cli.client import Client
+from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.cli.session_view import results
+from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from ai_coordination_engine.settings import Settings
@@ -272,10 +274,31 @@ def check_command(program: str, *arguments: str) -> None:
             assert [
                 each for each in overrides if f"\n  {each.split('=')[0]}:" not in PARAMETERS
             ] == []
+        case "cp" | "install":
+            assert "# to restore" in snippet(".venv/bin/ace backup")  # which is run
         case "npm" | "npx" | "pip":
             check_packages(*arguments)
         case _:
             pytest.fail(f"no runner for the command {program}")
+
+
+def test_a_backup_is_restored_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with home(Path("data")) as found:
+        found.build(Settings(auth="local")).records.blobs.put("mine", b"1")
+        for program, *arguments in commands(snippet(".venv/bin/ace backup")):
+            if program != ".venv/bin/ace":
+                run(program, *arguments, cwd=tmp_path)
+            elif arguments[0] == "check-db":
+                with pytest.raises(Failure, match="1 problem found"):  # nothing names the value
+                    ace(arguments, result_action="return_value")
+            elif arguments[0] == "backup":
+                ace(arguments, result_action="return_value")
+    assert "Saved data/ace.db to backup.db" in capsys.readouterr().out
+    with home(Path("restored")) as found:
+        assert found.build(Settings(auth="local")).records.blobs.get("mine") == b"1"
 
 
 def check_packages(*arguments: str) -> None:

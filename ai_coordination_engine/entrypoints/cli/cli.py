@@ -39,6 +39,7 @@ DataDir = Annotated[
     Path | None,
     Parameter(help="Directory in which the state is kept, in ace.db. Default: nothing is kept."),
 ]
+StateDir = Annotated[Path | None, Parameter(help="Directory of ace serve --data-dir.")]
 Aws = Annotated[
     bool,
     Parameter(
@@ -167,6 +168,42 @@ def check(
     from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
 
     check_command.check(_settings(), read_run_file(file, query), with_json=json_)
+
+
+@app.command
+def backup(
+    file: Annotated[Path, Parameter(help="File to save the state to.")],
+    *,
+    data_dir: StateDir = None,
+    force: Annotated[bool, Parameter(negative=(), help="Replace an existing file.")] = False,
+) -> None:
+    """Save the state in a data directory to a file, also while a server runs and writes.
+
+    To restore it, stop the server, copy the file to ace.db in an empty directory, and start it.
+    """
+    from ai_coordination_engine.entrypoints.cli import backup_command  # noqa: PLC0415
+
+    backup_command.backup(file, data_dir, force=force)
+
+
+@app.command(name="check-db")
+def check_db(
+    file: Annotated[Path | None, Parameter(help="A backup; or else name --data-dir.")] = None,
+    *,
+    data_dir: StateDir = None,
+    vacuum: Annotated[
+        bool,
+        Parameter(
+            negative=(), help="Also give free space back to the disk; stop the server first."
+        ),
+    ] = False,
+) -> None:
+    """Check the file in a data directory, also while a server runs, or a backup. Exits with 1 if
+    something is wrong, and says what to do.
+    """
+    from ai_coordination_engine.entrypoints.cli import check_db_command  # noqa: PLC0415
+
+    check_db_command.check_db(file, data_dir, vacuums=vacuum)
 
 
 @tables.command
