@@ -126,13 +126,20 @@ def contains(value: Value | None, wanted: Value | None) -> bool:
     if value is None or wanted is None:
         return False
     ((kind, inner),), ((wanted_kind, looked_for),) = value.items(), wanted.items()
-    if kind in SETS and kind[0] == wanted_kind and looked_for in inner:
-        return True  # as it is written: no number need be compared
     if kind == "S":
         return wanted_kind == "S" and looked_for in inner
     if kind in SETS:
-        return kind[0] == wanted_kind and comparable(wanted)[1] in comparable(value)[1]
+        return kind[0] == wanted_kind and _is_member(looked_for, kind, inner)
     return kind == "L" and comparable(wanted) in comparable(value)[1]
+
+
+def _is_member(looked_for: Any, kind: str, members: Any) -> bool:
+    """Whether a set has a member. As a rule it is there as it is written, and no numbers are
+    compared.
+    """
+    if looked_for in members or kind != "NS":
+        return looked_for in members
+    return Decimal(looked_for) in map(Decimal, members)
 
 
 _CONDITIONS: Mapping[type[Condition], Callable[[Any, Item], bool]] = {
