@@ -23,7 +23,11 @@ ASK = '{ askOperationHub(coordinationUuid: "c", userQuery: "q") { runUuid } }'
 
 def app(**settings: Any) -> Any:
     """An application with settings and a clock but without records."""
-    return SimpleNamespace(settings=Settings(**settings), clock=SimpleNamespace(now=lambda: NOON))
+    return SimpleNamespace(
+        settings=Settings(**settings),
+        clock=SimpleNamespace(now=lambda: NOON),
+        state_problem=lambda: None,
+    )
 
 
 def local_client(**settings: Any) -> httpx.AsyncClient:
