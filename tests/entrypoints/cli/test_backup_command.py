@@ -46,11 +46,14 @@ def test_what_a_server_acknowledged_is_in_a_backup_that_can_be_served(tmp_path: 
 
 def test_what_cannot_be_done_is_said_with_its_code(tmp_path: Path) -> None:
     (other := tmp_path / "other.db").touch()
+    (earlier := tmp_path / "earlier").mkdir()
+    (earlier / "journal.jsonl").touch()
     with home(tmp_path / "data") as found:
         found.build(SETTINGS)
     for target, folder, force, message, code in (
         (other, None, False, "Say where the state is", INVALID),
         (other, tmp_path, False, "There is no ace.db in", INVALID),
+        (other, earlier, False, "holds the data of an earlier version", FAILED),
         (other, tmp_path / "data", False, "other.db exists; .* --force", FAILED),
         (tmp_path / "data" / "ace.db", tmp_path / "data", True, "a file of the state", FAILED),
     ):

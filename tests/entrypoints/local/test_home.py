@@ -4,7 +4,9 @@ import os
 import re
 import socket
 import stat
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
-from ai_coordination_engine.entrypoints.local.home import StartError, home
+from ai_coordination_engine.entrypoints.local.home import Home, StartError, home, joined
 from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.forks import close_in_children
@@ -76,15 +78,17 @@ def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path:
 
 
 @pytest.mark.parametrize("beside", [[], ["lock"], ["ace.db"]])
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    "opened", [home, partial(home, alone=False), partial(joined, durability="full")]
+)
 def test_the_data_of_an_earlier_version_is_refused_and_left_as_it_is(
-    tmp_path: Path, beside: list[str], alone: bool
+    tmp_path: Path, beside: list[str], opened: Callable[[Path], AbstractContextManager[Home]]
 ) -> None:
     tmp_path.chmod(0o755)
     for name in ("journal.jsonl", *beside):
         (tmp_path / name).write_text("theirs")
     with pytest.raises(StartError) as refused:
-        home(tmp_path, alone=alone).__enter__()
+        opened(tmp_path).__enter__()
     assert str(refused.value) == (
         f"{tmp_path} holds the data of an earlier version (journal.jsonl), which this version"
         " cannot read. Choose another directory, or move journal.jsonl out of this one."
