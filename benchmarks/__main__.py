@@ -21,6 +21,7 @@ from benchmarks import (
     hostile,
     package,
     serving,
+    statements,
     steps,
 )
 from benchmarks.table import Row, markdown
@@ -29,6 +30,7 @@ Measure = Callable[[], Iterable[Row]]
 NAMES = (
     "calls",
     "steps",
+    "statements",
     "graphs",
     "serving",
     "handoff",
@@ -89,6 +91,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     """What is measured, in the order of the table; `graphs` and `serving` on each chosen home."""
     yield "calls", calls.measure
     yield "steps", steps.measure
+    yield "statements", statements.measure
     for home in chosen:
         yield "graphs", partial(graphs.measure, home)
         yield "serving", partial(serving.measure, home, long=long)
