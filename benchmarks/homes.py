@@ -46,8 +46,18 @@ def survives_kills(folder: Path) -> Iterator[Home]:
         yield home
 
 
+@contextmanager
+def two_workers(folder: Path) -> Iterator[Home]:
+    """Yield a home in a data directory with two processes that run agents: the server and a child
+    of it.
+    """
+    with kept(folder, "--workers", "2") as home:
+        yield home
+
+
 HOMES: dict[str, MakeHome] = {
     "sqlite": kept,
+    "sqlite, 2 workers": two_workers,
     "sqlite, process": survives_kills,
     "ministack": ministack,
 }
