@@ -40,10 +40,10 @@ WHOLE = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) 
 class Servers:
     """Starts `ace serve --data-dir` in processes of their own, one at a time."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, **variables: str) -> None:
         self._log = log
         command = [sys.executable, "-m", "tests.kit.forked_servers"]
-        environment = {**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS}
+        environment = {**ENVIRONMENT, "ACE_FUNCTIONS": FUNCTIONS, **variables}
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 command,

@@ -1,0 +1,129 @@
+"""A server with worker processes: they are started again when they die, and never outlive it."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ai_coordination_engine.entrypoints.local.data_dir import FILE
+from ai_coordination_engine.entrypoints.local.home import StartError, home, joined
+from ai_coordination_engine.entrypoints.local.server import serving
+from ai_coordination_engine.settings import Settings
+from tests.kit.commands import served
+from tests.kit.servers import COORDINATION, START, TASK
+
+NAMES = ["a", "b"]
+STATUS = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
+  status sessionRuns { asyncTask } } }"""
+
+
+def children(pid: int) -> set[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return {
+        int(each) for task in tasks.iterdir() for each in (task / "children").read_text().split()
+    }
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    for _ in range(3000):
+        if found := look():
+            return found
+        threading.Event().wait(0.01)
+    raise AssertionError("it does not come")
+
+
+def data(url: str, query: str, **variables: Any) -> Any:
+    answer = httpx.post(url, json={"query": query, "variables": variables}, timeout=30).json()
+    assert "errors" not in answer, answer["errors"]
+    return answer["data"]
+
+
+def completes_a_session(url: str, name: str) -> None:
+    data(url, COORDINATION, agents=[{"agentUuid": each} for each in NAMES])
+    data(url, TASK, actions={"b": {"predecessors": ["a"]}})
+    data(url, START, s=name)
+    wait_for(lambda: data(url, STATUS, s=name)["session"]["status"] == "completed")
+    runs = data(url, STATUS, s=name)["session"]["sessionRuns"]
+    assert [each["asyncTask"]["status"] for each in runs] == ["completed"] * 2
+
+
+def said(process: subprocess.Popen[str]) -> list[Any]:
+    """Return what an ended server has logged."""
+    assert process.stderr
+    return [json.loads(line)["message"] for line in process.stderr if line.startswith("{")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_a_worker_that_dies_is_started_again_and_ends_with_its_server(tmp_path: Path) -> None:
+    with served("--workers", "2") as (process, url):
+        (first,) = wait_for(lambda: children(process.pid))
+        completes_a_session(url, "one")
+        os.kill(first, signal.SIGKILL)
+        (second,) = wait_for(lambda: children(process.pid) - {first})
+        completes_a_session(url, "two")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert not is_running(second)
+        assert said(process).count("worker ended and is started again") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with served("--workers", "3", "--data-dir", str(data_dir)) as (process, _):
+        workers = wait_for(lambda: len(found := children(process.pid)) == 2 and found)
+        process.kill()
+        wait_for(lambda: not any(map(is_running, workers)))
+
+
+def test_a_directory_without_state_has_no_work(tmp_path: Path) -> None:
+    message = "There is no ace.db in .*; name the directory of: ace serve --data-dir DIR"
+    with pytest.raises(StartError, match=message), joined(tmp_path / "none", "full"):
+        pass
+    with pytest.raises(StartError, match=message), joined(tmp_path, "full"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_refuses_a_file_that_is_not_the_engines(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database " * 1000)
+    with pytest.raises(StartError, match="is damaged or not a file"), joined(tmp_path, "full"):
+        pass
+
+
+def test_a_worker_is_not_one_of_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(StartError, match="unset AWS_ENDPOINT_URL"), joined(tmp_path, "full"):
+        pass
+    with (
+        pytest.raises(StartError, match="--workers is for SQLite"),
+        serving(Settings(), port=0, workers=2),
+    ):
+        pass
+
+
+def test_workers_may_join_and_leave_beside_a_server_or_without_one(tmp_path: Path) -> None:
+    with home(tmp_path) as found:
+        assert found.processes
+        with joined(tmp_path, "full") as worker:
+            assert worker.processes
+            assert set(found.processes.others()) == {worker.processes.name}
+        assert found.processes.others() == {}
+    with joined(tmp_path, "full") as one, joined(tmp_path, "full") as another:
+        assert one.processes
+        assert another.processes
+        assert set(one.processes.others()) == {another.processes.name}
