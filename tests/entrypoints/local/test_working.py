@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from cyclopts import CycloptsError
 
+from ai_coordination_engine.entrypoints.cli import cli
 from ai_coordination_engine.entrypoints.local.data_dir import FILE
 from ai_coordination_engine.entrypoints.local.home import StartError, home, joined
 from ai_coordination_engine.entrypoints.local.server import serving
@@ -127,3 +129,10 @@ def test_workers_may_join_and_leave_beside_a_server_or_without_one(tmp_path: Pat
         assert one.processes
         assert another.processes
         assert set(one.processes.others()) == {another.processes.name}
+
+
+@pytest.mark.parametrize("command", ["serve", "worker --data-dir d"])
+@pytest.mark.parametrize("number", ["0", "-1", "65", "x", ""])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(command: str, number: str) -> None:
+    with pytest.raises(CycloptsError, match="--workers"):
+        cli.app([*command.split(), "--workers", number], exit_on_error=False, print_error=False)
