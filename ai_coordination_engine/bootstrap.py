@@ -17,6 +17,7 @@ from pynamodb.connection import Connection
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
+from ai_coordination_engine.adapters.lean.client import lean
 from ai_coordination_engine.adapters.message_bodies import message_from_body
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
@@ -36,7 +37,7 @@ from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AllowList, Queue, Secrets
-from ai_coordination_engine.settings import Settings, aws_region
+from ai_coordination_engine.settings import ClientKind, Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
@@ -58,12 +59,13 @@ def build_app(settings: Settings) -> App:
     first used. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
     _check_default_runtime(settings)
-    database = connect()
+    kind = settings.aws_client
+    database = connect(kind)
     session = database.connection.session
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
     records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
-    return _app(settings, records, SqsQueue(client("sqs", session), settings.queue_url))
+    return _app(settings, records, SqsQueue(client("sqs", session, kind=kind), settings.queue_url))
 
 
 def build_local_app(
@@ -140,8 +142,8 @@ def secrets_manager() -> Secrets:
     return SecretsManager()
 
 
-def connect() -> DynamoDb:
-    """Create the one connection that all tables share.
+def connect(kind: ClientKind = "botocore") -> DynamoDb:
+    """Create the one connection that all tables share; `kind` as in `Settings.aws_client`.
 
     The client is created here rather than at its first use, because botocore does not create
     clients thread-safely.
@@ -153,16 +155,27 @@ def connect() -> DynamoDb:
         read_timeout_seconds=READ_SECONDS,
         max_retry_attempts=TRIES - 1,
     )
-    _ = connection.client
+    made = connection.client
+    if kind == "lean":
+        lean(made)
     return DynamoDb(connection)
 
 
-def client(service: str, session: Any = None, *, read_seconds: float = READ_SECONDS) -> Any:
-    """Create a botocore client; region and credentials come from the standard AWS variables."""
+def client(
+    service: str,
+    session: Any = None,
+    *,
+    read_seconds: float = READ_SECONDS,
+    kind: ClientKind = "botocore",
+) -> Any:
+    """Create a botocore client; region and credentials come from the standard AWS variables.
+
+    `kind` as in `Settings.aws_client`.
+    """
     config = client_config(read_seconds=read_seconds)
-    return (session or botocore.session.get_session()).create_client(
-        service, aws_region(), config=config
-    )
+    session = session or botocore.session.get_session()
+    made = session.create_client(service, aws_region(), config=config)
+    return lean(made) if kind == "lean" else made
 
 
 def create_tables(settings: Settings) -> list[str]:

@@ -43,6 +43,9 @@ class OpenAIEndpoint(BaseModel):
         return url
 
 
+ClientKind = Literal["lean", "botocore"]
+
+
 class Settings(BaseSettings):
     """The settings that an operator can set, each by the environment variable `ACE_<NAME>`.
 
@@ -62,6 +65,13 @@ class Settings(BaseSettings):
     bucket: str = Field("", description="S3 bucket for values that are too large for an item")
     inline_limit: int = Field(
         48_000, ge=256, le=60_000, description="bytes above which a value goes to the bucket"
+    )
+    aws_client: ClientKind = Field(
+        "lean",
+        description=(
+            "how DynamoDB and SQS are called: `lean` skips what botocore repeats in every call;"
+            " `botocore` leaves its clients as they are"
+        ),
     )
 
     auth: Literal["jwt", "iam", "local"] = Field(

@@ -38,6 +38,13 @@ def ministack(folder: Path) -> Iterator[Home]:
 
 
 @contextmanager
+def ministack_by_botocore(folder: Path) -> Iterator[Home]:
+    """Yield the same home, called with botocore's unchanged clients."""
+    with ministack(folder) as home:
+        yield Home(environment={**home.environment, "ACE_AWS_CLIENT": "botocore"})
+
+
+@contextmanager
 def survives_kills(folder: Path) -> Iterator[Home]:
     """Yield a home in a data directory that survives the death of the process, not a power
     failure.
@@ -60,9 +67,10 @@ HOMES: dict[str, MakeHome] = {
     "sqlite, 2 workers": two_workers,
     "sqlite, process": survives_kills,
     "ministack": ministack,
+    "ministack, botocore": ministack_by_botocore,
 }
 
 
 def offered() -> list[str]:
     """Return the homes that this machine has."""
-    return [name for name in HOMES if name != "ministack" or emulator.PYTHON.exists()]
+    return [name for name in HOMES if not name.startswith("ministack") or emulator.PYTHON.exists()]

@@ -140,7 +140,11 @@ class LocalWorker:
             load = Load(concurrency, AT_ONCE)
         else:
             load, notified = Load(concurrency), threading.Event()
-            sqs = client("sqs", read_seconds=LONGEST_POLL + READ_SECONDS)
+            sqs = client(
+                "sqs",
+                read_seconds=LONGEST_POLL + READ_SECONDS,
+                kind=app.settings.aws_client,
+            )
             queue = cast(deliveries.Messages, app.queue)
             messages = SqsMessages(sqs, app.settings.queue_url, queue)
             app = replace(app, queue=NotifyingQueue(app.queue, notified))
