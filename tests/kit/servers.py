@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ WHOLE = """query($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) 
   status
   sessionAgents { sessionAgentUuid agentUuid state attempt inDegree }
   sessionRuns { runUuid sessionAgentUuid asyncTask } } }"""
+
+
+DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 
 
 class Servers:
@@ -154,3 +158,24 @@ def completed(server: Server, session_uuid: str) -> Any:
         assert session["status"] in ("dispatched", "in_progress"), session
         threading.Event().wait(0.05)
     raise AssertionError(f"does not move: {session}")
+
+
+def attempts_of(server: Server, session_uuid: str) -> list[str]:
+    """Return how the attempts of a completed session of `DIAMOND` ended, one run each."""
+    whole = completed(server, session_uuid)
+    runs: dict[str, list[Any]] = defaultdict(list)
+    for run in whole["sessionRuns"]:
+        runs[run["sessionAgentUuid"]].append(run["asyncTask"])
+    agents = whole["sessionAgents"]
+    assert {(each["agentUuid"], each["state"], each["inDegree"]) for each in agents} == {
+        (name, "completed", 0) for name in DIAMOND
+    }
+    assert len(agents) == len(DIAMOND)
+    for each in agents:
+        found = {run["attempt"]: run["status"] for run in runs[each["sessionAgentUuid"]]}
+        assert sorted(found) == list(range(1, each["attempt"] + 1))
+        assert len(found) == len(runs[each["sessionAgentUuid"]])
+        assert [attempt for attempt, status in found.items() if status == "completed"] == [
+            each["attempt"]
+        ]
+    return [run["status"] for each in runs.values() for run in each]

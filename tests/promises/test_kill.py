@@ -1,30 +1,29 @@
 """The local server is killed repeatedly while it works; everything that it acknowledged happens."""
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.kit.servers import (
     COORDINATION,
+    DIAMOND,
     START,
     TASK,
     Server,
     Servers,
-    completed,
+    attempts_of,
 )
 
 SESSIONS, KILLS = 50, 10
 EACH = SESSIONS // KILLS
 FEWEST, OF_SESSION = 7, 9  # rows that a server writes until it is killed, and for a session
-DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.01}
 
 
@@ -83,24 +82,3 @@ def killed_again_and_again(
     with serving() as server:
         assert all(start(server, session) for session in owed)
         return Counter(attempt for name in names for attempt in attempts_of(server, name)), repeated
-
-
-def attempts_of(server: Server, session_uuid: str) -> list[str]:
-    """Return how the attempts of a completed session ended, one run each."""
-    whole = completed(server, session_uuid)
-    runs: dict[str, list[Any]] = defaultdict(list)
-    for run in whole["sessionRuns"]:
-        runs[run["sessionAgentUuid"]].append(run["asyncTask"])
-    agents = whole["sessionAgents"]
-    assert {(each["agentUuid"], each["state"], each["inDegree"]) for each in agents} == {
-        (name, "completed", 0) for name in DIAMOND
-    }
-    assert len(agents) == len(DIAMOND)
-    for each in agents:
-        found = {run["attempt"]: run["status"] for run in runs[each["sessionAgentUuid"]]}
-        assert sorted(found) == list(range(1, each["attempt"] + 1))
-        assert len(found) == len(runs[each["sessionAgentUuid"]])
-        assert [attempt for attempt, status in found.items() if status == "completed"] == [
-            each["attempt"]
-        ]
-    return [run["status"] for each in runs.values() for run in each]

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from tests.kit.forked_workers import Workers
-from tests.kit.servers import COORDINATION, START, TASK, Server, Servers
-from tests.promises.test_kill import DIAMOND, attempts_of
+from tests.kit.servers import COORDINATION, DIAMOND, START, TASK, Server, Servers, attempts_of
 
 SESSIONS, KILLS = (100, 20) if os.environ.get("CI") else (20, 4)
 SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.05}
