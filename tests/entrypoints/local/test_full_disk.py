@@ -94,9 +94,9 @@ def test_a_full_disk_refuses_changes_and_loses_none_that_it_acknowledged(tmp_pat
         acknowledged += ["room", *filled(server, data_dir, "b")]
         size = log_of(data_dir).stat().st_size
         server.kill()
-    with small_files(size), serving(data_dir, log) as server:  # as full as before
+    with small_files(size), serving(data_dir, log) as server:
         assert set(found(server)) == set(acknowledged)
-        assert not put(server, "refused", 5000)
+        assert not put(server, "refused", 2 * size)  # the log is empty now, and takes `size` again
         limit(server, None)
         assert put(server, "later", 5000)
     with serving(data_dir, log) as server:
