@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from ai_coordination_engine.adapters.message_bodies import body_of, message_from_body
+from ai_coordination_engine.adapters.sqlite_retention import Retention
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Clock, QueueMessage, Wake
@@ -42,10 +43,10 @@ class SqliteQueue:
     """Implements `ports.Queue` in a `DatabaseFile`, and what its consumers need. Thread-safe.
 
     A received message is hidden for `visible_after` seconds; after `max_receives` deliveries it
-    becomes a dead letter. Tenants that have messages take turns. `clock` should not go back:
-    messages would stay hidden. `holder` names this process in the messages that it has received;
-    `wake_others` tells the other processes that there are new messages. Each method raises
-    `Unavailable` when the file cannot be written.
+    becomes a dead letter. Old messages are deleted (`Retention`). Tenants that have messages take
+    turns. `clock` should not go back: messages would stay hidden. `holder` names this process in
+    the messages that it has received; `wake_others` tells the other processes that there are new
+    messages. Each method raises `Unavailable` when the file cannot be written.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SqliteQueue:
         self._changes = self._waiting = 0
         self._served = ""  # the tenant whose turn was last
         file.write(_create)
+        self._retention = Retention(self._now())
 
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Send all messages, visible after `delay` seconds (900 at most), in one transaction."""
@@ -95,6 +97,7 @@ class SqliteQueue:
         """
         end = monotonic() + (LONGEST_POLL if wait else 0)
         while True:
+            self._purge()
             seen = self._changes
             with self._file.reading() as connection:
                 next_at = _next_at(connection)
@@ -195,6 +198,7 @@ class SqliteQueue:
         now = self._now()
 
         def take(connection: Connection) -> list[dict[str, Any]]:
+            self._retention.purge(connection, now)
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM messages WHERE is_dead = 1 AND visible_at <= ?"  # noqa: S608
                 " ORDER BY id LIMIT ?",
@@ -214,6 +218,12 @@ class SqliteQueue:
                 rows,
             )
         )
+
+    def _purge(self) -> None:
+        """Delete old messages from time to time."""
+        now = self._now()
+        if self._retention.is_due(now):
+            self._file.write(lambda connection: self._retention.purge(connection, now))
 
     def _has_come(self, moment: float | None) -> bool:
         return moment is not None and moment <= self._now()

@@ -1,5 +1,6 @@
 """The queue on SQLite: what SQS promises, and turns of tenants."""
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters import sqlite_queue
+from ai_coordination_engine.adapters import sqlite_queue, sqlite_retention
 from ai_coordination_engine.adapters.clock import SystemClock
 from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.database_file import DatabaseFile
@@ -293,3 +294,49 @@ def test_each_message_is_received_once_by_many(in_time: SqliteQueue) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = [each for got in pool.map(lambda _: taken(in_time, 3), range(40)) for each in got]
     assert sorted(found, key=int) == [str(number) for number in range(100)]
+
+
+def dead(queue: SqliteQueue) -> list[str]:
+    return names(queue, queue.receive_dead(10, 0))
+
+
+DAY = 86_400
+
+
+def test_a_dead_letter_is_kept_for_fourteen_days(queue: SqliteQueue, clock: FakeClock) -> None:
+    queue.dead_letter(wake("old"))
+    clock.advance(DAY)
+    queue.dead_letter(wake("young"))
+    clock.advance(13 * DAY - 1)
+    assert dead(queue) == ["old", "young"]
+    clock.advance(1)
+    assert dead(queue) == ["young"]
+    clock.advance(DAY)
+    assert taken(queue) == []  # which deletes old ones, too
+    with queue._file.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+
+
+def test_a_message_is_kept_for_four_days(queue: SqliteQueue, clock: FakeClock) -> None:
+    queue.send([wake("old")])
+    (held,) = take(queue)
+    clock.advance(4 * DAY - 1)
+    queue.send([wake("young")])
+    queue.postpone(held["ReceiptHandle"], 0)
+    assert sorted(taken(queue)) == ["old", "young"]
+    clock.advance(1000)
+    assert taken(queue) == ["young"]
+
+
+def test_while_no_server_runs_a_message_does_not_grow_old(
+    file: DatabaseFile, clock: FakeClock
+) -> None:
+    SqliteQueue(file, clock, HIDDEN, MOST).send([wake("a")])
+    clock.advance(30 * DAY)
+    assert taken(SqliteQueue(file, clock, HIDDEN, MOST)) == ["a"]
+
+
+def test_the_retention_is_that_of_the_template() -> None:
+    text = (Path(__file__).parents[2] / "template.yaml").read_text()
+    found = [int(each) for each in re.findall(r"MessageRetentionPeriod: (\d+)", text)]
+    assert found == [sqlite_retention.MESSAGE_SECONDS, sqlite_retention.DEAD_SECONDS]

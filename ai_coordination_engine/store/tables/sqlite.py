@@ -30,7 +30,7 @@ from ai_coordination_engine.store.tables.items import (
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import answer
 from ai_coordination_engine.store.tables.texts import Texts
-from ai_coordination_engine.store.tables.values import item_size, stored
+from ai_coordination_engine.store.tables.values import Invalid, item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
 T = TypeVar("T")
@@ -98,6 +98,7 @@ class SqliteItems:
         """One transaction."""
         new = {name: stored(value) for name, value in item.items()}
         key = self.layout.key_of(item)
+        self._columns(key, new)  # an item that is not valid is refused before its condition
 
         def write(connection: Connection, old: RawItem | None) -> None:
             self._write(connection, key, old, new)
@@ -156,11 +157,14 @@ class SqliteItems:
             new = updated(before, write.actions, self.layout.key_names)
         else:
             new = {name: stored(value) for name, value in write.item.items()}
-        self._text(new)
+        self._text(new), self._columns(key, new)
         return key, old, new
 
     def read(self, connection: Connection, key: Key) -> RawItem | None:
-        """One statement. The item must not be changed: it may be given to others."""
+        """One statement. The item must not be changed: it may be given to others. Raises `Invalid`
+        for an empty text in the key.
+        """
+        _check_key(key)
         row = connection.execute(self.layout.select, key).fetchone()
         return None if row is None else self._texts.item(row[0])
 
@@ -186,14 +190,23 @@ class SqliteItems:
 
     def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
         """Replace a whole item; the indexes are written only if they change."""
-        if old is not None and self.layout.columns_of(new) == self.layout.columns_of(old):
+        if old is not None and self._columns(key, new) == self.layout.columns_of(old):
             connection.execute(self.layout.replace_item, (self._text(new), *key))
         else:
             connection.execute(*self._replacing(key, new))
 
+    def _columns(self, key: Key, item: RawItem) -> tuple[Any, ...]:
+        """The columns of an item. Raises `Invalid` for an empty text in a key of the table or of an
+        index, as DynamoDB does.
+        """
+        _check_key(key)
+        columns = self.layout.columns_of(item)
+        _check_key(columns)
+        return columns
+
     def _replacing(self, key: Key, new: RawItem) -> Statement:
-        """The statement that writes an item and its columns; raises `BadUserInput`."""
-        return self.layout.replace, (*key, self._text(new), *self.layout.columns_of(new))
+        """The statement that writes an item and its columns; raises `BadUserInput`, `Invalid`."""
+        return self.layout.replace, (*key, self._text(new), *self._columns(key, new))
 
     def _remove(self, connection: Connection, key: Key) -> None:
         connection.execute(self.layout.delete, key)
@@ -201,7 +214,9 @@ class SqliteItems:
     def _statement_of(self, request: RawKey) -> Statement:
         """The statement that puts or deletes an item; raises `BadUserInput`."""
         if "DeleteRequest" in request:
-            return self.layout.delete, self.layout.key_of(request["DeleteRequest"]["Key"])
+            key = self.layout.key_of(request["DeleteRequest"]["Key"])
+            _check_key(key)
+            return self.layout.delete, key
         item = request["PutRequest"]["Item"]
         new = {name: stored(value) for name, value in item.items()}
         return self._replacing(self.layout.key_of(item), new)
@@ -214,3 +229,8 @@ class SqliteItems:
         if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
             raise BadUserInput("The record is too large: shorten its names and lists.")
         return text
+
+
+def _check_key(values: Sequence[Any]) -> None:
+    if "" in values:
+        raise Invalid("a key of the table or of an index is an empty text")

@@ -1,6 +1,6 @@
 """Tables on SQLite answer as those on DynamoDB do (promise P11)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -122,6 +122,55 @@ def test_numbers_are_those_of_dynamodb(
             with pytest.raises(Exception, match=r"no number of 38 digits|ValidationException"):
                 call()
     assert table.get(tenant, ("t", "s"), consistent=True).fire_at == 0
+
+
+NEVER = TaskSchedule.task_uuid.exists() & TaskSchedule.task_uuid.does_not_exist()
+ALWAYS = TaskSchedule.task_uuid.exists() | TaskSchedule.task_uuid.does_not_exist()
+FIRE = TaskSchedule.fire
+T = Table[TaskSchedule]
+
+
+def schedule(tenant: str, uuid: str = "s", **values: Any) -> TaskSchedule:
+    return TaskSchedule("t", uuid, partition_key=tenant, **values)
+
+
+@pytest.mark.parametrize(
+    "home", ["schedules", pytest.param("on_dynamodb_local", marks=pytest.mark.dynamodb_local)]
+)
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda table, of: table.put(schedule(of, fire=""), ALWAYS), "invalid"),
+        (lambda table, of: table.put(schedule(of, fire=""), NEVER), "invalid"),
+        (lambda table, of: table.put_many([schedule(of, fire="")]), "invalid"),
+        (lambda table, of: table.update(of, ("t", "s"), [FIRE.set("")], ALWAYS), "invalid"),
+        (lambda table, of: table.update(of, ("t", "s"), [FIRE.set("")], NEVER), "refused"),
+        (lambda table, of: table.update(of, ("t", "s"), [FIRE.set(FIRE | "")], ALWAYS), "invalid"),
+        (lambda table, of: table.put(schedule(of, ""), NEVER), "invalid"),
+        (lambda table, of: table.update(of, ("t", ""), [FIRE.set("x")], NEVER), "invalid"),
+        (lambda table, of: table.delete(of, ("t", ""), NEVER), "invalid"),
+        (lambda table, of: table.get(of, ("t", ""), consistent=True), "invalid"),
+        (lambda table, of: table.get_many(of, [("t", "")], consistent=True), "invalid"),
+        (lambda table, of: table.delete_many(of, [("t", "")]), "invalid"),
+        (lambda table, of: table.put(schedule(of, task_query="", status=""), ALWAYS), None),
+    ],
+)
+def test_an_empty_text_is_no_key_of_a_table_or_an_index(
+    home: str,
+    request: pytest.FixtureRequest,
+    tenant: str,
+    exists: bool,
+    call: Callable[[T, str], Any],
+    expected: str | None,
+) -> None:
+    table = request.getfixturevalue(home)
+    if exists:
+        table.put(schedule(tenant, status="x"), ALWAYS)
+    answer = answered(Operation("", call), table, tenant)
+    assert (answer[0] if isinstance(answer, tuple) else answer) == expected
+    found = table.get(tenant, ("t", "s"), consistent=True)
+    assert (found is not None and found.status == "x") == (exists and expected is not None)
 
 
 def put(table: Table[SessionAgent], tenant: str, uuid: str, **values: Any) -> None:
