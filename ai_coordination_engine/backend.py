@@ -4,6 +4,7 @@ A throttled request raises `Throttled`. A service that cannot be reached, times 
 `Unavailable`. Both may be retried. All other errors are passed on unchanged.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -11,10 +12,8 @@ from random import Random
 from threading import Event
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NotConnected
-from botocore.parsers import ResponseParserError
 
 from ai_coordination_engine.errors import Throttled, Unavailable
 
@@ -62,24 +61,9 @@ _NO_ANSWER = (
     NotConnected,
     HTTPClientError,
     IncompleteReadError,
-    ResponseParserError,
     ConnectionError,
     TimeoutError,
 )
-
-
-def client_config(*, read_seconds: float = READ_SECONDS) -> Config:
-    """Return the configuration of a client whose calls end, retries included, within an API
-    request.
-
-    An API request has 25 seconds.
-    """
-    return Config(
-        max_pool_connections=MAX_CONNECTIONS,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": TRIES},
-    )
 
 
 def backoff(refusals: int, longest: float = LONGEST_PAUSE) -> float:
@@ -145,11 +129,21 @@ def passing(error: BaseException, service: str = "the backend") -> Throttled | N
         if isinstance(cause, ClientError) and (found := _answered(cause, service)) is not None:
             # PynamoDB's own error, which comes first, has the code but not the status.
             return found
-        if isinstance(cause, _NO_ANSWER):
+        if isinstance(cause, (*_NO_ANSWER, *_unreadable())):
             return Unavailable(
                 f"{_capital(service)} cannot be reached or does not answer; try again in a moment."
             )
     return None
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """The error of botocore for an answer that it cannot read.
+
+    Nobody has met it in a process without clients: there its module, which takes 60 ms, is not
+    imported.
+    """
+    parsers = sys.modules.get("botocore.parsers")
+    return (parsers.ResponseParserError,) if parsers is not None else ()
 
 
 def _answered(error: ClientError, service: str) -> Throttled | None:

@@ -1,12 +1,10 @@
-"""Create the `App` and its adapters from `Settings`.
+"""Create the `App` on AWS and its adapters from `Settings`.
 
-The entrypoints call this module once per process. No other module imports `adapters`.
+The entrypoints call this module once per process; `local_bootstrap` is its counterpart for one
+machine, and `assembly` what both share. No other module imports `adapters`.
 """
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,42 +12,25 @@ import botocore.session
 from botocore.exceptions import ClientError
 from pynamodb.connection import Connection
 
-from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
-from ai_coordination_engine.adapters.allow_list import SettingsAllowList
-from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
+from ai_coordination_engine.adapters.client_config import client_config
+from ai_coordination_engine.adapters.clock import SystemClock
 from ai_coordination_engine.adapters.lean.client import lean
-from ai_coordination_engine.adapters.message_bodies import message_from_body
-from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.s3 import S3Blobs
-from ai_coordination_engine.adapters.secrets import SecretsManager
-from ai_coordination_engine.adapters.sqlite_blobs import SqliteBlobs
-from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.adapters.sqs import SqsQueue
-from ai_coordination_engine.backend import (
-    CONNECT_SECONDS,
-    MAX_CONNECTIONS,
-    READ_SECONDS,
-    TRIES,
-    client_config,
+from ai_coordination_engine.assembly import (
+    MAX_RECEIVES,
+    application,
+    check_default_runtime,
+    visible_after,
 )
-from ai_coordination_engine.database_file import DatabaseFile
-from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AllowList, Queue, Secrets
 from ai_coordination_engine.settings import ClientKind, Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
-from ai_coordination_engine.store.tables.parallel import OneTransaction
-from ai_coordination_engine.store.tables.sqlite import SqliteTables
-from ai_coordination_engine.store.tables.sqlite_check import wrong_rows
-from ai_coordination_engine.store.tables.sqlite_orphans import orphans
 from ai_coordination_engine.store.tables.table import table_name
-
-# Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
-MAX_RECEIVES = 10
 
 
 def build_app(settings: Settings) -> App:
@@ -58,88 +39,16 @@ def build_app(settings: Settings) -> App:
     The DynamoDB and SQS clients are created here; those of S3 and Secrets Manager when they are
     first used. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
-    _check_default_runtime(settings)
+    check_default_runtime(settings)
     kind = settings.aws_client
     database = connect(kind)
     session = database.connection.session
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
     records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
-    return _app(settings, records, SqsQueue(client("sqs", session, kind=kind), settings.queue_url))
-
-
-def build_local_app(
-    settings: Settings,
-    file: DatabaseFile,
-    *,
-    process: str = "",
-    wake_others: Callable[[], None] = lambda: None,
-) -> App:
-    """Create the application whose records, queue and large values lie in a file.
-
-    `process` names this process among those that share the file, and `wake_others` tells them that
-    there are messages. Raises `BadUserInput` when `default_runtime` has an unknown kind.
-    """
-    _check_default_runtime(settings)
-    clock = SystemClock()
-    queue = SqliteQueue(
-        file, SteadyClock(), visible_after(settings), MAX_RECEIVES, process, wake_others
+    return application(
+        settings, records, SqsQueue(client("sqs", session, kind=kind), settings.queue_url)
     )
-    records = Repository(
-        SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
-    )
-    records.parallel = OneTransaction(file)
-    app = _app(settings, records, queue)
-    return replace(app, process=process, state_problem=file.problem)
-
-
-def state_problems(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yield what is wrong with the records, messages and large values of a file, and what to do.
-
-    What a running server is about to write may be among the last two.
-    """
-    yield from wrong_rows(connection)
-    yield from orphans(connection, message_from_body)
-
-
-def visible_after(settings: Settings) -> int:
-    """The seconds after which a message that was received is delivered again."""
-    return int(settings.lease_seconds) + 30
-
-
-def _app(settings: Settings, records: Repository, queue: Queue) -> App:
-    secrets = secrets_manager()
-    return App(
-        settings=settings,
-        records=records,
-        queue=queue,
-        runtimes=RuntimeRegistry(settings, secrets),
-        actions=AllowedActionFunctions(settings.action_functions),
-        secrets=secrets,
-        clock=records.clock,
-    )
-
-
-def _check_default_runtime(settings: Settings) -> None:
-    kind = settings.default_runtime["kind"]
-    if kind not in KINDS:
-        raise BadUserInput(
-            f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
-            f" {', '.join(KINDS)}."
-        )
-
-
-def allow_list(settings: Settings) -> AllowList:
-    """Return the allow-list of `settings`, for a process whose workers use the same settings."""
-    actions = AllowedActionFunctions(settings.action_functions)
-    return SettingsAllowList(
-        RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime
-    )
-
-
-def secrets_manager() -> Secrets:
-    """Return the reader of secrets; it creates its client when it reads the first secret."""
-    return SecretsManager()
 
 
 def connect(kind: ClientKind = "botocore") -> DynamoDb:

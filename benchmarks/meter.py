@@ -117,7 +117,7 @@ class Meter:
             keys = (table.hash_key, table.range_key)
             self._keys[table.name] = keys
             self._indexes[table.name] = [
-                Index.of(index, keys) for index in model._get_schema()["global_secondary_indexes"]
+                Index.of(index, keys) for index in model.schema()["global_secondary_indexes"]
             ]
         connection = app.records.tables[MODELS[0]].database
         for each in (connection.client, app.queue._client, *clients):  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.aws.worker import build_handler
+from ai_coordination_engine.entrypoints.aws.worker_handler import build_handler
 from ai_coordination_engine.store.models import MODELS
 from benchmarks import backends, functions, sessions
 from benchmarks.harness.api import Api, Worker

@@ -17,7 +17,7 @@ import botocore.endpoint
 import pytest
 
 from ai_coordination_engine import backend, bootstrap
-from ai_coordination_engine.adapters import secrets
+from ai_coordination_engine.adapters import client_config, secrets
 from ai_coordination_engine.adapters.s3 import S3Blobs
 from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.entrypoints.cli.explanations import explain
@@ -228,9 +228,9 @@ def test_a_secret_that_cannot_be_read_now_may_be_read_later(
     server: Failing, monkeypatch: pytest.MonkeyPatch, behaviour: Any
 ) -> None:
     monkeypatch.setattr(
-        secrets,
+        client_config,
         "client_config",
-        partial(backend.client_config, read_seconds=bootstrap.READ_SECONDS),
+        partial(client_config.client_config, read_seconds=bootstrap.READ_SECONDS),
     )
     server.behaviours = [behaviour]
     with pytest.raises(SecretUnavailable) as raised:

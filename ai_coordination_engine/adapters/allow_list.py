@@ -1,6 +1,6 @@
 """Check runtimes and action functions against the settings before anything runs.
 
-`bootstrap.allow_list` creates the list. The API, `ace run` and the start of a server use it to warn
+`assembly.allow_list` creates the list. The API, `ace run` and the start of a server use it to warn
 early.
 """
 

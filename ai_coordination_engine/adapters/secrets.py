@@ -5,10 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ai_coordination_engine.backend import client_config
 from ai_coordination_engine.ports import SecretUnavailable
 
 KEEP_SECONDS = 300.0
@@ -57,8 +55,7 @@ class SecretsManager:
     def _read(self, name: str, stage: str) -> str:
         try:
             if self._client is None:
-                session = botocore.session.get_session()
-                self._client = session.create_client("secretsmanager", config=client_config())
+                self._client = _made_client()
             answer = self._client.get_secret_value(SecretId=name, VersionStage=stage)
         except ClientError as error:
             code = error.response["Error"]["Code"]
@@ -68,3 +65,12 @@ class SecretsManager:
         if "SecretString" not in answer:
             raise SecretUnavailable("it is binary, not text", retryable=False)
         return str(answer["SecretString"])
+
+
+def _made_client() -> Any:
+    # Imported here because a process without AWS reads no secret; botocore takes 95 ms.
+    from botocore.session import get_session  # noqa: PLC0415
+
+    from ai_coordination_engine.adapters.client_config import client_config  # noqa: PLC0415
+
+    return get_session().create_client("secretsmanager", config=client_config())

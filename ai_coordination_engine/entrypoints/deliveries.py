@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.backend import passing
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
 from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.observability import logger

@@ -5,10 +5,14 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from inspect import getmembers
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, cast
 
-from pynamodb.models import Model
+from pynamodb.attributes import AttributeContainer
+from pynamodb.constants import ATTR_NAME, ATTR_TYPE, KEY_TYPE
+from pynamodb.indexes import Index
+from pynamodb.types import HASH, RANGE
 
 from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.attributes import (
@@ -30,8 +34,11 @@ def _key_names(model: "type[Record]") -> tuple[str, str]:
     return hash_key, range_key
 
 
-class Record(Model):
+class Record(AttributeContainer):
     """A stored record.
+
+    Of PynamoDB it has the attributes and the indexes, without a connection: that needs botocore,
+    which only the tables on DynamoDB import.
 
     `unconfirmed` is its reservation, which becomes `confirmed`; `deleting` is its tombstone
     (promise P1). `has_blobs`: blobs may exist under the record's prefix. Reading a payload
@@ -39,6 +46,7 @@ class Record(Model):
     `RuntimeError`. Thread-safe; two threads that read a payload at the same time may both load it.
     """
 
+    Meta: ClassVar[Any]
     record_name: ClassVar[str]
     # the attributes that differ if another writer wrote the item under this key
     identity: ClassVar[tuple[str, ...]] = ()
@@ -74,6 +82,28 @@ class Record(Model):
         if unknown := values.keys() - self.get_attributes().keys():
             raise ValueError(f"A {self.record_name} has no {', '.join(sorted(unknown))}.")
         self._values = values
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The definitions of the attributes, the key, and the global indexes, as PynamoDB names
+        them.
+        """
+        attributes = [
+            each for each in cls.get_attributes().values() if each.is_hash_key or each.is_range_key
+        ]
+        schema: Any = {
+            "attribute_definitions": [
+                {ATTR_NAME: each.attr_name, ATTR_TYPE: each.attr_type} for each in attributes
+            ],
+            "key_schema": [
+                {ATTR_NAME: each.attr_name, KEY_TYPE: HASH if each.is_hash_key else RANGE}
+                for each in attributes
+            ],
+            "global_secondary_indexes": [],
+        }
+        for _, index in getmembers(cls, lambda member: isinstance(member, Index)):
+            index._update_model_schema(schema)
+        return cast(dict[str, Any], schema)
 
     @classmethod
     def from_raw_data(cls, data: Mapping[str, Any], blobs: Blobs | None = None) -> Self:

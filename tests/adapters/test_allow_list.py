@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import assembly, bootstrap
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 from benchmarks.harness.api import Api
@@ -29,7 +29,7 @@ SETTINGS = Settings(
 @pytest.fixture
 def knowing(api: Api) -> Api:
     """An API whose process has the settings of the workers."""
-    api.app = replace(api.app, allow_list=bootstrap.allow_list(SETTINGS))
+    api.app = replace(api.app, allow_list=assembly.allow_list(SETTINGS))
     return api
 
 
@@ -102,7 +102,7 @@ def test_an_api_without_the_settings_of_the_workers_says_nothing_of_them(api: Ap
 def test_a_default_runtime_that_cannot_work_is_a_problem_of_its_setting(
     runtime: dict[str, object], problem: str | None
 ) -> None:
-    found = list(bootstrap.allow_list(Settings(default_runtime=runtime)).problems())
+    found = list(assembly.allow_list(Settings(default_runtime=runtime)).problems())
     assert found == ([] if problem is None else [f"ACE_DEFAULT_RUNTIME: {problem}"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.record_loaders import READ_IN_LOOP
 from ai_coordination_engine.database_file import DatabaseFile
@@ -26,7 +26,7 @@ ONE = "query($c: String!) { coordination(coordinationUuid: $c) { coordinationNam
 @pytest.fixture
 def local_app(settings: Settings, tmp_path: Path) -> Iterator[App]:
     with closing(DatabaseFile(tmp_path / "ace.db", "none")) as file:
-        yield bootstrap.build_local_app(settings, file)
+        yield local_bootstrap.build_local_app(settings, file)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database import versions
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database.versions import VERSION
@@ -46,7 +46,7 @@ def test_a_file_of_an_earlier_version_is_copied_migrated_and_used(tmp_path: Path
     path = of_version_1(tmp_path / "ace.db")
     assert messages(path) == BEFORE
     file = DatabaseFile(path)
-    app = bootstrap.build_local_app(SETTINGS, file)
+    app = local_bootstrap.build_local_app(SETTINGS, file)
     done = app.records.get(SESSION, "local", ("c", "done"))
     assert done is not None
     assert done.status == "completed"

@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.webhooks import signature, tenant_key
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
@@ -26,7 +26,7 @@ from ai_coordination_engine.engine.scheduling.due import send_due
 from ai_coordination_engine.entrypoints.aws import sweep as sweeping
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.aws.sweep import Sweep
-from ai_coordination_engine.entrypoints.aws.worker import build_handler as build_worker
+from ai_coordination_engine.entrypoints.aws.worker_handler import build_handler as build_worker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session, SessionAgent

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.api import cors
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import MODELS, SessionRun
 from tests.kit import iam
@@ -51,7 +51,7 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
     }
     modelled = {}
     for model in MODELS:
-        schema = model._get_schema()
+        schema = model.schema()
         indexes = schema["global_secondary_indexes"]
         modelled[model.Meta.table_name] = (
             keys(schema["key_schema"]),

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from ai_coordination_engine import backend
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.statuses import (
     OPEN_AGENT_STATES,
@@ -24,7 +24,7 @@ from ai_coordination_engine.engine.control import reconcile, restart
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
-from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
+from ai_coordination_engine.entrypoints.aws.worker_handler import LONGEST_BACKOFF
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.store.models import ParentKey, Session, SessionAgent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
@@ -33,7 +33,7 @@ def test_a_worker_may_die_at_any_point(app: App, shape: Shape) -> None:
 @pytest.fixture
 def on_sqlite(settings: Settings, tmp_path: Path) -> Iterator[App]:
     with closing(DatabaseFile(tmp_path / "ace.db", "none")) as file:
-        yield bootstrap.build_local_app(settings, file)
+        yield local_bootstrap.build_local_app(settings, file)
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

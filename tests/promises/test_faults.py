@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import poison, run_step
-from ai_coordination_engine.entrypoints.aws.worker import LONGEST_BACKOFF
+from ai_coordination_engine.entrypoints.aws.worker_handler import LONGEST_BACKOFF
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, Wake

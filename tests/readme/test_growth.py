@@ -13,7 +13,7 @@ from tests.readme.documents import ROOT, run, snippets
 PACKAGE = "ai_coordination_engine"
 LOOK = """
 import json, sys
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import assembly
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
 from ai_coordination_engine.domain.shapes import parse_agents
@@ -21,7 +21,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import SESSION
 
 graph = SCHEMA.graphql_schema
-allowed = bootstrap.allow_list(Settings(texts={"hi": "Hello"}))
+allowed = assembly.allow_list(Settings(texts={"hi": "Hello"}))
 runtime = {"kind": "canned", "name": "hi"}
 json.dump({
     "shown": str(graph.type_map["SessionType"].fields["priority"].type),

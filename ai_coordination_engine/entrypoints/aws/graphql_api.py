@@ -1,8 +1,8 @@
 """The Lambda function of the API. Its handler is `graphql_api.handler` of this package."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+from ai_coordination_engine.entrypoints.cold_start import without_collections
 
 Handler = Callable[[object, object], dict[str, object]]
 
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Handler:
     """
     if name != "handler":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with _without_collections():
+    with without_collections():
         handler = globals()[name] = _cold_start()
     return handler
 
@@ -25,18 +25,3 @@ def _cold_start() -> Handler:
     from ai_coordination_engine.entrypoints.aws.api_handler import cold_start  # noqa: PLC0415
 
     return cold_start()
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Disable garbage collection during a cold start and then exempt all objects from it.
-
-    The objects of a cold start live as long as the process. Collections find no garbage among them
-    and take an eighth of its time.
-    """
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()

@@ -4,13 +4,15 @@ import sys
 from typing import NoReturn
 
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, missing_package
+from ai_coordination_engine.entrypoints.cold_start import without_collections
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code; exit with 1 when a package is missing."""
     try:
         # Imported here because it needs packages of the extra `local`.
-        from ai_coordination_engine.entrypoints.cli import cli  # noqa: PLC0415
+        with without_collections():
+            from ai_coordination_engine.entrypoints.cli import cli  # noqa: PLC0415
     except ModuleNotFoundError as error:
         sys.stderr.write(f"ace: {missing_package(error)}\n")
         sys.exit(FAILED)

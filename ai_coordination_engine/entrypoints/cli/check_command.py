@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from ai_coordination_engine.bootstrap import allow_list
+from ai_coordination_engine.assembly import allow_list
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
 from ai_coordination_engine.entrypoints.run_file.run_checks import WARNING, dry_run, not_allowed

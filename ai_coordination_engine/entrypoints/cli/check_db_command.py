@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
-from ai_coordination_engine.bootstrap import state_problems
 from ai_coordination_engine.database import soundness
 from ai_coordination_engine.database.copies import reading
 from ai_coordination_engine.database.failures import FileError, of_opening
@@ -14,6 +13,7 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write
 from ai_coordination_engine.entrypoints.cli.state_file import state_file
 from ai_coordination_engine.entrypoints.local.data_dir import FILE, DataDirError, lock
+from ai_coordination_engine.local_bootstrap import state_problems
 
 _AGAIN_SECONDS = 1.0  # after which a server has written what it was about to write
 

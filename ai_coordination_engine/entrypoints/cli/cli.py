@@ -21,6 +21,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write_error,
 )
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
+from ai_coordination_engine.entrypoints.cold_start import without_collections
 from ai_coordination_engine.settings import Settings, keep_loopback_from_proxies, unknown_variables
 
 # Commands import their code when they run, so that help is quick: boto3 and uvicorn take half a
@@ -93,9 +94,12 @@ def serve(
     aws: Aws = False,
 ) -> None:
     """Serve the API and run the agents on this machine, until Ctrl-C."""
-    from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
+    with without_collections():
+        from ai_coordination_engine.entrypoints.cli import serve_command  # noqa: PLC0415
 
-    run_commands.serve(_settings(), port, data_dir, aws=aws, durability=durability, workers=workers)
+    serve_command.serve(
+        _settings(), port, data_dir, aws=aws, durability=durability, workers=workers
+    )
 
 
 @app.command

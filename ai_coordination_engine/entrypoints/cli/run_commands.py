@@ -1,4 +1,4 @@
-"""The commands `ace serve`, `ace demo` and `ace run`."""
+"""The commands `ace demo` and `ace run`."""
 
 import sys
 from importlib.resources import as_file
@@ -10,6 +10,11 @@ from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
 from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.serve_command import (
+    introduce,
+    runtime_note,
+    until_stopped,
+)
 from ai_coordination_engine.entrypoints.cli.session_view import (
     AgentView,
     SessionView,
@@ -24,30 +29,6 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import Settings
 
 SHOWN_LINES = 8
-
-_CURL = (
-    """curl -s {url} -H 'content-type: application/json' """
-    """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
-)
-
-
-def serve(
-    settings: Settings,
-    port: int | None,
-    data_dir: Path | None,
-    *,
-    aws: bool,
-    durability: Durability | None = None,
-    workers: int = 1,
-) -> None:
-    """Serve until Ctrl-C."""
-    console = Terminal()
-    with serving(
-        settings, port=port, data_dir=data_dir, aws=aws, durability=durability, workers=workers
-    ) as running:
-        console.print(_runtime_note(running))
-        _introduce(console, running)
-        _until_stopped(console)
 
 
 def demo(
@@ -66,14 +47,14 @@ def demo(
         plan = read_run_file(brief)
     with serving(settings, port=port, data_dir=data_dir, durability=durability) as running:
         console.print(
-            f"{plan.coordination_name}, {len(plan.agents)} agents. {_runtime_note(running)}\n"
+            f"{plan.coordination_name}, {len(plan.agents)} agents. {runtime_note(running)}\n"
         )
         view = _run(console, running, plan)
         for agent in view.agents:
             _print_output(console, agent)
-        _introduce(console, running)
+        introduce(console, running)
         if not stop:
-            _until_stopped(console)
+            until_stopped(console)
     _check_completed(view)
 
 
@@ -91,7 +72,7 @@ def run(
     with serving(settings, port=0, data_dir=data_dir, aws=aws, durability=durability) as running:
         _check_allowed(running, plan)
         if not all(agent.get("runtime") for agent in plan.agents):
-            console.print(_runtime_note(running))
+            console.print(runtime_note(running))
         if data_dir:
             _note_open_sessions(console, running)
         view = _run(console, running, plan)
@@ -113,17 +94,6 @@ def _check_allowed(running: Running, plan: RunFile) -> None:
 def _check_completed(view: SessionView) -> None:
     if view.status != "completed":
         raise Failure(_why(view), FAILED)
-
-
-def _runtime_note(running: Running) -> str:
-    if running.model:
-        return f"Agents without a runtime ask the model endpoint {running.model!r}."
-    if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
-        return f"Agents without a runtime run on {running.app.settings.default_runtime}."
-    return (
-        "No model is configured: agents without a runtime run the built-in function echo, which"
-        " returns its input."
-    )
 
 
 def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
@@ -216,17 +186,3 @@ def _print_output(console: Terminal, agent: AgentView) -> None:
     more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
     console.print(f"\n{on_one_line(agent.name)} ({agent.state})", style="bold")
     console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]))
-
-
-def _introduce(console: Terminal, running: Running) -> None:
-    for note in running.notes:
-        console.print(note)
-    console.print(
-        f"\nOpen: {running.page}\nAPI:  {running.url}\n{running.where}\nTry: "
-        f" {_CURL.format(url=running.url)}"
-    )
-
-
-def _until_stopped(console: Terminal) -> None:
-    console.print("Serving until Ctrl-C.")
-    console.wait_until_interrupted()

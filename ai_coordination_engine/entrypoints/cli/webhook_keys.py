@@ -2,7 +2,7 @@
 
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
 from ai_coordination_engine.api.webhooks import master_keys, tenant_key
-from ai_coordination_engine.bootstrap import secrets_manager
+from ai_coordination_engine.assembly import secrets_manager
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.settings import Settings
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App
@@ -97,7 +97,7 @@ def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> It
     with folder as found:
         if not alone:
             with closing(_opened(found / FILE, durability)) as file:
-                yield Home(f"State: {where}", partial(bootstrap.build_local_app, file=file))
+                yield Home(f"State: {where}", partial(local_bootstrap.build_local_app, file=file))
             return
         with (
             closing(_registered(found)) as processes,
@@ -175,11 +175,14 @@ def _start_errors(data_dir: Path | None) -> Iterator[None]:
 
 
 def _build_on_aws(settings: Settings) -> App:
+    # Imported here because botocore takes half of a start, and an SQLite file needs none of it.
+    from ai_coordination_engine import bootstrap  # noqa: PLC0415
+
     bootstrap.create_tables(settings)
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
 def _build_of_process(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
-    return bootstrap.build_local_app(
+    return local_bootstrap.build_local_app(
         settings, file, process=processes.name, wake_others=processes.wake_others
     )

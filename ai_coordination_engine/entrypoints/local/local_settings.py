@@ -5,7 +5,7 @@ import os
 
 from pydantic import SecretStr, ValidationError
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import assembly
 from ai_coordination_engine.entrypoints.cli.output import VisibleLog
 from ai_coordination_engine.entrypoints.local.home import StartError
 from ai_coordination_engine.observability import SERVICE, configure, logger
@@ -24,7 +24,7 @@ def local_settings(settings: Settings) -> tuple[Settings, str | None, AllowList]
     settings, model = with_model(
         settings.model_copy(update={"auth": "local"})
     )  # safe because only this machine can reach the server
-    allow_list = bootstrap.allow_list(settings)
+    allow_list = assembly.allow_list(settings)
     if problems := list(allow_list.problems()):
         raise InvalidSetting("\nace: ".join(problems))
     return settings, model, allow_list

@@ -8,7 +8,6 @@ from queue import SimpleQueue
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.backend import READ_SECONDS
-from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
@@ -139,6 +138,9 @@ class LocalWorker:
             messages: Messages = app.queue
             load = Load(concurrency, AT_ONCE)
         else:
+            # Imported here because botocore takes half of a start, and SQLite needs none of it.
+            from ai_coordination_engine.bootstrap import client  # noqa: PLC0415
+
             load, notified = Load(concurrency), threading.Event()
             sqs = client(
                 "sqs",

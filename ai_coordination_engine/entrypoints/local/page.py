@@ -17,7 +17,6 @@ from starlette.routing import Route
 import ai_coordination_engine
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, only_get
-from ai_coordination_engine.entrypoints.local.markdown_page import html_of, title_of
 
 _FILE = Path(__file__).with_name("page.html")
 _ROOT = Path(ai_coordination_engine.__file__).parents[1]
@@ -74,6 +73,12 @@ async def _document(http: HttpRequest) -> Response:
     documents = _documents()
     if name not in documents:
         return PlainTextResponse("There is no such page.\n", 404, headers=_SAFE)
+    # Imported here because a server starts without its documents; markdown-it takes 16 ms.
+    from ai_coordination_engine.entrypoints.local.markdown_page import (  # noqa: PLC0415
+        html_of,
+        title_of,
+    )
+
     text = documents[name]
     html = Template(_DOCUMENT).substitute(
         title=title_of(text), style=_found("style"), body=html_of(text, name, documents)

@@ -22,7 +22,7 @@ from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import Entity
 from ai_coordination_engine.store.records.reads import is_below
 from ai_coordination_engine.store.records.repository import Repository
-from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.tables.items import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions import counter_shards, starts
 from ai_coordination_engine.store.transitions.rows import condition as compiled

@@ -23,7 +23,7 @@ from ai_coordination_engine.store.records.reads import visible
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
 from ai_coordination_engine.store.tables import shards
-from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
+from ai_coordination_engine.store.tables.items import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.table import Table
 
 Row = tuple[Any, list[str]]  # a record and its position; None for a record that was filtered out

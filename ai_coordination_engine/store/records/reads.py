@@ -20,8 +20,7 @@ from ai_coordination_engine.store.records.begun import (
     mark_if_confirmed,
 )
 from ai_coordination_engine.store.records.entities import COORDINATION, ENTITIES, Entity
-from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
-from ai_coordination_engine.store.tables.items import Database
+from ai_coordination_engine.store.tables.items import BATCH_GET_LIMIT, Database
 from ai_coordination_engine.store.tables.parallel import Parallel
 from ai_coordination_engine.store.tables.table import Table, get_many_of
 

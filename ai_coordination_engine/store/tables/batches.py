@@ -11,11 +11,13 @@ from pynamodb.connection import Connection
 
 from ai_coordination_engine.backend import Backoff
 from ai_coordination_engine.store.meter import charge_write
-from ai_coordination_engine.store.tables.items import RawItem, RawKey
+from ai_coordination_engine.store.tables.items import (
+    BATCH_GET_LIMIT,
+    BATCH_WRITE_LIMIT,
+    RawItem,
+    RawKey,
+)
 from ai_coordination_engine.store.tables.translation import SERVICE, of_the_database
-
-BATCH_GET_LIMIT = 100
-BATCH_WRITE_LIMIT = 25
 
 
 def get_items(

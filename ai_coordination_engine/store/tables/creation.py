@@ -12,7 +12,7 @@ def create(database: DynamoDb, model: type[Record], name: str) -> bool:
 
     If the table exists, its missing indexes are added.
     """
-    schema = model._get_schema()
+    schema = model.schema()
     request = {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",

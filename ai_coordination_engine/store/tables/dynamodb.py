@@ -54,7 +54,7 @@ class DynamoDb:
 
     def items(self, model: type[Record], name: str) -> Items:
         """The items of an existing table; no request is made."""
-        schema = model._get_schema()
+        schema = model.schema()
         self._keys[name] = model.key_names()
         self.connection.add_meta_table(
             MetaTable(

@@ -10,6 +10,9 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
 
+# of one request (BatchGetItem and BatchWriteItem, "Amazon DynamoDB API")
+BATCH_GET_LIMIT = 100
+BATCH_WRITE_LIMIT = 25
 RawKey = dict[str, Any]
 RawItem = Mapping[str, Any]
 Answer = Mapping[str, Any]

@@ -16,9 +16,10 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT, BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.expressions import holds, updated
 from ai_coordination_engine.store.tables.items import (
+    BATCH_GET_LIMIT,
+    BATCH_WRITE_LIMIT,
     Answer,
     Items,
     Query,

@@ -32,7 +32,7 @@ class Layout:
     def of(cls, model: type[Record], name: str) -> "Layout":
         """The layout of a model."""
         names = model.key_names()
-        described = model._get_schema()["global_secondary_indexes"]
+        described = model.schema()["global_secondary_indexes"]
         return cls(name, names, {each["index_name"]: _index(each, names) for each in described})
 
     def key_of(self, item: RawItem) -> Key:

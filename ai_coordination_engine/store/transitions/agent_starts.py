@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
-from ai_coordination_engine.store.tables.batches import BATCH_WRITE_LIMIT
+from ai_coordination_engine.store.tables.items import BATCH_WRITE_LIMIT
 from ai_coordination_engine.store.tables.table import Refused
 from ai_coordination_engine.store.transitions.agent_writes import AgentWrites
 

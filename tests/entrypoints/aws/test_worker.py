@@ -10,8 +10,8 @@ from botocore.exceptions import EndpointConnectionError
 
 from ai_coordination_engine.adapters.sqs import body_of, message_from_body
 from ai_coordination_engine.engine.app import Busy
-from ai_coordination_engine.entrypoints.aws import worker as module
-from ai_coordination_engine.entrypoints.aws.worker import Worker
+from ai_coordination_engine.entrypoints.aws import worker, worker_handler
+from ai_coordination_engine.entrypoints.aws.worker_handler import Worker
 from ai_coordination_engine.entrypoints.deliveries import Deliveries
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import Wake
@@ -98,7 +98,7 @@ def handle(
     """Return the ids of the messages that a worker keeps."""
     with ThreadPoolExecutor(8) as pool:
         deliveries = Deliveries(
-            messages or FakeMessages(), poison or FakePoison(), module.LONGEST_BACKOFF
+            messages or FakeMessages(), poison or FakePoison(), worker_handler.LONGEST_BACKOFF
         )
         worker = Worker(step, deliveries, FakeClock(), pool)
         answer = worker.handle({"Records": list(records)}, FakeContext())
@@ -244,7 +244,7 @@ def test_message_that_cannot_be_postponed_is_kept_all_the_same() -> None:
 
 
 def test_importing_the_worker_builds_nothing() -> None:
-    assert "handler" not in vars(module)
+    assert "handler" not in vars(worker)
 
 
 def test_worker_handles_one_event_after_another() -> None:

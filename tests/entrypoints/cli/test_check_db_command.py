@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine import bootstrap
+from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database.versions import VERSION
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.entrypoints.cli import check_db_command
@@ -30,7 +30,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(check_db_command, "_AGAIN_SECONDS", 0.0)
     path = of_version_1(tmp_path / "ace.db")
     with closing(DatabaseFile(path)) as file:
-        app = bootstrap.build_local_app(Settings(auth="local"), file)
+        app = local_bootstrap.build_local_app(Settings(auth="local"), file)
         values = {"input_files": ["x" * 60_000], "updated_by": "me"}
         app.records.write(SESSION, "local", ("c", "done"), lambda *_: values, parent_key=None)
         file.write(lambda connection: connection.execute("DELETE FROM messages WHERE is_dead"))
@@ -214,7 +214,7 @@ def test_many_problems_of_one_kind_are_counted(
 def test_what_a_server_is_about_to_write_is_no_problem(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state_problems, looks = bootstrap.state_problems, list[int]()
+    state_problems, looks = local_bootstrap.state_problems, list[int]()
 
     def meanwhile(connection: Connection) -> Any:
         looks.append(len(looks))

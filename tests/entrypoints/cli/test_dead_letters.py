@@ -19,7 +19,7 @@ import time_machine
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.adapters.sqs import body_of
-from ai_coordination_engine.bootstrap import MAX_RECEIVES
+from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints.cli import cli

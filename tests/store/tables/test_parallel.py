@@ -6,7 +6,8 @@ from threading import Barrier, BrokenBarrierError
 import pytest
 
 from ai_coordination_engine.database_file import DatabaseFile
-from ai_coordination_engine.store.tables.parallel import OneTransaction, Parallel
+from ai_coordination_engine.store.tables.one_transaction import OneTransaction
+from ai_coordination_engine.store.tables.parallel import Parallel
 
 
 def test_works_go_on_side_by_side_and_may_make_calls_at_the_same_time() -> None:

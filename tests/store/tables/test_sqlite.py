@@ -258,7 +258,7 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks(
         class Meta:
             table_name = "sessions"
 
-    schema = Earlier._get_schema()
+    schema = Earlier.schema()
     assert not schema["global_secondary_indexes"]
     before = Table(Earlier, SqliteTables(file), "old")
     for number in (3, 1, 2):
@@ -277,7 +277,7 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks(
 INDEXES = [
     (model, index["index_name"])
     for model in MODELS
-    for index in model._get_schema()["global_secondary_indexes"]
+    for index in model.schema()["global_secondary_indexes"]
 ]
 
 

@@ -1,0 +1,57 @@
+"""Assemble an `App` from its settings, records and queue: what both homes of the state share."""
+
+from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
+from ai_coordination_engine.adapters.allow_list import SettingsAllowList
+from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.secrets import SecretsManager
+from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import AllowList, Queue, Secrets
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.records.repository import Repository
+
+# Deliveries of a message before it becomes a dead letter; template.yaml has the same number.
+MAX_RECEIVES = 10
+
+
+def visible_after(settings: Settings) -> int:
+    """The seconds after which a message that was received is delivered again."""
+    return int(settings.lease_seconds) + 30
+
+
+def application(settings: Settings, records: Repository, queue: Queue) -> App:
+    """Create the application on these records and this queue."""
+    secrets = secrets_manager()
+    return App(
+        settings=settings,
+        records=records,
+        queue=queue,
+        runtimes=RuntimeRegistry(settings, secrets),
+        actions=AllowedActionFunctions(settings.action_functions),
+        secrets=secrets,
+        clock=records.clock,
+    )
+
+
+def check_default_runtime(settings: Settings) -> None:
+    """Raise `BadUserInput` when `default_runtime` has an unknown kind."""
+    kind = settings.default_runtime["kind"]
+    if kind not in KINDS:
+        raise BadUserInput(
+            f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
+            f" {', '.join(KINDS)}."
+        )
+
+
+def allow_list(settings: Settings) -> AllowList:
+    """Return the allow-list of `settings`, for a process whose workers use the same settings."""
+    actions = AllowedActionFunctions(settings.action_functions)
+    return SettingsAllowList(
+        RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime
+    )
+
+
+def secrets_manager() -> Secrets:
+    """Return the reader of secrets; it creates its client when it reads the first secret."""
+    return SecretsManager()

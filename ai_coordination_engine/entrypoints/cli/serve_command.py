@@ -1,0 +1,60 @@
+"""The command `ace serve`. It imports no client of the API, which only runs need."""
+
+from pathlib import Path
+
+from ai_coordination_engine.database_file import Durability
+from ai_coordination_engine.entrypoints.cli.terminal import Terminal
+from ai_coordination_engine.entrypoints.local.server import Running, serving
+from ai_coordination_engine.settings import Settings
+
+_CURL = (
+    """curl -s {url} -H 'content-type: application/json' """
+    """-d '{{"query": "{{ sessionList {{ sessionList {{ sessionUuid status taskQuery }} }} }}"}}'"""
+)
+
+
+def serve(
+    settings: Settings,
+    port: int | None,
+    data_dir: Path | None,
+    *,
+    aws: bool,
+    durability: Durability | None = None,
+    workers: int = 1,
+) -> None:
+    """Serve until Ctrl-C."""
+    console = Terminal()
+    with serving(
+        settings, port=port, data_dir=data_dir, aws=aws, durability=durability, workers=workers
+    ) as running:
+        console.print(runtime_note(running))
+        introduce(console, running)
+        until_stopped(console)
+
+
+def runtime_note(running: Running) -> str:
+    """Say which runtime agents without one of their own have."""
+    if running.model:
+        return f"Agents without a runtime ask the model endpoint {running.model!r}."
+    if running.app.settings.default_runtime != {"kind": "function", "name": "echo"}:
+        return f"Agents without a runtime run on {running.app.settings.default_runtime}."
+    return (
+        "No model is configured: agents without a runtime run the built-in function echo, which"
+        " returns its input."
+    )
+
+
+def introduce(console: Terminal, running: Running) -> None:
+    """Say where the server and its state are."""
+    for note in running.notes:
+        console.print(note)
+    console.print(
+        f"\nOpen: {running.page}\nAPI:  {running.url}\n{running.where}\nTry: "
+        f" {_CURL.format(url=running.url)}"
+    )
+
+
+def until_stopped(console: Terminal) -> None:
+    """Wait for Ctrl-C."""
+    console.print("Serving until Ctrl-C.")
+    console.wait_until_interrupted()

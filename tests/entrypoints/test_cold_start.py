@@ -1,0 +1,68 @@
+"""What a process imports when it starts: not what its home or its work does not need."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ai_coordination_engine.entrypoints.cold_start import without_collections
+
+AWS_CLIENTS = {"boto3", "botocore.client", "botocore.session", "pynamodb.connection", "urllib3"}
+API = {"graphene", "graphql", "aiodataloader", "ai_coordination_engine.api"}
+SERVER = {"cyclopts", "rich", "starlette", "uvicorn"}
+SQLITE = {"sqlite3", "ai_coordination_engine.database_file"}
+OTHERS = {
+    "aws_lambda_powertools.utilities.batch",
+    "httpx",
+    "jsonschema",
+    "markdown_it",
+    "pynamodb.models",
+    "yaml",
+}
+PROGRAMS = {
+    "ace serve": (
+        "from ai_coordination_engine.entrypoints.cli import serve_command",
+        AWS_CLIENTS | OTHERS,
+    ),
+    "a worker process": (
+        "from ai_coordination_engine.entrypoints.local import worker_process",
+        AWS_CLIENTS | API | SERVER | OTHERS,
+    ),
+    "the API on Lambda": (
+        "from ai_coordination_engine.entrypoints.aws.graphql_api import handler",
+        {"boto3"} | SERVER | SQLITE | OTHERS,
+    ),
+    "the worker on Lambda": (
+        "from ai_coordination_engine.entrypoints.aws.worker import handler",
+        {"boto3"} | API | SERVER | SQLITE | OTHERS,
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "foreign"), PROGRAMS.values(), ids=PROGRAMS)
+def test_start_imports_only_what_it_needs(program: str, foreign: set[str]) -> None:
+    code = f"{program}\nimport sys\nsys.stdout.write(' '.join(sys.modules))"
+    environment = {**os.environ, "ACE_AUTH": "jwt", "AWS_DEFAULT_REGION": "us-east-1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    loaded = set(ran.stdout.split())
+    assert loaded & foreign == set()
+    assert {"ai_coordination_engine.engine.app", "pynamodb.attributes"} <= loaded
+
+
+def test_collections_are_off_during_a_start_and_on_afterwards() -> None:
+    with without_collections():
+        with without_collections():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.unfreeze()
+
+
+def test_failed_start_enables_collections_again() -> None:
+    with pytest.raises(ImportError), without_collections():
+        raise ImportError
+    assert gc.isenabled()
