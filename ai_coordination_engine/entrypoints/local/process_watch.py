@@ -37,7 +37,7 @@ class ProcessWatch:
         begins: bool = False,
         seconds: float = EVERY_SECONDS,
     ) -> None:
-        self._begins = begins
+        self._begins, self._problem = begins, ""
         self._app, self._processes, self._seconds = app, processes, seconds
         self._queue = cast(SharedQueue, app.queue)
         self._stopping = threading.Event()
@@ -79,10 +79,13 @@ class ProcessWatch:
                 self._queue.notice()
 
     def _try(self, work: Callable[[], object]) -> None:
+        """Do the work. The next round tries again; the same error is logged once."""
         try:
             work()
-        except Exception:  # the next round tries again
-            if not self._stopping.is_set():
+            self._problem = ""
+        except Exception as error:
+            known, self._problem = self._problem, repr(error)
+            if self._problem != known and not self._stopping.is_set():
                 logger.exception("could not look after other processes")
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +98,7 @@ class Processes:
         self._lock.close()
         if self._fifo is not None:
             self._fifo.close()
-        with self._changing:
-            for name in [*self._fifos]:
-                self._close_fifo(name)
+        self._forget_fifos(())
 
     # Inside
 
@@ -129,9 +127,9 @@ class Processes:
 
     def _each(self) -> Iterator[tuple[str, int, IO[str] | None]]:
         """Yield name and process id of each other process, and the lock of a dead one."""
-        for name in sorted(os.listdir(self._folder)):
-            if name == self.name or "." in name:
-                continue
+        names = {each for each in os.listdir(self._folder) if "." not in each} - {self.name}
+        self._forget_fifos(names)
+        for name in sorted(names):
             try:
                 lock = open(self._folder / name)  # noqa: SIM115
             except FileNotFoundError:  # it has just ended
@@ -155,6 +153,11 @@ class Processes:
                     self._fifos[name] = os.open(self._folder / (name + _WAKE), flags)
                 except OSError:
                     self._fifos[name] = -1
+
+    def _forget_fifos(self, living: Container[str]) -> None:
+        with self._changing:
+            for name in [each for each in self._fifos if each not in living]:
+                self._close_fifo(name)
 
     def _close_fifo(self, name: str) -> None:
         fifo = self._fifos.pop(name, -1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from ai_coordination_engine.engine.app import App
@@ -40,27 +40,23 @@ def working(app: App, home: Home, workers: int) -> Iterator[App]:
             watch = ProcessWatch(app, home.processes, begins=home.is_server)
             watch.start()
             stack.callback(watch.stop)
+        children = [Child(home.place) for _ in range(workers - 1)] if home.place else []
+        stack.callback(_stop, worker, home, children)
         worker.start()
-        stack.callback(_stop, worker, home)
-        if home.place is not None:
-            children = [Child(home.place) for _ in range(workers - 1)]
-            stack.callback(_end, children)
-            for each in children:
-                each.start()
+        for each in children:
+            each.start()
         yield app
 
 
-def _stop(worker: LocalWorker, home: Home) -> None:
+def _stop(worker: LocalWorker, home: Home, children: Sequence["Child"]) -> None:
+    """Let all processes end their steps at the same time."""
+    for each in children:
+        each.tell_to_end()
     is_done = worker.stop(GRACE_SECONDS)
     if home.processes is not None:
         home.processes.leaves_work = not is_done
-
-
-def _end(children: list["Child"]) -> None:
     for each in children:
-        each.tell_to_end()
-    for each in children:
-        each.end(GRACE_SECONDS + 1)
+        each.end(GRACE_SECONDS)
 
 
 class Child:

@@ -173,3 +173,14 @@ def test_without_fifos_nobody_is_woken(tmp_path: Path, monkeypatch: pytest.Monke
         one.wake_others()
         assert not another.wait()
         another.stop_waiting()
+
+
+def test_a_dead_process_keeps_no_fifo_open_in_those_that_live(tmp_path: Path) -> None:
+    with closing(Processes(tmp_path)) as one, closing(Processes(tmp_path)) as another:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            gone = Processes(tmp_path)
+            assert set(one.others()) == {another.name, gone.name}
+            gone.close()
+            assert set(one.others()) == {another.name}
+        assert len(os.listdir("/proc/self/fd")) == before + 1  # that of `another`
