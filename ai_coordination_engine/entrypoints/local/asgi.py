@@ -1,5 +1,6 @@
 """Create the ASGI application of the local server."""
 
+from collections.abc import Callable, Collection
 from functools import partial
 
 from starlette.routing import Router
@@ -21,8 +22,9 @@ from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 from ai_coordination_engine.errors import Unauthenticated
 
 
-def asgi_app(app: App) -> Router:
-    """Create the application that serves the API of `app`.
+def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Router:
+    """Create the application that serves the API of `app`; `processes` returns the ids of those
+    that run agents.
 
     When the settings ask for credentials, every request is refused, because this server cannot
     verify any.
@@ -41,5 +43,5 @@ def asgi_app(app: App) -> Router:
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
     graphql = GraphQLRoutes(documents, context, origins, page_for).routes()
     webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
-    health = health_route(app.state_problem)
+    health = health_route(app.state_problem, processes)
     return Router([*graphql, *page_routes(), webhook, health, not_found_route(origins)])

@@ -61,6 +61,10 @@ class Processes:
                 lock.close()
         return found
 
+    def pids(self) -> list[int]:
+        """The ids of all processes that live, this one included."""
+        return [os.getpid(), *self.others().values()]
+
     def dead(self) -> Iterator[Dead]:
         """Yield each process that has ended and that no other process looks after."""
         for name, pid, lock in self._each():

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
@@ -82,7 +83,8 @@ def serving(
         sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
-        stack.enter_context(_http(app, listener))
+        pids = found.processes.pids if found.processes else tuple
+        stack.enter_context(_http(asgi_app(app, pids), settings, listener))
         yield Running(
             app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", found.where, model, notes
         )
@@ -117,9 +119,9 @@ def _bind(listener: socket.socket, port: int) -> None:
 
 
 @contextmanager
-def _http(app: App, listener: socket.socket) -> Iterator[None]:
+def _http(app: ASGIApp, settings: Settings, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
-        LocalGuard(asgi_app(app), app.settings.cors_origins),
+        LocalGuard(app, settings.cors_origins),
         http=BoundedProtocol,
         ws="none",
         lifespan="off",

@@ -21,6 +21,7 @@ from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.observability import logger
 
 GRACE_SECONDS = 5.0
+_LATE_SECONDS = 2.0  # that a child may take longer than this process
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0  # seconds before a child is started again
 _LONG_LIFE = 10.0  # seconds; then the next pause is the first one again
 _COMMAND = (
@@ -56,7 +57,7 @@ def _stop(worker: LocalWorker, home: Home, children: Sequence["Child"]) -> None:
     if home.processes is not None:
         home.processes.leaves_work = not is_done
     for each in children:
-        each.end(GRACE_SECONDS)
+        each.end(_LATE_SECONDS)
 
 
 class Child:

@@ -1,5 +1,6 @@
 """A file that is damaged or goes away while a server runs: it is said once, and not retried."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ def health(running: Running) -> tuple[int, Any]:
 
 def test_a_server_that_can_work_is_healthy(tmp_path: Path) -> None:
     with serving(Settings(), port=0, data_dir=tmp_path / "data") as running:
-        assert health(running) == (200, {"status": "ok"})
+        assert health(running) == (200, {"status": "ok", "processes": [os.getpid()]})
         assert httpx.post(f"{running.page}health").status_code == 405
 
 

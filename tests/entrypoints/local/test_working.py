@@ -73,6 +73,9 @@ def said(process: subprocess.Popen[str]) -> list[Any]:
 def test_a_worker_that_dies_is_started_again_and_ends_with_its_server(tmp_path: Path) -> None:
     with served("--workers", "2") as (process, url):
         (first,) = wait_for(lambda: children(process.pid))
+        both = {process.pid, first}
+        health = url.replace("graphql", "health")
+        assert wait_for(lambda: both == {*httpx.get(health).json()["processes"]})
         completes_a_session(url, "one")
         os.kill(first, signal.SIGKILL)
         (second,) = wait_for(lambda: children(process.pid) - {first})
