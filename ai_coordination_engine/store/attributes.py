@@ -7,6 +7,7 @@ classes. `store.models` declares records with these.
 
 import json
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,13 +27,12 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+0000", re.ASCII)
 
 
 class HasValues(Protocol):
-    """The part of a record that an attribute uses."""
+    """The part of a record that an attribute uses. `values_read`: what was read of it, or set."""
+
+    values_read: dict[str, Any]
 
     def stored(self, name: str) -> Any:
         """The value of an attribute; None when there is none."""
-
-    def keep(self, name: str, value: Any) -> None:
-        """Give an attribute a value."""
 
 
 class AttributePath(Path):
@@ -92,10 +92,14 @@ class Stored(attributes.Attribute[T]):
     @overload
     def __get__(self, instance: Any, owner: Any) -> T: ...
     def __get__(self, instance: HasValues | None, owner: Any) -> Any:
-        return self if instance is None else instance.stored(self.name)
+        if instance is None:
+            return self
+        name = self.name
+        read = instance.values_read
+        return read[name] if name in read else instance.stored(name)
 
     def __set__(self, instance: HasValues, value: T | None) -> None:
-        instance.keep(self.name, value)
+        instance.values_read[self.name] = value
 
     # Conditions
 
@@ -182,14 +186,11 @@ class NumberAttribute(Stored[float], attributes.NumberAttribute):
 
     def serialize(self, value: float) -> str:
         """Its digits, as JSON."""
-        is_plain = type(value) in (int, float) and isfinite(value)
-        return repr(value) if is_plain else json.dumps(value)
+        return _digits(value)
 
     def deserialize(self, value: str) -> float:
         """The number from its digits."""
-        if value.isdecimal():
-            return int(value)
-        return float(value) if "." in value else cast(float, json.loads(value))
+        return _number(value)
 
 
 class IntegerAttribute(Stored[int], attributes.Attribute[int]):
@@ -208,6 +209,27 @@ class IntegerAttribute(Stored[int], attributes.Attribute[int]):
 
 class NumberSetAttribute(Stored[set[float]], attributes.NumberSetAttribute):
     """A set of numbers."""
+
+    def serialize(self, value: Iterable[float]) -> list[str] | None:
+        """Their digits; None for an empty set, which cannot be stored."""
+        return [*map(_digits, value)] or None
+
+    def deserialize(self, value: Iterable[str]) -> set[float]:
+        """The numbers from their digits."""
+        return {*map(_number, value)}
+
+
+def _digits(value: float) -> str:
+    """A number as JSON."""
+    is_plain = type(value) in (int, float) and isfinite(value)
+    return repr(value) if is_plain else json.dumps(value)
+
+
+def _number(text: str) -> float:
+    """A number from its JSON; a whole one is an int."""
+    if text.isdecimal():
+        return int(text)
+    return float(text) if "." in text else cast(float, json.loads(text))
 
 
 class UnicodeSetAttribute(Stored[set[str]], attributes.UnicodeSetAttribute):

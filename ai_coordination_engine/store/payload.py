@@ -29,6 +29,8 @@ class BlobReference:
 class HasPayloads(Protocol):
     """The part of a record that `Payload` and `ReadOnce` use."""
 
+    values_read: dict[str, Any]
+
     def load_payload(self, name: str) -> Any:
         """The value of the payload `name`; the record keeps it."""
 
@@ -57,8 +59,10 @@ class Payload(Stored[Any]):
     def __get__(self, instance: HasPayloads | None, owner: Any) -> Any:
         if instance is None:
             return self
-        stored = instance.stored(self.name)
-        return instance.load_payload(self.name) if isinstance(stored, BlobReference) else stored
+        name = self.name
+        read = instance.values_read
+        stored = read[name] if name in read else instance.stored(name)
+        return instance.load_payload(name) if isinstance(stored, BlobReference) else stored
 
     def serialize(self, value: Any) -> str:
         """The stored text: JSON, or the key of the blob after a prefix."""

@@ -34,6 +34,12 @@ def _key_names(model: "type[Record]") -> tuple[str, str]:
     return hash_key, range_key
 
 
+@cache
+def _payload_names(model: "type[Record]") -> tuple[str, ...]:
+    attributes = model.get_attributes().items()
+    return tuple(name for name, attribute in attributes if isinstance(attribute, Payload))
+
+
 class Record(AttributeContainer):
     """A stored record.
 
@@ -68,7 +74,7 @@ class Record(AttributeContainer):
 
     # not stored: the item that the record was read from, and the attributes that were read or set
     _item: Mapping[str, Any] = MappingProxyType({})
-    _values: dict[str, Any]
+    values_read: dict[str, Any]
 
     def __init__(
         self, hash_key: str | None = None, range_key: str | None = None, **values: Any
@@ -81,7 +87,7 @@ class Record(AttributeContainer):
                 values[name] = value
         if unknown := values.keys() - self.get_attributes().keys():
             raise ValueError(f"A {self.record_name} has no {', '.join(sorted(unknown))}.")
-        self._values = values
+        self.values_read = values
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -113,7 +119,7 @@ class Record(AttributeContainer):
         An attribute is converted when it is read first: a step reads a few of them.
         """
         record = cls.__new__(cls)
-        record._item, record._values, record.blobs = data, {}, blobs
+        record._item, record.values_read, record.blobs = data, {}, blobs
         record.stored(cls.key_names()[0])
         return record
 
@@ -122,16 +128,12 @@ class Record(AttributeContainer):
         """The values of all attributes by name, payloads as they are stored."""
         for name in self._item.keys() & self.get_attributes().keys():
             self.stored(name)
-        return self._values
-
-    def keep(self, name: str, value: Any) -> None:
-        """Give an attribute a value, in memory only."""
-        self._values[name] = value
+        return self.values_read
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
         """The item as it is stored. PynamoDB's own would load the payloads."""
         attributes, item = self.get_attributes(), dict[str, dict[str, Any]]()
-        for name in {**self._item, **self._values}:
+        for name in {**self._item, **self.values_read}:
             if name in attributes and (value := self._serialized(attributes[name], name)):
                 item[name] = value
         hash_key, range_key = self.key_names()
@@ -146,7 +148,7 @@ class Record(AttributeContainer):
 
         A set is always written anew: its order is that of Python, wherever the record comes from.
         """
-        if name not in self._values and attribute.attr_type not in SETS:
+        if name not in self.values_read and attribute.attr_type not in SETS:
             raw: dict[str, Any] = self._item[name]
             return None if "NULL" in raw else raw
         value = self.stored(name)
@@ -185,7 +187,7 @@ class Record(AttributeContainer):
         """The value of an attribute; a payload in its stored form: its value, or a `BlobReference`.
         No blob is read.
         """
-        values = self._values
+        values = self.values_read
         if name in values:
             return values[name]
         attribute, raw = self.get_attributes()[name], self._item.get(name)
@@ -218,13 +220,9 @@ class Record(AttributeContainer):
         return all(getattr(self, name) == getattr(other, name) for name in self.identity)
 
     @classmethod
-    def payload_names(cls) -> list[str]:
+    def payload_names(cls) -> tuple[str, ...]:
         """The names of the attributes whose values may live in blobs."""
-        return [
-            name
-            for name, attribute in cls.get_attributes().items()
-            if isinstance(attribute, Payload)
-        ]
+        return _payload_names(cls)
 
 
 M = TypeVar("M", bound=Record)

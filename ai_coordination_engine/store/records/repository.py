@@ -224,7 +224,7 @@ class Repository(Reads):
     def _stored_values(
         self, entity: Entity[Any], values: Mapping[str, Any], prefix: Callable[[], str]
     ) -> dict[str, Any]:
-        payloads = set(entity.model.payload_names())
+        payloads = entity.model.payload_names()
         stored_values = {
             name: self._checked_in(prefix, name, value) if name in payloads else value
             for name, value in values.items()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, NotExists
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.database_file import DatabaseFile
@@ -16,7 +16,7 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.tables.expressions import holds, updated
+from ai_coordination_engine.store.tables.expressions import holds, name_of, updated
 from ai_coordination_engine.store.tables.items import (
     BATCH_GET_LIMIT,
     BATCH_WRITE_LIMIT,
@@ -99,12 +99,16 @@ class SqliteItems:
         """One transaction."""
         new = {name: stored(value) for name, value in item.items()}
         key = self.layout.key_of(item)
-        self._columns(key, new)  # an item that is not valid is refused before its condition
+        # made first: an item that is not valid is refused before its condition
+        columns = self._columns(key, new)
 
         def write(connection: Connection, old: RawItem | None) -> None:
             self._write(connection, key, old, new)
 
-        self._change(key, condition, write)
+        if self._is_of_a_free_key(condition):
+            self._insert(key, new, columns)
+        else:
+            self._change(key, condition, write)
 
     def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
         """One transaction."""
@@ -188,6 +192,22 @@ class SqliteItems:
             return write(connection, old)
 
         return self._file.write(change)
+
+    def _is_of_a_free_key(self, condition: Condition) -> bool:
+        """Whether a condition holds exactly if there is no item."""
+        is_absence = isinstance(condition, NotExists)
+        return is_absence and name_of(condition.values[0]) in self.layout.key_names
+
+    def _insert(self, key: Key, new: RawItem, columns: Sequence[Any]) -> None:
+        """Write an item if its key is free, without a look at it before."""
+        charge_write()
+        values = (*key, self._text(new), *columns)
+
+        def insert(connection: Connection) -> None:
+            if connection.execute(self.layout.insert, values).rowcount == 0:
+                raise Refused(self.read(connection, key))
+
+        self._file.write(insert)
 
     def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
         """Replace a whole item; the indexes are written only if they change."""

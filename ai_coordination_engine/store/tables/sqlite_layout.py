@@ -75,9 +75,18 @@ class Layout:
     @cached_property
     def replace(self) -> str:
         """Writes an item with its key and its columns, whether it exists or not."""
+        return f"INSERT OR REPLACE INTO {self._values}"
+
+    @cached_property
+    def insert(self) -> str:
+        """Writes an item with its key and its columns, unless its key is taken."""
+        return f"INSERT INTO {self._values} ON CONFLICT DO NOTHING"
+
+    @cached_property
+    def _values(self) -> str:
         names = ", ".join(["h", "r", "item", *map(self.column, self.columns)])
         marks = ", ".join("?" * (3 + len(self.columns)))
-        return f"INSERT OR REPLACE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608
+        return f"{self.table} ({names}) VALUES ({marks})"
 
     @cached_property
     def replace_item(self) -> str:

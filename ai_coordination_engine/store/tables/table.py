@@ -6,7 +6,6 @@ the protocol that DynamoDB (`dynamodb`) and SQLite (`sqlite`) implement.
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -123,11 +122,11 @@ class Table(Generic[M]):
         """
         record.blobs = self.blobs
         try:
-            with self._refusing():
-                self._items.put(record.serialize(), condition)
+            self._items.put(record.serialize(), condition)
         except Refused as refused:
-            if refused.old is None or refused.old.serialize() != record.serialize():
-                raise
+            met = self._met(refused)
+            if met.old is None or met.old.serialize() != record.serialize():
+                raise met from None
 
     def put_new(self, record: M) -> None:
         """Write a whole item if its key is free.
@@ -174,14 +173,18 @@ class Table(Generic[M]):
 
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Update one item and return its new state; raises `Refused` with its present state."""
-        with self._refusing():
+        try:
             item = self._items.update(self._stored_key(tenant, key), actions, condition)
+        except Refused as refused:
+            raise self._met(refused) from None
         return self.record(item)
 
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return its last state; raises `Refused`."""
-        with self._refusing():
+        try:
             item = self._items.delete(self._stored_key(tenant, key), condition)
+        except Refused as refused:
+            raise self._met(refused) from None
         return self.record(item)
 
     def query(
@@ -338,14 +341,10 @@ class Table(Generic[M]):
         self._charge(answer["Items"])
         return [*map(self.record, answer["Items"])], answer.get(LAST_EVALUATED_KEY)
 
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        """A refusal carries the record of the item that it met."""
-        try:
-            yield
-        except Refused as refused:
-            old = self.record(refused.old) if refused.old else None
-            raise Refused(old, again=refused.again) from None
+    def _met(self, refused: Refused) -> Refused:
+        """The refusal with the record of the item that it met."""
+        old = self.record(refused.old) if refused.old else None
+        return Refused(old, again=refused.again)
 
     def _charge(self, items: Sequence[Any]) -> None:
         charge_write(len(items))
