@@ -48,10 +48,20 @@ class AttributePath(Path):
         super().__init__(attribute)
         self.name = attribute.attr_name
 
+    def serialize(
+        self, placeholder_names: dict[str, str], expression_attribute_values: Any
+    ) -> str:
+        """The placeholder of its name, which is added if it is new."""
+        return placeholder_names.setdefault(self.name, f"#{len(placeholder_names)}")
+
+    def operand(self, value: Any) -> Value:
+        """A value of the attribute, beside it or in a sum."""
+        return Value(self.serialized(value))
+
     def _to_operand(self, value: Any) -> Any:
         if isinstance(value, _Operand):
             return value
-        return value.path if isinstance(value, Stored) else self._to_value(value)
+        return value.path if isinstance(value, Stored) else self.operand(value)
 
     def contains(self, item: Any) -> conditions.Contains:
         """Whether the text or the set contains a value."""
@@ -70,8 +80,7 @@ class AttributePath(Path):
             return {NULL: True}
         return {self.attr_type: self.attribute.serialize(value)}
 
-    def _to_value(self, value: Any) -> Value:
-        return Value(self.serialized(value))
+    _to_value = operand
 
 
 class Stored(attributes.Attribute[T]):

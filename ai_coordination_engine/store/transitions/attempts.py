@@ -42,7 +42,8 @@ def holder_of(agent: SessionAgent) -> str:
 
 def until(lease: Lease) -> Any:
     """When the lease expires, as a value of an update."""
-    return (SessionAgent.lease_seconds | lease.seconds) + lease.now
+    length = SessionAgent.lease_seconds | lease.seconds
+    return length + SessionAgent.lease_until.path.operand(lease.now)
 
 
 def ending(now: float) -> Action:
