@@ -27,13 +27,16 @@ class WarmConnections:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self._pools: dict[str, Any] = {}  # by URL
 
     def send(self, request: Any) -> Any:
         """Send a request and read its response; raises the errors of botocore."""
         head = _head(request)
         if head is None or self._session._proxy_config.proxy_url_for(request.url) is not None:
             return self._session.send(request)
-        pool = self._session._manager.connection_from_url(request.url)
+        if (pool := self._pools.get(request.url)) is None:
+            pool = self._session._manager.connection_from_url(request.url)
+            self._pools[request.url] = pool
         connection = pool._get_conn()  # without a socket if it is new or the service has closed it
         try:
             if connection.sock is not None:
@@ -44,6 +47,7 @@ class WarmConnections:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
+        self._pools.clear()
         self._session.close()
 
 

@@ -179,21 +179,21 @@ class LocalWorker:
             notified.wait()
             notified.clear()
             while self._receive(wait=False):
-                pass  # until the queue is empty
+                pass  # while there may be more
 
     def _receive(self, *, wait: bool) -> bool:
-        """Receive once, at most what can run; return whether there were messages."""
-        room = self._load.wait_for_room()
+        """Receive once, at most what can run; return whether as much came as was asked for."""
+        most = min(self._load.wait_for_room(), MAX_MESSAGES)
         if self._stopping.is_set():
             return False
-        messages = self._poll(min(room, MAX_MESSAGES), wait)
+        messages = self._poll(most, wait)
         if self._stopping.is_set():
             self._return(messages)
             return False
         self._load.begin(len(messages))
         for message in messages:
             self._hand_over(message)
-        return bool(messages)
+        return len(messages) == most
 
     def _poll(self, most: int, wait: bool) -> list[JSONObject]:
         try:

@@ -1,7 +1,7 @@
 """Run independent calls to the store and the queue at the same time, in threads."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ClassVar, TypeVar
 
@@ -22,13 +22,14 @@ class Parallel:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ace-io")
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """Run `calls` and return their results in order.
+        """Run `calls`, the first in the caller's thread, and return their results in order.
 
         Waits until all have ended. If some failed, raises the error of the first of them.
         """
         if len(calls) == 1:
             return [calls[0]()]
-        futures = [self._pool.submit(copy_context().run, call) for call in calls]
+        others = [self._pool.submit(copy_context().run, call) for call in calls[1:]]
+        futures = [*map(_ended, calls[:1]), *others]
         errors = [error for error in (future.exception() for future in futures) if error]
         if errors:
             raise errors[0]
@@ -62,3 +63,13 @@ class Parallel:
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction, which is committed or repeated as a whole."""
         return False
+
+
+def _ended(call: Callable[[], T]) -> "Future[T]":
+    """Run a call in this thread."""
+    future: Future[T] = Future()
+    try:
+        future.set_result(call())
+    except BaseException as error:
+        future.set_exception(error)
+    return future

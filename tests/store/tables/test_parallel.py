@@ -1,7 +1,7 @@
 """Calls, and whole works, at the same time."""
 
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, get_ident
 
 import pytest
 
@@ -61,3 +61,15 @@ def test_what_calls_write_in_a_file_is_one_transaction(tmp_path: Path) -> None:
     parallel.beside([lambda: add(11), lambda: add(12)])
     assert count() == 6
     file.close()
+
+
+def test_one_of_several_calls_needs_no_other_thread() -> None:
+    def fail() -> None:
+        raise KeyError("first")
+
+    threads = Parallel(2).run([get_ident] * 3)
+    assert [each == get_ident() for each in threads] == [True, False, False]
+    done: list[int] = []
+    with pytest.raises(KeyError, match="first"):
+        Parallel(1).run([fail, lambda: done.append(1), lambda: done.append(2)])
+    assert done == [1, 2]
