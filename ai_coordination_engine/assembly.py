@@ -1,8 +1,11 @@
 """Assemble an `App` from its settings, records and queue: what both homes of the state share."""
 
+from pathlib import Path
+
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
@@ -20,9 +23,11 @@ def visible_after(settings: Settings) -> int:
     return int(settings.lease_seconds) + 30
 
 
-def application(settings: Settings, records: Repository, queue: Queue) -> App:
+def application(
+    settings: Settings, records: Repository, queue: Queue, *, on_aws: bool = True
+) -> App:
     """Create the application on these records and this queue."""
-    secrets = secrets_manager()
+    secrets = secrets_of(settings, on_aws=on_aws)
     return App(
         settings=settings,
         records=records,
@@ -48,10 +53,16 @@ def allow_list(settings: Settings) -> AllowList:
     """Return the allow-list of `settings`, for a process whose workers use the same settings."""
     actions = AllowedActionFunctions(settings.action_functions)
     return SettingsAllowList(
-        RuntimeRegistry(settings, secrets_manager()), actions, settings.default_runtime
+        RuntimeRegistry(settings, secrets_of(settings)), actions, settings.default_runtime
     )
 
 
-def secrets_manager() -> Secrets:
-    """Return the reader of secrets; it creates its client when it reads the first secret."""
+def secrets_of(settings: Settings, *, on_aws: bool = True) -> Secrets:
+    """Return the reader of the secrets that the settings name.
+
+    They are files of `ACE_SECRETS_DIR`, or else in AWS Secrets Manager if the state is on AWS too:
+    one machine asks no AWS. The client is created when the first secret is read.
+    """
+    if settings.secrets_dir or not on_aws:
+        return SecretFiles(Path(settings.secrets_dir) if settings.secrets_dir else None)
     return SecretsManager()

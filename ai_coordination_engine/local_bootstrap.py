@@ -48,7 +48,7 @@ def build_local_app(
         SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
     )
     records.parallel = OneTransaction(file)
-    app = application(settings, records, queue)
+    app = application(settings, records, queue, on_aws=False)
     return replace(app, process=process, state_problem=file.problem)
 
 

@@ -109,6 +109,14 @@ class Settings(BaseSettings):
         ),
     )
 
+    secrets_dir: str = Field(
+        "",
+        description=(
+            "directory with the secrets that settings name, a file each; without it they are in AWS"
+            " Secrets Manager, and one machine has none"
+        ),
+    )
+
     task_position: Literal["last", "first"] = Field(
         "last",
         description=(

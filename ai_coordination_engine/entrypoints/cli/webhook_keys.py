@@ -2,7 +2,7 @@
 
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
 from ai_coordination_engine.api.webhooks import master_keys, tenant_key
-from ai_coordination_engine.assembly import secrets_manager
+from ai_coordination_engine.assembly import secrets_of
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.settings import Settings
 
@@ -12,7 +12,7 @@ def key_of(tenant: str, settings: Settings) -> str:
 
     Raises `Failure` when the settings have no master key.
     """
-    master = next(master_keys(settings, secrets_manager()), None)
+    master = next(master_keys(settings, secrets_of(settings)), None)
     if master is None:
         raise Failure(
             "Set ACE_WEBHOOK_KEY or ACE_WEBHOOK_KEY_SECRET to the server's value; the tenant's key"

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database.failures import FileError
@@ -23,6 +22,7 @@ from ai_coordination_engine.entrypoints.local.data_dir import (
     refuse_earlier,
 )
 from ai_coordination_engine.entrypoints.local.processes import Processes
+from ai_coordination_engine.entrypoints.local.temporary import temporary_directory
 from ai_coordination_engine.settings import Settings
 
 
@@ -90,7 +90,7 @@ def _on_aws(data_dir: Path | None) -> Iterator[Home]:
 def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> Iterator[Home]:
     where = "nothing is kept; --data-dir DIR keeps it"
     if data_dir is None:
-        folder: AbstractContextManager[Path] = _temporary()
+        folder: AbstractContextManager[Path] = temporary_directory()
         durability = "none"
     else:
         folder, where = _locked(data_dir, alone), str(data_dir / FILE)
@@ -134,12 +134,6 @@ def joined(data_dir: Path, durability: Durability) -> Iterator[Home]:
 def has_endpoint() -> bool:
     """Whether `AWS_ENDPOINT_URL` is set."""
     return bool(os.environ.get("AWS_ENDPOINT_URL"))
-
-
-@contextmanager
-def _temporary() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="ace-") as folder:
-        yield Path(folder)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ longer than that either. Otherwise the connection is closed, after a 408 respons
 be sent.
 """
 
+import os
 from asyncio import TimerHandle
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -15,6 +16,21 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from ai_coordination_engine.api.transport import HttpError, Request, failure
 from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.forks import close_in_children
+
+
+class _OpenSocket:
+    """The socket of a connection, as a forked child has it. Closing it leaves the connection of the
+    parent, and the event loop that both share, as they are.
+    """
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+
+    def close(self) -> None:
+        """Close the child's copy, unless the connection has ended."""
+        if self._socket is not None and (number := self._socket.fileno()) >= 0:
+            os.close(number)
 
 
 class BoundedProtocol(H11Protocol):
@@ -31,6 +47,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Start the timer of the first request."""
         super().connection_made(transport)
+        self._in_children = _OpenSocket(transport.get_extra_info("socket"))
+        close_in_children(self._in_children)
         self._begin()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -277,3 +278,33 @@ def test_a_server_that_ends_does_not_wait_for_half_a_request(
             assert not thread.is_alive()
             assert refused(rest(connection)) == TIMEOUT
     assert (app.disconnects, caplog.records) == (1, [])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_connection_ends_with_the_server_though_a_forked_child_lives(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShortProtocol, "request_seconds", 30)
+    read, write = os.pipe()
+    started, starts = os.pipe()
+    with served.connect() as kept, served.connect() as other:
+        for each in (kept, other):
+            each.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert accepted(each)
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.write(starts, b".")
+            os.read(read, 1)  # until the test ends
+            os._exit(0)
+        try:
+            os.read(started, 1)
+            kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            kept.settimeout(10)
+            assert rest(kept).endswith(b"ok")  # the child does not keep it open
+            other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")  # and ends none of the parent's
+            assert accepted(other)
+        finally:
+            for end in (write, read, started, starts):
+                os.close(end)
+            os.waitpid(child, 0)

@@ -1,0 +1,38 @@
+"""The directory of a server without --data-dir: it is removed with the server, however that ends.
+
+A killed server removes nothing; the next one on the machine does.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ai_coordination_engine.entrypoints.local.data_dir import FILE, DataDirError, lock
+
+_PREFIX = "ace-"
+
+
+@contextmanager
+def temporary_directory() -> Iterator[Path]:
+    """Yield a new directory, which is locked and removed in the end, and remove those of servers
+    that have died.
+    """
+    _remove_left()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, lock(Path(folder)):
+        yield Path(folder)
+
+
+def _remove_left() -> None:
+    """Remove the directories of this user that nobody holds locked.
+
+    A server locks its directory before it makes the file in it: one without a file may be new.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, DataDirError):
+            is_ours = not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
+            if is_ours and (folder / FILE).is_file() and (folder / "lock").is_file():
+                with lock(folder):
+                    shutil.rmtree(folder)
