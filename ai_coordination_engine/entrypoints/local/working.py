@@ -1,6 +1,6 @@
 """Run the agents in this process and in child processes, until told to stop.
 
-The children are worker processes like those of `ace worker` (`worker_process`). A child that ends
+The children are worker processes like those of `ace worker` (`child_process`). A child that ends
 is started again, and none outlives this process: the standard input of each is a pipe that closes
 when this process ends, however that happens.
 """
@@ -26,7 +26,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0  # seconds before a child is started ag
 _LONG_LIFE = 10.0  # seconds; then the next pause is the first one again
 _COMMAND = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))\n"
-    "from ai_coordination_engine.entrypoints.local.worker_process import main; main()"
+    "from ai_coordination_engine.entrypoints.local.child_process import main; main()"
 )
 
 
