@@ -2,12 +2,11 @@
 
 import fcntl
 import os
-import resource
 import sqlite3
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +15,7 @@ import pytest
 from ai_coordination_engine.database import copies
 from ai_coordination_engine.database.copies import CopyError, copy_of
 from ai_coordination_engine.database_file import DatabaseFile
-from tests.kit.files import damage
+from tests.kit.files import damage, small_files
 
 
 @pytest.fixture
@@ -26,16 +25,6 @@ def file(tmp_path: Path) -> Iterator[DatabaseFile]:
     made.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x)"))
     yield made
     made.close()
-
-
-@contextmanager
-def small_files(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def add(file: DatabaseFile, number: int) -> None:

@@ -16,7 +16,7 @@ from ai_coordination_engine.database.versions import VERSION
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
-from tests.kit.files import of_version_1
+from tests.kit.files import of_version_1, small_files
 
 SETTINGS = Settings(auth="local")
 
@@ -124,6 +124,14 @@ def test_without_room_for_the_copy_nothing_is_migrated(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"cannot be copied before it is changed: .* is not a file"):
         DatabaseFile(path)
     assert (version(path), messages(path)) == (1, BEFORE)
+
+
+def test_on_a_full_disk_nothing_is_migrated(tmp_path: Path) -> None:
+    path = of_version_1(tmp_path / "ace.db")
+    with small_files(40_000), pytest.raises(FileError, match=r"before it is changed: .*make space"):
+        DatabaseFile(path)
+    assert (version(path), messages(path)) == (1, BEFORE)
+    assert [each.name for each in tmp_path.iterdir()] == ["ace.db"]
 
 
 def test_beside_a_server_of_the_earlier_version_nothing_is_migrated(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ai_coordination_engine.entrypoints.cli.failures import (
     Failure,
     missing_package,
 )
-from ai_coordination_engine.errors import CoordinationError, Throttled
+from ai_coordination_engine.errors import CoordinationError, FileUnusable, Throttled
 
 _ACCOUNT = {  # botocore's exceptions when no account is configured
     "NoRegionError": (
@@ -46,6 +46,8 @@ def explain(error: Exception) -> tuple[str, int]:
         case Throttled():
             reason = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
             return f"ace: {error.message}{reason}", FAILED
+        case FileUnusable():
+            return f"ace: {error.message}", FAILED
         case CoordinationError():
             return error.message, INVALID
         case _:

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import lost_workers
 from ai_coordination_engine.entrypoints.local.processes import Dead, Processes
+from ai_coordination_engine.errors import FileUnusable
 from ai_coordination_engine.observability import logger
 
 EVERY_SECONDS = 0.25
@@ -83,6 +84,8 @@ class ProcessWatch:
         try:
             work()
             self._problem = ""
+        except FileUnusable:  # it is logged where it was noticed
+            self._stopping.set()
         except Exception as error:
             known, self._problem = self._problem, repr(error)
             if self._problem != known and not self._stopping.is_set():

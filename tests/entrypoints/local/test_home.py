@@ -1,5 +1,6 @@
 """Where the state of `ace` lies, and what is said when it cannot lie there."""
 
+import errno
 import os
 import re
 import socket
@@ -130,6 +131,19 @@ def test_a_directory_takes_one_server_and_commands_beside_it(tmp_path: Path) -> 
             pass
         with home(tmp_path, alone=False) as beside:
             assert beside.build(SETTINGS).process == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    said = f"cannot be locked .{os.strerror(number)}.*no locks. Choose a directory on a local disk"
+    with pytest.raises(StartError, match=said):
+        home(tmp_path).__enter__()
 
 
 def test_a_directory_that_may_not_be_entered_is_named(tmp_path: Path) -> None:
