@@ -48,9 +48,7 @@ class AttributePath(Path):
         super().__init__(attribute)
         self.name = attribute.attr_name
 
-    def serialize(
-        self, placeholder_names: dict[str, str], expression_attribute_values: Any
-    ) -> str:
+    def serialize(self, placeholder_names: dict[str, str], expression_attribute_values: Any) -> str:
         """The placeholder of its name, which is added if it is new."""
         return placeholder_names.setdefault(self.name, f"#{len(placeholder_names)}")
 
