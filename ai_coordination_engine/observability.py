@@ -4,6 +4,7 @@ The module is cheap to import. It keeps secrets out of the log: settings hold se
 `SecretStr`, events and request bodies are never logged, and tracebacks contain no local variables.
 """
 
+import logging
 import sys
 from contextlib import AbstractContextManager
 
@@ -31,6 +32,11 @@ def attempt_span(agent_name: str, **ids: str) -> AbstractContextManager[object]:
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent_name}
     attributes |= {f"ace.{name}": value for name, value in ids.items()}
     return tracer.start_as_current_span(f"invoke_agent {agent_name}", attributes=attributes)
+
+
+def logs(level: int) -> bool:
+    """Whether lines of this level are written: if not, their details need not be looked up."""
+    return logging.getLogger(SERVICE).isEnabledFor(level)
 
 
 def configure(log_level: str) -> None:

@@ -8,6 +8,7 @@ caller deletes the message when `run_step` returns. If the worker dies before th
 comes again, and everything that is missing is computed from the stored agent (promise P4).
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -36,7 +37,7 @@ from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import action, runs, structured
-from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
+from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError, claim, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
 from ai_coordination_engine.engine.attempt.tries import (
@@ -61,17 +62,26 @@ __all__ = ["Busy", "poison", "run_step"]
 
 
 def run_step(
-    app: App, wake: Wake, *, deadline: float | None = None, stopping: Event | None = None
+    app: App,
+    wake: Wake,
+    *,
+    deadline: float | None = None,
+    stopping: Event | None = None,
+    claimed: Claim | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> None:
     """Handle one message: run its agent, then the successors that it claims.
 
     `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set,
-    successors are left to other workers. Returns when the message may be deleted: the work is done,
-    or another message stands for it. Raises `Busy` when the message must be kept for later.
+    successors are left to other workers. `claimed`: the claim of the agent, if it was made already.
+    `finish`: called in the last transaction, if there are any, when the message may be deleted; it
+    is called again when the transaction is repeated, and maybe not at all. Returns when the message
+    may be deleted: the work is done, or another message stands for it. Raises `Busy` when the
+    message must be kept for later.
     """
-    chain = Chain(deadline, stopping)
+    chain = Chain(deadline, stopping, finish)
     try:
-        agent = _begin(app, wake, chain)
+        agent = _begin(app, wake, chain, claimed or claim(app, wake))
         while agent is not None:
             with ExpiringOnError(app, agent):
                 agent = _attempt(app, agent, chain)
@@ -83,17 +93,17 @@ def run_step(
 # Beginning
 
 
-def _begin(app: App, wake: Wake, chain: Chain) -> SessionAgent | None:
-    """Claim the agent of a message; None if the message has nothing left to do."""
-    lease = new_lease(app)
-    claimed = app.agents.claim(wake.tenant, wake.key, lease)
-    agent = claimed.record
-    if isinstance(claimed, Applied):
+def _begin(app: App, wake: Wake, chain: Chain, claimed: Claim) -> SessionAgent | None:
+    """The agent of a message if it was claimed; None if the message has nothing left to do."""
+    agent = claimed.outcome.record
+    if isinstance(claimed.outcome, Applied):
         return agent
     if agent is None:
         runs.sweep(app, wake)
         return None
-    return _dispatch(app, agent, lease, chain) if agent.partition_key == wake.tenant else None
+    if agent.partition_key != wake.tenant:
+        return None
+    return _dispatch(app, agent, claimed.lease, chain)
 
 
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:

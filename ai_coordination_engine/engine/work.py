@@ -3,10 +3,12 @@
 The Lambda worker and the local worker are the callers.
 """
 
+from collections.abc import Callable
 from threading import Event
 
 from ai_coordination_engine.engine import step
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.scheduling import firing, owed
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage
 
@@ -17,6 +19,8 @@ def process_message(
     *,
     deadline: float | None = None,
     stopping: Event | None = None,
+    claimed: Claim | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> None:
     """Handle a message; arguments as in `step.run_step`. Raises `Busy` if it must be kept."""
     if isinstance(message, Fire):
@@ -24,7 +28,9 @@ def process_message(
     elif isinstance(message, Backfill):
         owed.go_on(app, message)
     else:
-        step.run_step(app, message, deadline=deadline, stopping=stopping)
+        step.run_step(
+            app, message, deadline=deadline, stopping=stopping, claimed=claimed, finish=finish
+        )
 
 
 def poison(app: App, message: QueueMessage, reason: str) -> None:

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from logging import INFO, WARNING
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
@@ -27,7 +28,7 @@ from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output, edges
 from ai_coordination_engine.engine.graph.inputs import output_of
 from ai_coordination_engine.engine.graph.keys import edge_id
-from ai_coordination_engine.observability import logger
+from ai_coordination_engine.observability import logger, logs
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
@@ -72,7 +73,7 @@ def record_completed(
 
     if action.is_set(agent) or pinning.is_planner(agent):
         return write()  # the function may take long, and a plan may be large
-    return persist_together(app, agent, chain, write)
+    return persist_together(app, agent, chain, lambda: chain.ending(write()))
 
 
 def record_failed(
@@ -84,7 +85,7 @@ def record_failed(
         persist(app, agent, chain, partial(record, outcome="failed", failure=failure))
         return conclude_failed(app, agent, failure)
 
-    return persist_together(app, agent, chain, write)
+    return persist_together(app, agent, chain, lambda: chain.ending(write()))
 
 
 def conclude(
@@ -271,5 +272,8 @@ def store_values(app: App, agent: SessionAgent, values: dict[str, object]) -> di
 
 def log_event(event: str, agent: SessionAgent, **details: object) -> None:
     """Log an event of an attempt, with ids only: never inputs or outputs of the agent."""
-    write = logger.warning if event in _WORTH_A_LOOK else logger.info
+    is_warning = event in _WORTH_A_LOOK
+    if not logs(WARNING if is_warning else INFO):
+        return
+    write = logger.warning if is_warning else logger.info
     write(event, extra={**{name: getattr(agent, name) for name in _LOGGED}, **details})

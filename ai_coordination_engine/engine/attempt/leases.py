@@ -1,13 +1,16 @@
-"""Create leases, and expire a lease when its worker meets an unexpected error."""
+"""Create leases, claim agents, and expire a lease when its worker meets an unexpected error."""
 
 import secrets
+from dataclasses import dataclass
 
 from ai_coordination_engine.backend import passing
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, Lease, token_of
+from ai_coordination_engine.store.transitions.outcome import Outcome
 
 
 def new_lease(app: App) -> Lease:
@@ -20,6 +23,20 @@ def new_lease(app: App) -> Lease:
         seconds=app.settings.lease_seconds,
         token=token_of(app.process, secrets.token_hex(4)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What became of the claim of a message's agent, and the lease that it asked for."""
+
+    lease: Lease
+    outcome: Outcome[SessionAgent]
+
+
+def claim(app: App, wake: Wake) -> Claim:
+    """Claim the agent of a message, if it is ready. One write."""
+    lease = new_lease(app)
+    return Claim(lease, app.agents.claim(wake.tenant, wake.key, lease))
 
 
 class ExpiringOnError:

@@ -1,7 +1,7 @@
 """One attempt: the request to the agent, and the answer of its runtime."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -39,11 +39,12 @@ class Chain:
 
     Both are kept by the name of the agent's edges, so that values from before a reset are not used
     after it. `notes` are remarks on attempts that go on. `deadline` is the last moment (epoch
-    seconds); `stopping` is set when the process is about to end.
+    seconds); `stopping` is set when the process is about to end. `finish` as in `run_step`.
     """
 
     deadline: float | None
     stopping: Event | None
+    finish: Callable[[], None] | None = None
     outputs: dict[int, AgentOutput] = field(default_factory=dict)
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
@@ -62,6 +63,12 @@ class Chain:
         if self.alone:
             self.alone = False
             _ALONE.release()
+
+    def ending(self, successor: T | None) -> T | None:
+        """The successor that was claimed; if there is none, the work of the message is done."""
+        if successor is None and self.finish is not None:
+            self.finish()
+        return successor
 
     def has_time(self, app: App) -> bool:
         """Whether another attempt, at its longest, would end before the deadline."""

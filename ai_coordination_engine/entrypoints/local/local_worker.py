@@ -14,6 +14,7 @@ from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.load import Load
+from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
 from ai_coordination_engine.errors import FileUnusable
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
@@ -118,13 +119,16 @@ class LocalWorker:
         poison: Callable[[QueueMessage, str], None],
         notified: threading.Event | None = None,
         stopping: threading.Event | None = None,
+        *,
+        app: App | None = None,
     ) -> None:
         self._step = step
+        self._app = app  # where a step ends, and the next one begins, in a transaction
         self._notified = notified
         self._messages = messages
         self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF)
         self._load = load
-        self._idle: list[SimpleQueue[JSONObject]] = []  # of each idle thread: its next message
+        self._idle: list[SimpleQueue[Received]] = []  # of each idle thread: its next message
         self._stopping = stopping or threading.Event()
 
     @classmethod
@@ -151,7 +155,10 @@ class LocalWorker:
             messages = SqsMessages(sqs, app.settings.queue_url, queue)
             app = replace(app, queue=NotifyingQueue(app.queue, notified))
         step = partial(process_message, app, stopping=stopping)
-        return app, cls(step, messages, load, partial(poison, app), notified, stopping)
+        in_transactions = app if app.records.parallel.has_transactions else None
+        give_up = partial(poison, app)
+        worker = cls(step, messages, load, give_up, notified, stopping, app=in_transactions)
+        return app, worker
 
     def start(self) -> None:
         """Start the threads that receive; the others start when they are needed."""
@@ -223,13 +230,13 @@ class LocalWorker:
         except IndexError:
             inbox = SimpleQueue()
             threading.Thread(target=self._run, args=(inbox,), name="ace-step", daemon=True).start()
-        inbox.put(message)
+        inbox.put(Received(message))
 
-    def _run(self, inbox: SimpleQueue[JSONObject]) -> None:
+    def _run(self, inbox: SimpleQueue[Received]) -> None:
         while True:
-            messages = [inbox.get()]
-            while messages:
-                messages = self._process(messages[0])
+            received: Received | None = inbox.get()
+            while received is not None:
+                received = self._process(received)
             self._idle.append(inbox)
             self._load.end()
 
@@ -239,18 +246,26 @@ class LocalWorker:
         if self._notified is not None:
             self._notified.set()
 
-    def _process(self, message: JSONObject) -> list[JSONObject]:
+    def _process(self, received: Received) -> Received | None:
         """Process a message; return the next one, if this thread is to process it."""
+        message = received.message
+        finish = partial(self._finish, message["ReceiptHandle"])
         try:
-            received = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-            delivery = Delivery(message["Body"], message.get("MessageId", ""), received)
-            seconds = self._deliveries.process(delivery, self._step)
+            number = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
+            delivery = Delivery(message["Body"], message.get("MessageId", ""), number)
+            then = self._app and NextMessage(self._app, self._messages.read, finish, self._stopping)
+            step = partial(then.run, claimed=received.claimed) if then else self._step
+            seconds = self._deliveries.process(delivery, step)
             if seconds is None:
-                may_go_on = not self._stopping.is_set() and self._load.may_go_on()
-                return self._messages.finish(message["ReceiptHandle"], int(may_go_on))
+                return then.get() if then else next(map(Received, finish()), None)
             self._messages.postpone(message["ReceiptHandle"], seconds)
         except FileUnusable:
             self._give_up()
         except Exception:  # the message comes back when its visibility timeout ends
             logger.exception("could not delete or return a message")
-        return []
+        return None
+
+    def _finish(self, receipt: str) -> list[JSONObject]:
+        """Delete a message; receive the next one for the same thread, if that may go on."""
+        may_go_on = not self._stopping.is_set() and self._load.may_go_on()
+        return self._messages.finish(receipt, int(may_go_on))

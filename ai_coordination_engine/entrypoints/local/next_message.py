@@ -1,0 +1,69 @@
+"""Go from one message to the next in one transaction, where the queue is in the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from ai_coordination_engine.domain.json_text import JSONObject
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import Claim, claim
+from ai_coordination_engine.engine.work import process_message
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.ports import QueueMessage, Wake
+
+Finish = Callable[[], Sequence[JSONObject]]
+"""Deletes the message of a step and receives the next one, if there is one to go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message that was received, and the claim of its agent, if it was made already."""
+
+    message: JSONObject
+    claimed: Claim | None = None
+
+
+class NextMessage:
+    """What follows a message: it is deleted, and the next one received and its agent claimed, in
+    the transaction that ends the step.
+    """
+
+    def __init__(
+        self, app: App, read: Callable[[str], QueueMessage], finish: Finish, stopping: Event
+    ) -> None:
+        self._app, self._read, self._finish, self._stopping = app, read, finish, stopping
+        self._is_done = False
+        self._next: Received | None = None
+
+    def run(self, message: QueueMessage, claimed: Claim | None) -> None:
+        """Run the step of the message, as `process_message`."""
+        try:
+            process_message(
+                self._app,
+                message,
+                stopping=self._stopping,
+                claimed=claimed,
+                finish=self._go_on,
+            )
+        except BaseException:
+            self._is_done = False  # the transaction may have failed
+            raise
+
+    def get(self) -> Received | None:
+        """The next message. If the step has not ended in a transaction, go on in one now."""
+        if not self._is_done:
+            self._app.records.parallel.together(self._go_on)
+        return self._next
+
+    def _go_on(self) -> None:
+        self._next = None
+        for message in self._finish():
+            self._next = Received(message, self._claim(message))
+        self._is_done = True
+
+    def _claim(self, message: JSONObject) -> Claim | None:
+        try:
+            read = self._read(message["Body"])
+        except BadUserInput:  # whoever processes it sees to that
+            return None
+        return claim(self._app, read) if isinstance(read, Wake) else None
