@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+from botocore.loaders import Loader
 from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
@@ -69,3 +71,15 @@ def test_a_table_of_an_earlier_version_gets_the_indexes_that_it_lacks() -> None:
     assert "ace-sessions" not in bootstrap.create_tables(SETTINGS)
     assert indexes(dynamodb, "ace-sessions") == OLD_SESSIONS
     assert bootstrap.create_tables(SETTINGS) == []
+
+
+def test_clients_are_made_without_a_list_of_all_services(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def listed(loader: Loader, type_name: str) -> list[str]:
+        raise AssertionError(f"the services with {type_name} are listed")
+
+    monkeypatch.setattr(Loader, "list_available_services", listed)
+    made = [bootstrap.client(each) for each in bootstrap.SERVICES]
+    assert [each.meta.service_model.service_name for each in made] == [*bootstrap.SERVICES]
+    assert bootstrap.connect().client.meta.service_model.service_name == "dynamodb"

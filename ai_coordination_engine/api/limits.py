@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from graphql import (
@@ -25,6 +24,7 @@ from graphql import (
     validate,
 )
 
+from ai_coordination_engine.api.document_cache import DocumentCache
 from ai_coordination_engine.api.prices import Prices, is_list_of_objects
 from ai_coordination_engine.errors import CoordinationError, TooComplex
 
@@ -51,8 +51,10 @@ class Limits:
     errors: int = 20
     suggestions: bool = True
     """Whether errors may suggest names of the schema ("Did you mean …")."""
-    cached_documents: int = 256
     cached_length: int = 20_000
+    """The longest document that is kept once it is valid."""
+    cached_total: int = 100_000
+    """The length of all documents that are kept: 10 to 30 MB."""
 
 
 class DocumentError(Exception):
@@ -70,15 +72,17 @@ class Documents:
         self.schema = schema
         self.limits = limits or Limits()
         self.prices = Prices(schema, self.limits.cost)
-        self._cached = lru_cache(self.limits.cached_documents)(self._prepare)
+        self._cache = DocumentCache(self.limits.cached_length, self.limits.cached_total)
 
     def prepare(self, source: str) -> DocumentNode:
         """Return the document, ready to execute; raises `DocumentError`, or `TooComplex` beyond a
         limit.
         """
-        if len(source) > self.limits.cached_length:
-            return self._prepare(source)
-        return self._cached(source)
+        document = self._cache.get(source)
+        if document is None:
+            document = self._prepare(source)
+            self._cache.put(source, document)
+        return document
 
     def _prepare(self, source: str) -> DocumentNode:
         try:

@@ -1,7 +1,12 @@
+import tracemalloc
+from typing import Any
+
 import graphene
 import pytest
-from graphql import GraphQLSchema, get_introspection_query
+from graphql import GraphQLSchema, get_introspection_query, parse
 
+from ai_coordination_engine.api import limits
+from ai_coordination_engine.api.document_cache import DocumentCache
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.errors import TooComplex
 
@@ -39,13 +44,54 @@ def test_a_document_is_prepared_once(schema: GraphQLSchema) -> None:
 
 
 def test_only_the_latest_documents_of_moderate_length_are_kept(schema: GraphQLSchema) -> None:
-    documents = Documents(schema, Limits(cached_documents=1, cached_length=30))
+    documents = Documents(schema, Limits(cached_length=30, cached_total=40))
     first, long = "{ node { name } }", "{ node { name } } # " + "x" * 20
     kept = documents.prepare(first)
     assert documents.prepare(long) is not documents.prepare(long)
     assert documents.prepare(first) is kept
-    documents.prepare("{ node { tags } }")
-    assert documents.prepare(first) is not kept
+    second = documents.prepare("{ node { tags } }")  # 34 characters in all
+    assert documents.prepare(first) is kept
+    documents.prepare("{ a: node { name } }")
+    assert documents.prepare(first) is kept
+    assert documents.prepare("{ node { tags } }") is not second
+
+
+def test_documents_that_are_kept_take_300_bytes_a_character_at_most() -> None:
+    cache = DocumentCache(longest=20_000, total=10_000)
+    tracemalloc.start()
+    for number in range(8):
+        source = f"query Q{number} {{ a(b: [{'1 ' * 1_500}]) }}"
+        cache.put(source, parse(source))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 1_000_000 < taken < 3_000_000
+
+
+def test_document_that_is_kept_is_parsed_and_validated_once(
+    schema: GraphQLSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("parse", "validate"):
+        done = getattr(limits, name)
+
+        def counted(*given: Any, name: str = name, done: Any = done, **options: Any) -> Any:
+            calls.append(name)
+            return done(*given, **options)
+
+        monkeypatch.setattr(limits, name, counted)
+    documents = Documents(schema)
+    for _ in range(3):
+        documents.prepare("{ node { name } }")
+    assert calls == ["parse", "validate"]
+
+
+def test_document_that_is_refused_is_refused_again(schema: GraphQLSchema) -> None:
+    documents = Documents(schema, Limits(fields=2))
+    for _ in range(2):
+        with pytest.raises(TooComplex, match="limit of 2 fields"):
+            documents.prepare("{ node { name tags up { name } } }")
+        with pytest.raises(DocumentError, match="Cannot query field 'nothing'"):
+            documents.prepare("{ nothing }")
 
 
 def test_the_standard_introspection_query_is_within_the_limits(schema: GraphQLSchema) -> None:

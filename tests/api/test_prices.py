@@ -142,6 +142,11 @@ def test_a_list_of_a_thousand_whole_records_is_accepted(name: str) -> None:
     assert not accepted(query(times(40, f"{name}(limit: 1000) {selection_of(name)}")))
 
 
+def test_price_of_a_document_that_is_kept_depends_on_the_variables() -> None:
+    source = f"query($n: Int) {{ {times(5, LIST % 'limit: $n')} }}"
+    assert [accepted(source, n=each) for each in (1, 1_000, 1)] == [True, False, True]
+
+
 AROUND = "sessionUuid task { taskName } coordination { coordinationName }"
 BELOW = "sessionAgents { agentUuid state agentOutput } sessionRuns { runUuid asyncTask }"
 
