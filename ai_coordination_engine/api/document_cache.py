@@ -9,7 +9,7 @@ from graphql import DocumentNode
 class DocumentCache:
     """Keeps valid documents by their source, at most `longest` characters each and `total` in all.
 
-    The length stands for the memory, which is 100 to 300 bytes a character. Thread-safe.
+    The length stands for the memory, which is 100 to 350 bytes a character. Thread-safe.
     """
 
     def __init__(self, longest: int, total: int) -> None:

@@ -54,7 +54,7 @@ class Limits:
     cached_length: int = 20_000
     """The longest document that is kept once it is valid."""
     cached_total: int = 100_000
-    """The length of all documents that are kept: 10 to 30 MB."""
+    """The length of all documents that are kept: 10 to 35 MB."""
 
 
 class DocumentError(Exception):
