@@ -83,6 +83,19 @@ def test_who_has_waited_is_the_next(files: Callable[[], DatabaseFile], tmp_path:
     assert not is_somebody_next(tmp_path)
 
 
+def test_all_wait_for_who_is_the_next(files: Callable[[], DatabaseFile], tmp_path: Path) -> None:
+    file, directory = files(), os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(write, file, "x")
+        threading.Event().wait(0.05)
+        is_done = waits.done()
+        os.close(directory)
+        waits.result(10)
+    assert not is_done
+    assert written(file) == ["x"]
+
+
 def test_many_writers_wait_for_one_that_takes_long(files: Callable[[], DatabaseFile]) -> None:
     processes = [files() for _ in range(3)]
     with ThreadPoolExecutor(6) as pool:

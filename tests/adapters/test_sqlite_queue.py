@@ -189,6 +189,20 @@ def test_what_a_dead_process_held_is_released(file: DatabaseFile, clock: FakeClo
     assert taken(another) == []
 
 
+def test_what_a_dead_process_held_is_released_also_when_the_clock_was_set_back(
+    file: DatabaseFile, clock: FakeClock
+) -> None:
+    one, another = (SqliteQueue(file, clock, HIDDEN, MOST, holder) for holder in ("1", "2"))
+    clock.advance(86_400)
+    one.send([wake("held")])
+    assert taken(one) == ["held"]
+    clock.begin()
+    another.release_held(lambda name: name == "3")
+    assert taken(another) == []
+    another.release_held(lambda name: name == "1")
+    assert taken(another) == ["held"]
+
+
 def test_what_a_process_without_a_name_held_is_released(
     file: DatabaseFile, queue: SqliteQueue, clock: FakeClock
 ) -> None:

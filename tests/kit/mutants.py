@@ -318,6 +318,34 @@ MUTANTS = (
         CRASHES,
     ),
     Mutant(
+        "the leases of a dead worker stay",
+        "engine/control/lost_workers.py",
+        "        app.agents.expire_lease(agent)\n",
+        "        pass\n",
+        ("engine/control/test_lost_workers.py",),
+    ),
+    Mutant(
+        "the leases of a living worker are freed, too",
+        "engine/control/lost_workers.py",
+        " if is_lost(holder_of(each))]\n",
+        "]\n",
+        ("engine/control/test_lost_workers.py",),
+    ),
+    Mutant(
+        "an agent whose message nobody holds gets none when its worker dies",
+        "engine/control/lost_workers.py",
+        "            app.queue.send([wake(each) for each in lost if each.key not in named])\n",
+        "            pass\n",
+        ("engine/control/test_lost_workers.py",),
+    ),
+    Mutant(
+        "a new writer does not wait for who is the next",
+        "database_turns.py",
+        "        if not self._lock(fcntl.LOCK_SH):\n            return False\n",
+        "        if not self._lock(fcntl.LOCK_SH):\n            return True\n",
+        ("test_database_turns.py",),
+    ),
+    Mutant(
         "a message that returns forgets who was held",
         "engine/recovery.py",
         "        held = {each.ordinal for each in walk.standing.values() if is_held(each,"

@@ -124,8 +124,8 @@ def joined(data_dir: Path, durability: Durability) -> Iterator[Home]:
         )
     place = Place(data_dir, durability)
     with (
+        closing(_registered(data_dir)) as processes,  # first: a server migrates the file alone
         closing(_opened(data_dir / FILE, durability)) as file,
-        closing(_registered(data_dir)) as processes,
     ):
         build = partial(_build_of_process, file=file, processes=processes)
         yield Home(f"State: {data_dir / FILE}", build, place, processes)

@@ -112,8 +112,8 @@ class Processes:
         lock = open(path, "w", opener=private)  # noqa: SIM115
         fcntl.flock(lock, fcntl.LOCK_EX)
         close_in_children(lock)
-        json.dump({"pid": os.getpid()}, lock)
-        lock.flush()
+        with suppress(OSError):  # the disk is full: nobody reads its id
+            os.write(lock.fileno(), json.dumps({"pid": os.getpid()}).encode())
         path.rename(self._folder / self.name)
         return lock
 
