@@ -6,11 +6,8 @@ of `copies` says in its header that it has no log; the file of a server never sa
 
 from pathlib import Path
 
-from ai_coordination_engine.database.identity import files_of
+from ai_coordination_engine.database.identity import FORMAT, WITHOUT_LOG, files_of
 from ai_coordination_engine.observability import logger
-
-_FORMAT = slice(18, 20)  # "Database File Format", SQLite: the file format version numbers
-_WITHOUT_LOG = b"\x01\x01"
 
 
 def has_other_log(path: Path) -> bool:
@@ -20,7 +17,7 @@ def has_other_log(path: Path) -> bool:
         if not log.stat().st_size:
             return False
         with path.open("rb") as file:
-            return file.read(_FORMAT.stop)[_FORMAT] == _WITHOUT_LOG
+            return file.read(FORMAT.stop)[FORMAT] == WITHOUT_LOG
     except FileNotFoundError:
         return False
 

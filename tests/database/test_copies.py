@@ -15,6 +15,7 @@ import pytest
 from ai_coordination_engine.database import copies
 from ai_coordination_engine.database.copies import CopyError, copy_of
 from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import FileUnusable
 from tests.kit.files import damage, small_files
 
 
@@ -183,6 +184,36 @@ def test_a_copy_in_the_place_of_the_file_is_not_mixed_with_the_log_of_the_file(
     assert numbers(path) == [1, 100]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_copy_over_the_file_of_a_running_server_is_noticed_and_stays_as_it_is(
+    file: DatabaseFile, tmp_path: Path
+) -> None:
+    add(file, 1)
+    copy_of(file.path, target := tmp_path / "b.db")
+    for each in range(2, 60):
+        add(file, each)
+    file.path.write_bytes(target.read_bytes())  # as `cp` does
+    for _ in range(2):
+        with pytest.raises(
+            FileUnusable, match=r"was overwritten by another file .*Stop the server"
+        ):
+            add(file, 100)
+    file.close()
+    assert numbers(file.path) == [1]
+    assert file.path.read_bytes() == target.read_bytes()
+    again = DatabaseFile(file.path)
+    add(again, 100)
+    again.close()
+    assert numbers(file.path) == [1, 100]
+
+
+def test_an_emptied_file_of_a_running_server_is_noticed(file: DatabaseFile) -> None:
+    add(file, 1)
+    os.truncate(file.path, 0)
+    with pytest.raises(FileUnusable, match="was overwritten by another file"):
+        add(file, 2)
+    file.close()
 
 
 def test_a_log_that_is_the_files_own_is_kept(file: DatabaseFile, tmp_path: Path) -> None:
