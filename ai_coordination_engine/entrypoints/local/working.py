@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.home import Home, Place
@@ -41,7 +42,9 @@ def working(app: App, home: Home, workers: int) -> Iterator[App]:
             watch = ProcessWatch(app, home.processes, begins=home.is_server)
             watch.start()
             stack.callback(watch.stop)
-        children = [Child(home.place) for _ in range(workers - 1)] if home.place else []
+        children = (
+            [Child(home.place, app.state_problem) for _ in range(workers - 1)] if home.place else []
+        )
         stack.callback(_stop, worker, home, children)
         worker.start()
         for each in children:
@@ -61,11 +64,14 @@ def _stop(worker: LocalWorker, home: Home, children: Sequence["Child"]) -> None:
 
 
 class Child:
-    """A child process that runs agents; it is started again when it ends."""
+    """A child process that runs agents; it is started again when it ends, unless there is a
+    `problem`: then no process can do anything.
+    """
 
-    def __init__(self, place: Place) -> None:
-        self._command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path)]
-        self._command.append(json.dumps([str(place.folder), place.durability]))
+    def __init__(self, place: Place, problem: Callable[[], str | None]) -> None:
+        given = json.dumps([str(place.folder.absolute()), place.durability])
+        self._command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path), given]
+        self._problem = problem
         self._stopping = threading.Event()
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,26 +98,28 @@ class Child:
     def _keep(self) -> None:
         """Keep a process running; the pauses between short lives become longer."""
         pause = _FIRST_PAUSE
-        while (process := self._begun()) is not None:
+        while not self._stopping.is_set():
             begun = time.monotonic()
-            with process:
-                code = process.wait()
-            if self._stopping.is_set():
+            end = self._live()
+            if self._stopping.is_set() or self._problem() is not None:
                 return
             if time.monotonic() - begun >= _LONG_LIFE:
                 pause = _FIRST_PAUSE
-            logger.warning(
-                "worker ended and is started again",
-                extra={"pid": process.pid, "exit_code": code, "in_seconds": pause},
-            )
+            logger.warning("worker ended and is started again", extra=end | {"in_seconds": pause})
             self._stopping.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _begun(self) -> subprocess.Popen[bytes] | None:
-        with self._starting:
-            if self._stopping.is_set():
-                return None
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603
-            assert self._process.stdin
-            close_in_children(self._process.stdin)
-            return self._process
+    def _live(self) -> dict[str, Any]:
+        """Start the process and wait for its end; return what the log says of it."""
+        try:
+            with self._starting:
+                if self._stopping.is_set():
+                    return {}
+                process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603
+                self._process = process
+        except OSError as error:  # the system has no room for it now
+            return {"reason": str(error)}
+        assert process.stdin
+        close_in_children(process.stdin)
+        with process:
+            return {"pid": process.pid, "exit_code": process.wait()}

@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ import pytest
 from cyclopts import CycloptsError
 
 from ai_coordination_engine.entrypoints.cli import cli
+from ai_coordination_engine.entrypoints.local import working
 from ai_coordination_engine.entrypoints.local.data_dir import FILE
-from ai_coordination_engine.entrypoints.local.home import StartError, home, joined
+from ai_coordination_engine.entrypoints.local.home import Place, StartError, home, joined
 from ai_coordination_engine.entrypoints.local.server import serving
+from ai_coordination_engine.entrypoints.local.working import Child
 from ai_coordination_engine.settings import Settings
 from tests.kit.commands import served
 from tests.kit.servers import COORDINATION, START, TASK
@@ -93,6 +97,59 @@ def test_no_worker_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
         workers = wait_for(lambda: len(found := children(process.pid)) == 2 and found)
         process.kill()
         wait_for(lambda: not any(map(is_running, workers)))
+
+
+@contextmanager
+def child(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    start: Callable[..., Any],
+    problem: str | None = None,
+) -> Iterator[Child]:
+    """Keep a child whose processes `start` makes, almost without pauses."""
+    monkeypatch.setattr(working, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(working, "_LONGEST_PAUSE", 0.004)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    kept = Child(Place(tmp_path, "full"), lambda: problem)
+    kept.start()
+    yield kept
+    kept.tell_to_end()
+    kept.end(5)
+
+
+def test_a_child_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin, begun = subprocess.Popen, threading.Event()
+
+    def start(command: list[str], **options: Any) -> Any:
+        if len(said_of(caplog)) < 4:
+            raise BlockingIOError("no room")
+        begun.set()
+        return begin([sys.executable, "-c", "input()"], **options)
+
+    with child(monkeypatch, tmp_path, start):
+        assert begun.wait(10)
+    assert said_of(caplog)[:4] == [("no room", pause) for pause in (0.001, 0.002, 0.004, 0.004)]
+
+
+def said_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, float]]:
+    found = [vars(each) for each in caplog.records]
+    return [(each["reason"], each["in_seconds"]) for each in found if "reason" in each]
+
+
+def test_a_child_of_a_file_that_is_unusable_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begin, begun = subprocess.Popen, list[int]()
+
+    def start(command: list[str], **options: Any) -> Any:
+        begun.append(1)
+        return begin([sys.executable, "-c", ""], **options)
+
+    with child(monkeypatch, tmp_path, start, "damaged") as kept:
+        kept._thread.join(10)
+    assert begun == [1]
 
 
 def test_a_directory_without_state_has_no_work(tmp_path: Path) -> None:
