@@ -39,6 +39,8 @@ def of_serving(path: Path, error: Exception) -> Exception:
         return error
     if _primary(error) == "SQLITE_BUSY":
         return Unavailable(f"Another process has been writing to {path} for too long; try again.")
+    if _exact(error) == "SQLITE_IOERR_READ":
+        return Unavailable(f"{path} cannot be read ({error}): look at its disk, or try again.")
     return Unavailable(
         f"The data directory cannot be written ({error}). Reads still work; writes work again"
         " once there is space."
@@ -54,7 +56,7 @@ def of_opening(path: Path, error: Exception) -> FileError:
             f"{path} is damaged or not a file of the engine: restore it from a backup, or choose"
             " another directory."
         )
-    if getattr(error, "sqlite_errorname", "") in _WITHOUT_LOCKS:
+    if _exact(error) in _WITHOUT_LOCKS:
         return without_locks(path)
     if _primary(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
         return FileError(
@@ -78,12 +80,14 @@ def is_damage(error: BaseException) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Whether a file could not grow: no space, or a limit of its size."""
-    return getattr(error, "sqlite_errorname", "") in _NOT_WRITTEN
+    return _exact(error) in _NOT_WRITTEN
 
 
 def _primary(error: BaseException) -> str:
     """The primary name of an error of SQLite ("Result and Error Codes")."""
-    if not isinstance(error, sqlite3.Error):
-        return ""
-    found = str(getattr(error, "sqlite_errorname", ""))
-    return "_".join(found.split("_")[:2])
+    return "_".join(_exact(error).split("_")[:2])
+
+
+def _exact(error: BaseException) -> str:
+    """The whole name of an error of SQLite; "" of another error."""
+    return str(getattr(error, "sqlite_errorname", "")) if isinstance(error, sqlite3.Error) else ""
