@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Event, Lock
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.json_text import loads
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured, correction
@@ -25,9 +27,11 @@ from ai_coordination_engine.ports import (
     PredecessorOutput,
 )
 from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.records.entities import COORDINATION
 
 T = TypeVar("T")
+_LONGEST_KEPT = 10_000  # characters of a definition that is not parsed again for each attempt
 ALONE_SECONDS = 5.0  # until another one that must run alone is looked at again
 _ALONE = Lock()
 
@@ -214,7 +218,13 @@ def _definition(app: App, agent: SessionAgent) -> Agent:
         stored = next(
             (each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None
         )
-    return Agent.model_validate(stored or {"agent_uuid": agent.agent_uuid})
+    text = to_json(stored or {"agent_uuid": agent.agent_uuid})
+    return (_parsed if len(text) <= _LONGEST_KEPT else _parsed.__wrapped__)(text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Agent:
+    return Agent.model_validate(loads(text))
 
 
 def _outputs(
