@@ -2,13 +2,15 @@
 
 import fcntl
 import os
+import signal
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -141,6 +143,37 @@ def test_the_remains_of_a_killed_copy_are_no_obstacle(file: DatabaseFile, tmp_pa
     copy_of(file.path, target := tmp_path / "b.db")
     assert (numbers(target), names(tmp_path)) == ([1], ["b.db", "data"])
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_a_death_within_a_copy_leaves_the_earlier_copy_or_the_new_one(
+    file: DatabaseFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(file, 1)
+    copy_of(file.path, target := tmp_path / "b.db")
+    add(file, 2)
+    calls = [(copies, "_fill"), (copies, "_check_copy"), (copies, "_sync"), (os, "replace")]
+    found = []
+    for place, name in calls:
+        for before in (True, False):
+            child = os.fork()
+            if not child:
+                monkeypatch.setattr(place, name, dying(getattr(place, name), before=before))
+                copy_of(file.path, target, replace=True)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == signal.SIGKILL
+            found.append(numbers(target))
+    assert found == [*[[1]] * 7, [1, 2]]
+    copy_of(file.path, target, replace=True)
+    assert (numbers(target), names(tmp_path)) == ([1, 2], ["b.db", "data"])
+
+
+def dying(call: Callable[..., Any], *, before: bool) -> Callable[..., None]:
+    def die(*given: Any) -> None:
+        if not before:
+            call(*given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return die
 
 
 def test_two_copies_to_one_file_do_not_mix(file: DatabaseFile, tmp_path: Path) -> None:

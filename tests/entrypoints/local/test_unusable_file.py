@@ -30,6 +30,10 @@ def test_a_server_that_can_work_is_healthy(tmp_path: Path) -> None:
     with serving(Settings(), port=0, data_dir=tmp_path / "data") as running:
         assert health(running) == (200, {"status": "ok", "processes": [os.getpid()]})
         assert httpx.post(f"{running.page}health").status_code == 405
+        asked(running, COORDINATION, agents=[{"agentUuid": "a"}])
+        assert (tmp_path / "data" / "ace.db-wal").exists()
+    files = {each.name for each in (tmp_path / "data").iterdir() if each.is_file()}
+    assert files == {FILE, "lock"}  # a clean stop leaves no log
 
 
 @pytest.mark.parametrize(
