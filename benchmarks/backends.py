@@ -35,7 +35,7 @@ def sqlite() -> Iterator[App]:
     """Yield an application whose state lies in an SQLite file, with full durability."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _isolated(""),
+        isolated(""),
         home(Path(folder) / "data") as found,
     ):
         yield found.build(_settings())
@@ -92,7 +92,7 @@ def working(app: App) -> Iterator[App]:
 @contextmanager
 def _application(endpoint_url: str) -> Iterator[App]:
     """Yield the application on new tables, with a new queue and bucket."""
-    with _isolated(endpoint_url):
+    with isolated(endpoint_url):
         settings = _settings()
         bootstrap.create_tables(settings)
         yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
@@ -103,7 +103,7 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _isolated(endpoint_url: str) -> Iterator[None]:
+def isolated(endpoint_url: str) -> Iterator[None]:
     """Set the standard AWS variables so that no client can reach an AWS account."""
     kept = dict(os.environ)
     for name in kept:

@@ -73,4 +73,5 @@ HOMES: dict[str, MakeHome] = {
 
 def offered() -> list[str]:
     """Return the homes that this machine has."""
-    return [name for name in HOMES if not name.startswith("ministack") or emulator.PYTHON.exists()]
+    others = {"ministack, botocore"} | (set() if emulator.PYTHON.exists() else {"ministack"})
+    return [name for name in HOMES if name not in others]

@@ -178,7 +178,8 @@ def test_a_refusal_for_good_is_no_such_thing(api: Api, server: Failing) -> None:
 
 
 def impatient(service: str) -> Any:
-    return bootstrap.client(service, read_seconds=bootstrap.READ_SECONDS)
+    kind = Settings().aws_client
+    return bootstrap.client(service, read_seconds=bootstrap.READ_SECONDS, kind=kind)
 
 
 QUEUE: Callable[[], SqsQueue] = lambda: SqsQueue(impatient("sqs"), "http://127.0.0.1/1/wake")  # noqa: E731

@@ -137,7 +137,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
         def repository() -> Repository:
             return Repository(
-                bootstrap.connect(),
+                bootstrap.connect(settings.aws_client),
                 settings.table_prefix,
                 app.records.blobs,
                 clock,

@@ -362,7 +362,7 @@ def _crossing(app: App, boundary: Boundary, requests: Counter[str]) -> DynamoDb 
     database = next(iter(app.records.tables.values())).database
     if not isinstance(database, DynamoDb):
         return CrossedTables(database, partial(_cross, boundary, requests))
-    tables = bootstrap.connect()
+    tables = bootstrap.connect(app.settings.aws_client)
     looks = threading.local()
 
     def count(model: Any, **_: Any) -> None:
