@@ -48,8 +48,10 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             f" server once, or delete {files_of(path)[1].name}."
         )
     file, log, _ = files_of(path.resolve())
-    # no process can use the log of a file in a directory that cannot be written
-    is_fixed = not os.access(file.parent, os.W_OK) and not log.exists()
+    # SQLite makes a log even for reads; without one, nobody writes to a file in this directory
+    is_effective = os.access in os.supports_effective_ids
+    can_write = os.access(file.parent, os.W_OK, effective_ids=is_effective)
+    is_fixed = not can_write and not log.exists()
     address = f"{file.as_uri()}?{'immutable=1' if is_fixed else 'mode=rw'}"
     with closing(
         sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)

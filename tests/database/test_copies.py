@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
 import pytest
 
 from ai_coordination_engine.database import copies
-from ai_coordination_engine.database.copies import CopyError, copy_of
+from ai_coordination_engine.database.copies import CopyError, copy_of, reading
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.errors import FileUnusable
 from tests.kit.files import damage, small_files
@@ -247,6 +248,29 @@ def test_an_emptied_file_of_a_running_server_is_noticed(file: DatabaseFile) -> N
     with pytest.raises(FileUnusable, match="was overwritten by another file"):
         add(file, 2)
     file.close()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a copy"])
+def test_a_file_in_a_directory_that_cannot_be_written_is_read(kind: str) -> None:
+    with TemporaryDirectory() as name:
+        (folder := Path(name) / "data").mkdir()
+        Path(name).chmod(0o755)
+        with closing(DatabaseFile(folder / "ace.db")) as file:
+            file.write(lambda connection: connection.execute("CREATE TABLE t (n)"))
+            copy_of(folder / "ace.db", folder / "b.db")
+        user = os.geteuid()
+        if not user:  # root may write everywhere
+            for each in (folder, *folder.iterdir()):
+                os.chown(each, 65534, 65534)
+            os.seteuid(65534)
+        folder.chmod(0o500)
+        try:
+            with reading(folder / ("ace.db" if kind == "a file" else "b.db")) as connection:
+                assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+            assert names(folder) == ["ace.db", "b.db"]
+        finally:
+            folder.chmod(0o700)
+            os.seteuid(user)
 
 
 def test_a_log_that_is_the_files_own_is_kept(file: DatabaseFile, tmp_path: Path) -> None:
