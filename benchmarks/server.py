@@ -56,6 +56,10 @@ class Server:
         """Return the sum of the peak resident sets of its processes, MB (Linux: proc(5), VmHWM)."""
         return sum(resident(pid, "VmHWM") for pid in processes(self.pid))
 
+    def cpu(self) -> float:
+        """Return the CPU time of its processes so far in seconds (Linux: proc(5), stat)."""
+        return sum(_cpu(pid) for pid in processes(self.pid))
+
     def close(self) -> None:
         """Kill all its processes; they clean up nothing."""
         with suppress(ProcessLookupError):
@@ -103,6 +107,11 @@ def processes(pid: int) -> list[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         below += [each for child in path.read_text().split() for each in processes(int(child))]
     return [pid, *below]
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # in user and system mode
 
 
 def _environment() -> dict[str, str]:

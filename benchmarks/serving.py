@@ -47,8 +47,9 @@ def measure(home: str, *, long: bool = False) -> Iterator[Row]:
         yield Row(
             f"cold `ace serve` to its first answer, {home}",
             reach.get("cold", "–"),
-            f"{number(median(started))} s",
-            f"new processes, median of {STARTS}, {number(min(started))}–{number(max(started))}",
+            f"{number(median(took for took, _ in started))} s",
+            f"new processes, median of {STARTS}, {number(min(started)[0])} to"
+            f" {number(max(started)[0])} s; {number(median(cpu for _, cpu in started))} s of CPU time",
         )
         with closing(server()) as running, closing(Client(running.url)) as client:
             coordination = client.data(sessions.COORDINATION, agents=[])[
@@ -59,9 +60,11 @@ def measure(home: str, *, long: bool = False) -> Iterator[Row]:
             yield _pages(running, client, coordination, many, home, reach.get("page", "–"))
 
 
-def _started(server: Server) -> float:
+def _started(server: Server) -> tuple[float, float]:
+    """Return the seconds until the first answer and the CPU time that they took."""
+    cpu = server.cpu()
     server.close()
-    return server.answers - server.begun
+    return server.answers - server.begun, cpu
 
 
 def _gets(server: Server, client: Client, coordination: str, home: str, reach: str) -> Row:
@@ -77,14 +80,16 @@ def _gets(server: Server, client: Client, coordination: str, home: str, reach: s
                 count += 1
         return count
 
+    before = server.cpu()
     with _on_one_core(server.pid), ThreadPoolExecutor(READERS) as pool:
         count = sum(pool.map(read, range(READERS)))
+    cpu = (server.cpu() - before) / count
     return Row(
         f"get by key over HTTP, {home}",
         reach,
         f"{count / GET_SECONDS:,.0f} a second",
         f"all of the server on one core, {READERS} clients on the others, {GET_SECONDS:.0f} s; each"
-        " answer is right",
+        f" answer is right and takes {number(cpu * 1000)} ms of CPU time",
     )
 
 
