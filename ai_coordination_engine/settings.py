@@ -3,16 +3,16 @@
 The entrypoints create `Settings` and pass it on. Only this module reads `os.environ`.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
@@ -46,17 +46,25 @@ class OpenAIEndpoint(BaseModel):
 ClientKind = Literal["lean", "botocore"]
 
 
-class Settings(BaseSettings):
+class NotJson(ValueError):
+    """A structured variable is not valid JSON; the message names it."""
+
+
+class Settings(BaseModel):
     """The settings that an operator can set, each by the environment variable `ACE_<NAME>`.
 
     Structured values are JSON. AWS clients use the standard variables (`AWS_REGION`,
     `AWS_ENDPOINT_URL`, …). Raises pydantic's `ValidationError`, which names the variable and the
-    accepted values.
+    accepted values, and `NotJson`.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
     )
+
+    def __init__(self, **given: Any) -> None:
+        """Settings that are not `given` are those of the environment, or the defaults."""
+        super().__init__(**{**dict(_of_environment(type(self))), **given})
 
     table_prefix: str = Field(
         "ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the table names"
@@ -205,6 +213,23 @@ class Settings(BaseSettings):
         its result.
         """
         return self.agent_timeout_seconds + self.lease_margin_seconds
+
+
+def _of_environment(settings: type[BaseModel]) -> Iterator[tuple[str, object]]:
+    """Yield the settings that the environment has, lists and objects decoded; JSON's null is
+    none.
+    """
+    variables = {name.upper(): value for name, value in os.environ.items()}
+    for name, field in settings.model_fields.items():
+        variable = _PREFIX + name.upper()
+        value: object = variables.get(variable)
+        if isinstance(value, str) and get_origin(field.annotation) in (dict, list):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise NotJson(f"{variable}: it is not valid JSON: {error}") from error
+        if value is not None:
+            yield name, value
 
 
 def unknown_variables() -> Iterator[tuple[str, str | None]]:

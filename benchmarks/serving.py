@@ -47,9 +47,10 @@ def measure(home: str, *, long: bool = False) -> Iterator[Row]:
         yield Row(
             f"cold `ace serve` to its first answer, {home}",
             reach.get("cold", "–"),
-            f"{number(median(took for took, _ in started))} s",
+            f"{number(median(each[0] for each in started))} s",
             f"new processes, median of {STARTS}, {number(min(started)[0])} to"
-            f" {number(max(started)[0])} s; {number(median(cpu for _, cpu in started))} s of CPU time",
+            f" {number(max(started)[0])} s; CPU time"
+            f" {number(median(each[1] for each in started))} s",
         )
         with closing(server()) as running, closing(Client(running.url)) as client:
             coordination = client.data(sessions.COORDINATION, agents=[])[

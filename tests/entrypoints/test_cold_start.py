@@ -18,6 +18,7 @@ OTHERS = {
     "httpx",
     "jsonschema",
     "markdown_it",
+    "pydantic_settings",
     "pynamodb.models",
     "yaml",
 }

@@ -7,7 +7,6 @@ from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from pydantic_settings import SettingsError
 
 import ai_coordination_engine
 from ai_coordination_engine.entrypoints.cli.example_commands import examples
@@ -22,7 +21,12 @@ from ai_coordination_engine.entrypoints.cli.output import (
 )
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
 from ai_coordination_engine.entrypoints.cold_start import without_collections
-from ai_coordination_engine.settings import Settings, keep_loopback_from_proxies, unknown_variables
+from ai_coordination_engine.settings import (
+    NotJson,
+    Settings,
+    keep_loopback_from_proxies,
+    unknown_variables,
+)
 
 # Commands import their code when they run, so that help is quick: boto3 and uvicorn take half a
 # second. ruff: noqa: PLC0415
@@ -288,7 +292,5 @@ def _settings() -> Settings:
         )
     try:
         return Settings()
-    except SettingsError as error:  # a structured variable that is not valid JSON
-        # The message is: error parsing value for field "functions" from source …
-        name = str(error).split('"')[1].upper()
-        raise Failure(f"ACE_{name}: it is not valid JSON: {error.__cause__}") from error
+    except NotJson as error:
+        raise Failure(str(error)) from error
