@@ -5,6 +5,7 @@ import time
 
 LOOK_AGAIN = 0.001  # seconds
 BUSY = 0.7  # of one processor core
+IN_IDLE_TIME = 2  # steps that begin at once beside others, while these wait
 LONGEST_WAIT = 0.02  # seconds that a busy process keeps a message waiting beside the first steps
 
 
@@ -26,11 +27,10 @@ class Load:
         """Wait until steps may begin; return how many."""
         with self._changed:
             self._changed.wait_for(lambda: self._running < self._most)
-            end = time.monotonic() + LONGEST_WAIT
-            while self._running >= self._at_once and time.monotonic() < end:
-                if not self._is_busy():
-                    break
-            room = max(self._at_once - self._running, 1)
+            end, is_busy = time.monotonic() + LONGEST_WAIT, True
+            while self._running >= self._at_once and is_busy and time.monotonic() < end:
+                is_busy = self._is_busy()
+            room = max(self._at_once - self._running, 1 if is_busy else IN_IDLE_TIME)
             return min(room, self._most - self._running)
 
     def _is_busy(self) -> bool:
