@@ -222,6 +222,7 @@ def test_the_log_is_bounded_while_there_is_always_a_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_file, "_LOG_BYTES", 500_000)
+    monkeypatch.setattr(database_file, "_AFTER_A_LONG_READ", 0.0)  # readers of a busy machine
     file = DatabaseFile(tmp_path / "ace.db", "none")
     file.write(lambda connection: connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x)"))
     stop, begun = threading.Event(), list[int]()
@@ -250,7 +251,7 @@ def test_the_log_is_bounded_while_there_is_always_a_reader(
         for each in readers:
             each.result(10)
     assert len(begun) > 10
-    assert max(sizes) < 1_000_000  # of 8,000,000 that were written
+    assert max(sizes) < 2_000_000  # of 8,000,000 that were written
     file.close()
 
 
