@@ -15,7 +15,7 @@ from time import monotonic
 from ai_coordination_engine.forks import close_in_children
 
 BUSY_SECONDS = 10.0  # until another process has committed
-_PATIENCE = 0.005  # seconds; then this process is the next
+_PATIENCE = 0.02  # seconds; then this process is the next
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.000_2, 0.000_5  # seconds
 
 
