@@ -21,18 +21,18 @@ class CopyError(Exception):
     """The file cannot be copied; the message says why and what to do. The target is unchanged."""
 
 
-def copy_of(path: Path, target: Path, *, replace: bool = False) -> None:
+def copy_of(path: Path, target: Path, *, replace: bool = False, is_open: bool = False) -> None:
     """Copy the file to `target`, which only its owner can read. It is there as a whole or not at
     all, and survives a power failure.
 
     It contains what was committed when the copy began ("Online Backup API", SQLite). `replace`: an
-    existing file is replaced. Raises `CopyError`.
+    existing file is replaced. `is_open` as in `reading`. Raises `CopyError`.
     """
     _check(path, target, replace=replace)
     part = target.with_name(target.name + PART)
     try:
         with _locked(part):
-            _fill(path, part)
+            _fill(path, part, is_open=is_open)
             os.replace(part, target)
             _sync(target.parent)
     except OSError as error:
@@ -40,9 +40,14 @@ def copy_of(path: Path, target: Path, *, replace: bool = False) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file for reads only, in one transaction; raises `FileError`."""
-    if has_other_log(path):
+def reading(path: Path, *, is_open: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open the file for reads only, in one transaction; raises `FileError`.
+
+    `is_open`: this process has it open already, so that only SQLite may open it: when another
+    descriptor is closed, SQLite loses its locks (fcntl(2)), and the next process that closes the
+    file deletes the log that is in use.
+    """
+    if not is_open and has_other_log(path):
         raise FileError(
             f"{path} was restored, and the log of the file before is still beside it: start the"
             f" server once, or delete {files_of(path)[1].name}."
@@ -101,9 +106,9 @@ def _locked(part: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def _fill(path: Path, part: Path) -> None:
+def _fill(path: Path, part: Path, *, is_open: bool) -> None:
     try:
-        with reading(path) as source:
+        with reading(path, is_open=is_open) as source:
             # takes the snapshot, so that writes of others do not begin the copy anew
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             with closing(sqlite3.connect(part, isolation_level=None)) as copy:

@@ -106,7 +106,7 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 def _copied(path: Path, kept: Path) -> None:
     try:
-        copy_of(path, kept, replace=True)
+        copy_of(path, kept, replace=True, is_open=True)
     except CopyError as error:
         raise FileError(
             f"{path} was written by an earlier version, and cannot be copied before it is changed:"

@@ -3,6 +3,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,28 @@ def test_a_file_of_an_earlier_version_is_copied_migrated_and_used(tmp_path: Path
     kept.unlink()
     DatabaseFile(path).close()  # it is of this version now
     assert not kept.exists()
+
+
+def test_another_process_leaves_the_log_of_a_file_that_was_migrated_after_a_crash(
+    tmp_path: Path,
+) -> None:
+    def in_another_process(statement: str, at_end: str) -> None:
+        code = (
+            "import os, sqlite3, sys\n"
+            "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            f"connection.execute({statement!r}).fetchall(); {at_end}"
+        )
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+    path = of_version_1(tmp_path / "ace.db")
+    in_another_process("CREATE TABLE more (x)", "os._exit(0)")
+    assert (tmp_path / "ace.db-wal").stat().st_size
+    with closing(DatabaseFile(path)) as file:
+        # the last one to close it deletes the log
+        in_another_process("SELECT * FROM more", "connection.close()")
+        assert file.problem() is None
+        file.write(lambda connection: connection.execute("INSERT INTO more VALUES (1)"))
+    assert asked(path, "SELECT x FROM more") == [(1,)]
 
 
 def test_a_death_at_any_statement_of_a_migration_leaves_the_old_file_or_the_new_one(
