@@ -105,8 +105,9 @@ class DatabaseFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection for reads; within `together` it sees the transaction's own writes."""
-        if (mine := self._own()) is not None:
-            yield mine
+        if self._own() is not None:
+            with self._part_of_own():
+                yield self._writer
             return
         self._check_open()
         connection: sqlite3.Connection | None = None
@@ -204,10 +205,15 @@ class DatabaseFile:
             raise mine.failure
         if mine.connection is None:
             self._take_turn()
-        before = self._writer.total_changes
-        try:
+        with self._part_of_own():
             return call(self._writer)
-        except sqlite3.Error as error:
+
+    @contextmanager
+    def _part_of_own(self) -> Iterator[None]:
+        mine, before = self._mine, self._writer.total_changes
+        try:
+            yield
+        except sqlite3.Error as error:  # maybe SQLite has rolled back what was written before
             mine.failure = self._failure(error)
             raise mine.failure from error
         except Exception as error:

@@ -137,6 +137,26 @@ def test_nothing_is_written_together_with_what_is_half_written(file: DatabaseFil
     assert numbers(file) == []
 
 
+def test_nothing_is_written_together_with_a_read_that_fails(file: DatabaseFile) -> None:
+    """SQLite rolls back a transaction in which the disk failed a read (`sqlite3_get_autocommit`),
+    and what follows would be committed without what went before.
+    """
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+        connection.execute("SELECT * FROM unknown")
+
+    with pytest.raises(sqlite3.OperationalError), file.together():
+        add(file, 1)
+        with pytest.raises(sqlite3.OperationalError), file.reading() as connection:
+            fail(connection)
+        with pytest.raises(sqlite3.OperationalError):
+            add(file, 2)
+    assert numbers(file) == []
+    add(file, 3)
+    assert numbers(file) == [3]
+
+
 def test_a_file_that_cannot_be_opened_for_now_is_unavailable(file: DatabaseFile) -> None:
     add(file, 1)
     gc.collect()  # so that nothing closes a file meanwhile
