@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.ports import QueueMessage, Wake
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.transitions.attempts import holder_of
+from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, holder_of
 
 IsLost = Callable[[str], bool]
 """Whether the worker of this name is dead."""
@@ -70,8 +70,11 @@ def _held(app: App, tenant: str, session_uuid: str) -> Iterator[SessionAgent]:
 
 
 def _free_one(app: App, agent: SessionAgent) -> None:
-    """Expire the agent's lease. If the agent was ended during the attempt, record that as lost."""
+    """Expire the agent's lease. If the agent was ended during the attempt, record that as lost.
+
+    A lease that its worker has expired itself stays as it is: the attempt ended before the worker.
+    """
     if agent.state in TERMINAL_AGENT_STATES:
         record_lost(app, agent)
-    else:
+    elif agent.lease_until not in (REFUSED, ERROR):
         app.agents.expire_lease(agent)

@@ -10,6 +10,7 @@ from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control.lost_workers import free
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.ports import AgentRequest, QueueMessage, Wake
+from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, died_in_a_row
 from tests.kit.controls import cancel
 from tests.kit.crashes import Crash
 from tests.kit.promises import check_promises
@@ -94,6 +95,22 @@ def test_the_lease_of_another_worker_stays(app: App, holder: str) -> None:
     del stage.runtime.behaviours["a"]
     run_step(stage.app, message)
     assert stage.attempts(session) == [(1, "lost", "lost"), (2, "completed", None)]
+
+
+@pytest.mark.parametrize("ended", [REFUSED, ERROR])
+def test_an_attempt_that_ended_before_its_worker_did_is_no_death(app: App, ended: int) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": ""}))
+    (message,) = stage.queue.sent
+    stage.runtime.behaviours["a"] = crash
+    killed(stage, message)
+    stage.app.agents.expire_lease(stage.agent(session.session_uuid, "a"), ended)
+    assert free(stage.app, Held([message]), is_dead) == 1
+    agent = stage.agent(session.session_uuid, "a")
+    assert (agent.lease_until, died_in_a_row(agent)) == (ended, 0)
+    del stage.runtime.behaviours["a"]
+    run_step(stage.app, message)
+    assert stage.agent(session.session_uuid, "a").state == "completed"
 
 
 def test_a_lease_is_free_also_when_the_clock_was_set_back_since(app: App) -> None:
