@@ -68,16 +68,16 @@ def run_step(
     deadline: float | None = None,
     stopping: Event | None = None,
     claimed: Claim | None = None,
-    finish: Callable[[], None] | None = None,
+    finish: Callable[[bool], None] | None = None,
 ) -> None:
     """Handle one message: run its agent, then the successors that it claims.
 
     `deadline` is in epoch seconds of the clock; None is no limit. Once `stopping` is set,
     successors are left to other workers. `claimed`: the claim of the agent, if it was made already.
-    `finish`: called in the last transaction, if there are any, when the message may be deleted; it
-    is called again when the transaction is repeated, and maybe not at all. Returns when the message
-    may be deleted: the work is done, or another message stands for it. Raises `Busy` when the
-    message must be kept for later.
+    `finish`: called at the end of each transaction that ends an attempt, if there are any, with
+    whether the message may be deleted; it is called again when the transaction is repeated, and
+    only the last call counts. Returns when the message may be deleted: the work is done, or another
+    message stands for it. Raises `Busy` when the message must be kept for later.
     """
     chain = Chain(deadline, stopping, finish)
     try:

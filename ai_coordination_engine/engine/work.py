@@ -20,7 +20,7 @@ def process_message(
     deadline: float | None = None,
     stopping: Event | None = None,
     claimed: Claim | None = None,
-    finish: Callable[[], None] | None = None,
+    finish: Callable[[bool], None] | None = None,
 ) -> None:
     """Handle a message; arguments as in `step.run_step`. Raises `Busy` if it must be kept."""
     if isinstance(message, Fire):

@@ -172,3 +172,22 @@ def test_what_followed_in_a_transaction_that_failed_is_forgotten(
     assert following is not None
     assert following.message["MessageId"] != message["MessageId"]
     assert following.claimed is not None
+
+
+def test_what_followed_is_forgotten_also_when_the_repeated_transaction_finds_more_to_do(
+    machine: Machine,
+) -> None:
+    """A successor is claimed then, and its attempt may end without a transaction."""
+    for _ in range(2):
+        machine.stage.start(machine.stage.define({"a": []}))
+    (message,) = machine.queue.receive(1, wait=False)
+    then = machine.next_of(message)
+    with pytest.raises(KeyError), machine.file.together():
+        then._end(True)
+        raise KeyError
+    then._end(False)
+    following = then.get()
+    assert following is not None
+    with machine.file.reading() as connection:
+        found = connection.execute("SELECT id, is_held FROM messages").fetchall()
+    assert found == [(int(following.message["MessageId"]), 1)]

@@ -48,7 +48,7 @@ class Chain:
 
     deadline: float | None
     stopping: Event | None
-    finish: Callable[[], None] | None = None
+    finish: Callable[[bool], None] | None = None
     outputs: dict[int, AgentOutput] = field(default_factory=dict)
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
@@ -70,8 +70,8 @@ class Chain:
 
     def ending(self, successor: T | None) -> T | None:
         """The successor that was claimed; if there is none, the work of the message is done."""
-        if successor is None and self.finish is not None:
-            self.finish()
+        if self.finish is not None:
+            self.finish(successor is None)
         return successor
 
     def has_time(self, app: App) -> bool:

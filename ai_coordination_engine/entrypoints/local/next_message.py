@@ -43,7 +43,7 @@ class NextMessage:
                 message,
                 stopping=self._stopping,
                 claimed=claimed,
-                finish=self._go_on,
+                finish=self._end,
             )
         except BaseException:
             self._is_done = False  # the transaction may have failed
@@ -54,6 +54,12 @@ class NextMessage:
         if not self._is_done:
             self._app.records.parallel.together(self._go_on)
         return self._next
+
+    def _end(self, is_done: bool) -> None:
+        """End an attempt; what followed from it in a transaction that failed is forgotten."""
+        self._is_done, self._next = False, None
+        if is_done:
+            self._go_on()
 
     def _go_on(self) -> None:
         self._next = None
