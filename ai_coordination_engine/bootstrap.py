@@ -32,8 +32,8 @@ from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.table import table_name
 
-SERVICES = ("dynamodb", "lambda", "s3", "sqs")
-"""The services for which clients are made here."""
+SERVICES = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+"""The services of which clients are made; in a session that knows these, there are no others."""
 
 
 def build_app(settings: Settings) -> App:
