@@ -2,111 +2,54 @@
 database's terms. What a row always says is compiled once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, reduce
-from operator import and_, le, lt, or_
-from typing import Any, assert_never
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.domain.lifecycle.transition import Transition
-from ai_coordination_engine.domain.predicates import (
-    Absent,
-    AllOf,
-    AnyOf,
-    Below,
-    Contains,
-    Differs,
-    Exists,
-    OneOf,
-    Predicate,
-    Unchanged,
-    UpTo,
-    valued,
-)
+from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.expressions import Evaluated, Item, name_of
-from ai_coordination_engine.store.transitions.row_conditions import Test, test_of
+from ai_coordination_engine.store.transitions.row_conditions import Compiled, compiled
 
 _KEPT = 512  # compiled rows: more than there are; those of a state that a client sets come and go
 
 
-def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Any:
-    """The predicate as a condition on items of a model; `given` as for
-    `domain.predicates.holds`.
-    """
-    match predicate:
-        case AllOf(parts=parts):
-            return reduce(and_, (condition(each, model, given) for each in parts))
-        case AnyOf(parts=parts):
-            return reduce(or_, (condition(each, model, given) for each in parts))
-        case (
-            Exists() | Absent() | OneOf() | Differs() | UpTo() | Below() | Contains() | Unchanged()
-        ):
-            return _condition(predicate, model.get_attributes()[predicate.field], given)
-        case _:
-            assert_never(predicate)
+class PredicateCondition(Evaluated):
+    """A predicate on items of a model as a condition; `given` as for `domain.predicates.holds`."""
 
-
-class RowCondition(Evaluated):
-    """The condition of a row that has one; the expression is made when DynamoDB needs it."""
-
-    def __init__(
-        self, row: Transition, test: Test, model: type[Record], given: Mapping[str, Any]
-    ) -> None:
-        super().__init__("ROW")
-        self._row, self._test, self._model, self._given = row, test, model, given
+    def __init__(self, predicate: Compiled, given: Mapping[str, Any]) -> None:
+        super().__init__("PREDICATE")
+        self._predicate, self._given = predicate, given
 
     def holds(self, item: Item) -> bool:
         """Whether an item, as it is stored, meets the condition."""
-        return self._test(item, self._given)
+        return self._predicate.test(item, self._given)
 
-    def serialize(self, placeholder_names: Any, expression_attribute_values: Any) -> str:
-        """The expression; adds its names and values."""
-        return str(self._expression().serialize(placeholder_names, expression_attribute_values))
+    def serialize(
+        self, placeholder_names: dict[str, str], expression_attribute_values: dict[str, Any]
+    ) -> str:
+        """The expression, as PynamoDB's own conditions write it; adds its names and values."""
+        return self._predicate.write(self._given, placeholder_names, expression_attribute_values)
 
     def __repr__(self) -> str:
-        return repr(self._expression())
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        return f"{self.serialize(names, values)} {names} {values}"
 
-    def _expression(self) -> Any:
-        assert self._row.condition is not None
-        return condition(self._row.condition, self._model, self._given)
+
+def condition(predicate: Predicate, model: type[Record], given: Mapping[str, Any]) -> Condition:
+    """The predicate as a condition on items of a model."""
+    return PredicateCondition(compiled(predicate, model), given)
 
 
 def row_condition(transition: Transition, model: type[Record], given: Mapping[str, Any]) -> Any:
     """The condition of a transition; None when nothing must hold."""
-    test = _test(transition, model)
-    return None if test is None else RowCondition(transition, test, model, given)
-
-
-_COMPARISONS: Mapping[type[Any], Callable[[Any, Any], Any]] = {
-    Differs: lambda attribute, value: attribute.exists() & (attribute != value),
-    UpTo: le,
-    Below: lt,
-    Contains: lambda attribute, value: attribute.contains(value),
-}
-
-
-def _condition(
-    predicate: Exists | Absent | OneOf | Differs | UpTo | Below | Contains | Unchanged,
-    attribute: Any,
-    given: Mapping[str, Any],
-) -> Any:
-    match predicate:
-        case Absent():
-            return attribute.does_not_exist()
-        case Exists():
-            return attribute.exists()
-        case OneOf(values=(value,)):
-            return attribute == valued(value, given)
-        case OneOf(values=values):
-            return attribute.is_in(*(valued(each, given) for each in values))
-        case Differs(value=value) | UpTo(value=value) | Below(value=value) | Contains(value=value):
-            return _COMPARISONS[type(predicate)](attribute, valued(value, given))
-        case Unchanged(field=field):
-            return same(attribute, given["seen"].stored(field))
-        case _:
-            assert_never(predicate)
+    predicate = _predicate(transition, model)
+    return None if predicate is None else PredicateCondition(predicate, given)
 
 
 def assignments(model: type[Record], values: Mapping[str, Any]) -> list[Action]:
@@ -135,9 +78,9 @@ def update(transition: Transition, model: type[Record], actions: Sequence[Action
 
 
 @lru_cache(_KEPT)
-def _test(row: Transition, model: type[Record]) -> Test | None:
-    """The condition of a row, as a function; None when nothing must hold."""
-    return None if row.condition is None else test_of(row.condition, model)
+def _predicate(row: Transition, model: type[Record]) -> Compiled | None:
+    """The condition of a row, compiled; None when nothing must hold."""
+    return None if row.condition is None else compiled(row.condition, model)
 
 
 @lru_cache(_KEPT)
