@@ -117,7 +117,8 @@ def worker(
 
     It may start before or after the server, which fires schedules and repairs sessions.
     """
-    from ai_coordination_engine.entrypoints.cli import worker_command  # noqa: PLC0415
+    with without_collections():
+        from ai_coordination_engine.entrypoints.cli import worker_command  # noqa: PLC0415
 
     worker_command.work(_settings(), data_dir, durability or "full", workers)
 
@@ -137,7 +138,8 @@ def demo(
     The agents use a model if OPENAI_API_KEY, OPENAI_BASE_URL or ACE_OPENAI_ENDPOINTS is set, and a
     built-in function otherwise.
     """
-    from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
+    with without_collections():
+        from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
 
     run_commands.demo(_settings(), port, data_dir, stop=exit_, durability=durability)
 
@@ -155,7 +157,8 @@ def run(
     """Run a file until its session ends and print the result. Exits with 1 if the session
     failed.
     """
-    from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
+    with without_collections():
+        from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
     from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
 
     plan = read_run_file(file, query)

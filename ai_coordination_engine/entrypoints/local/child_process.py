@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from ai_coordination_engine.entrypoints.cli.failures import FAILED
+from ai_coordination_engine.entrypoints.cold_start import without_collections
 
 
 def main() -> None:
@@ -22,14 +23,15 @@ def main() -> None:
 
 def _work(stop: threading.Event) -> None:
     # Imported here because it takes half a second, in which the parent may end.
-    from ai_coordination_engine.entrypoints.local.home import StartError  # noqa: PLC0415
-    from ai_coordination_engine.entrypoints.local.worker_process import (  # noqa: PLC0415
-        serving_work,
-    )
-    from ai_coordination_engine.settings import (  # noqa: PLC0415
-        Settings,
-        keep_loopback_from_proxies,
-    )
+    with without_collections():
+        from ai_coordination_engine.entrypoints.local.home import StartError  # noqa: PLC0415
+        from ai_coordination_engine.entrypoints.local.worker_process import (  # noqa: PLC0415
+            serving_work,
+        )
+        from ai_coordination_engine.settings import (  # noqa: PLC0415
+            Settings,
+            keep_loopback_from_proxies,
+        )
 
     keep_loopback_from_proxies()
     data_dir, durability = json.loads(sys.argv[1])
