@@ -11,20 +11,28 @@ from uuid import uuid4
 import botocore.session
 import hypothesis
 import pytest
-from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
 
-from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api, Calls, Worker
-from benchmarks.harness.memory import Database, in_memory
 from tests.kit import crashes
 from tests.kit.dynamodb_local import dynamodb_local, store
+from tests.kit.homes import app, app_home, aws, pytest_generate_tests, shared_app
 from tests.kit.moto_server import moto_server
 from tests.kit.together import pytest_xdist_make_scheduler
 
-__all__ = ["dynamodb_local", "moto_server", "pytest_xdist_make_scheduler", "store"]
+__all__ = [
+    "app",
+    "app_home",
+    "aws",
+    "dynamodb_local",
+    "moto_server",
+    "pytest_generate_tests",
+    "pytest_xdist_make_scheduler",
+    "shared_app",
+    "store",
+]
 
 # The models of the services are read once a process, not once a session: that was half of the
 # suite's time.
@@ -89,33 +97,6 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings() -> Settings:
     """The settings of a developer's machine; a module can override this fixture."""
     return Settings(auth="local", agent_timeout_seconds=30)
-
-
-@pytest.fixture
-def aws() -> Iterator[Database]:
-    """An in-process AWS whose DynamoDB is `benchmarks.harness.memory`."""
-    with mock_aws(), in_memory() as database:
-        yield database
-
-
-@pytest.fixture
-def app(settings: Settings, aws: Database) -> App:
-    """The whole application on an in-process AWS, with tables, queue and bucket."""
-    bootstrap.create_tables(settings)
-    return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-
-
-@pytest.fixture(scope="module")
-def shared_app() -> Iterator[App]:
-    """An application for all tests of a module, since creating one takes longer than most tests.
-
-    The tests use different tenants.
-    """
-    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        settings = Settings(auth="local", agent_timeout_seconds=30)
-        bootstrap.create_tables(settings)
-        yield bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
-from ai_coordination_engine.adapters.sqs import message_from_body
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
@@ -13,6 +12,11 @@ from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy
 from ai_coordination_engine.engine.work import process_message
+from ai_coordination_engine.entrypoints.local.local_worker import (
+    MAX_MESSAGES,
+    Messages,
+    SqsMessages,
+)
 
 DOCUMENTS = Documents(SCHEMA.graphql_schema)
 
@@ -55,20 +59,20 @@ class Worker:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.client = client("sqs")
+        self.client = None if isinstance(app.queue, Messages) else client("sqs")
+        self._messages = (
+            app.queue
+            if isinstance(app.queue, Messages)
+            else SqsMessages(self.client, app.settings.queue_url, cast(Any, app.queue))
+        )
 
     def receive(self) -> list[dict[str, Any]]:
         """Receive up to ten messages."""
-        answer = self.client.receive_message(
-            QueueUrl=self.app.settings.queue_url, MaxNumberOfMessages=10
-        )
-        return list(answer.get("Messages", []))
+        return self._messages.receive(MAX_MESSAGES, wait=False)
 
     def delete(self, message: dict[str, Any]) -> None:
         """Delete a message from the queue."""
-        self.client.delete_message(
-            QueueUrl=self.app.settings.queue_url, ReceiptHandle=message["ReceiptHandle"]
-        )
+        self._messages.finish(message["ReceiptHandle"], 0)
 
     def drain(self) -> int:
         """Process messages until none is visible; return their number. Messages that are `Busy`
@@ -78,7 +82,7 @@ class Worker:
         while messages := self.receive():
             for message in messages:
                 try:
-                    process_message(self.app, message_from_body(message["Body"]))
+                    process_message(self.app, self._messages.read(message["Body"]))
                 except Busy:
                     continue
                 self.delete(message)

@@ -3,6 +3,7 @@ requests to DynamoDB do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
@@ -10,6 +11,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
+from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.items import (
     Answer,
     Database,
@@ -28,20 +30,22 @@ class CrossedTables:
     """The tables of a database."""
 
     def __init__(self, database: Database, cross: Cross) -> None:
-        self._database, self._cross = database, cross
+        self.database, self._cross = database, cross
 
     def items(self, model: type[Record], name: str) -> Items:
-        return _CrossedItems(self._database.items(model, name), self._cross)
+        return _CrossedItems(self.database.items(model, name), self._cross)
 
     def write_together(self, writes: Sequence[Write]) -> None:
-        self._cross("TransactWriteItems", lambda: self._database.write_together(writes))
+        self._cross("TransactWriteItems", lambda: self.database.write_together(writes))
 
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
     ) -> Iterator[Mapping[str, Sequence[RawItem]]]:
-        pages = self._database.get_items(wanted, consistent=consistent)
-        while (page := self._cross("BatchGetItem", lambda: next(pages, None))) is not None:
-            yield page
+        keys = [*wanted]
+        for start in range(0, len(keys), BATCH_GET_LIMIT):
+            batch = keys[start : start + BATCH_GET_LIMIT]
+            read = partial(self.database.get_items, batch, consistent=consistent)
+            yield from self._cross("BatchGetItem", lambda read=read: [*read()])  # type: ignore[misc]
 
 
 class _CrossedItems:

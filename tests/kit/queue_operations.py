@@ -21,7 +21,7 @@ class Consumed(Protocol):
     def read(self, body: str) -> QueueMessage: ...
     def receive(self, most: int, *, wait: bool = True) -> list[Any]: ...
     def postpone(self, receipt: str, seconds: float) -> None: ...
-    def delete(self, receipt: str) -> None: ...
+    def finish(self, receipt: str, most: int) -> list[Any]: ...
 
 
 class Letters(Protocol):
@@ -81,8 +81,10 @@ class Conversation:
         self._add(Message(int(wake.session_uuid), tenant, self.now, is_dead=True))
 
     def receive(self, most: int) -> None:
+        self._check_received(self.queue.receive(most, wait=False), most)
+
+    def _check_received(self, got: Sequence[Any], most: int) -> None:
         ready = {each.number: each for each in self._visible() if each.received < MOST}
-        got = self.queue.receive(most, wait=False)
         assert len(got) == min(most, len(ready))
         for each in got:
             message = self._known(each)
@@ -110,11 +112,16 @@ class Conversation:
             self._become_dead(message, is_sure=True)
             self._hold(message, each["ReceiptHandle"], DEAD_HIDDEN)
 
-    def delete(self, choice: int) -> None:
+    def finish(self, choice: int, most: int) -> None:
+        """Delete a message, and receive others if the home does that in one request."""
         if message := self._chosen(choice):
             assert message.receipt
-            (self.letters if message.is_dead else self.queue).delete(message.receipt)
             del self.messages[message.number]
+            if message.is_dead:
+                self.letters.delete(message.receipt)
+            else:
+                got = self.queue.finish(message.receipt, most)
+                self._check_received(got, most if self.is_exact else 0)
 
     def postpone(self, choice: int, seconds: int) -> None:
         if message := self._chosen(choice):
@@ -127,7 +134,7 @@ class Conversation:
         if self.is_exact and self.old_receipts:
             receipt = self.old_receipts[choice % len(self.old_receipts)]
             if seconds is None:
-                self.queue.delete(receipt)
+                self.queue.finish(receipt, 0)
             else:
                 self.queue.postpone(receipt, seconds)
 
@@ -240,7 +247,7 @@ def operations() -> st.SearchStrategy[Operation]:
         made("receive", most),
         made("advance", seconds),
         made("advance", seconds),
-        made("delete", choice),
+        made("finish", choice, st.integers(0, 3)),
         made("postpone", choice, seconds),
         made("use_old_receipt", choice, st.none() | seconds),
         made("dead_letter", tenants),

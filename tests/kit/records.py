@@ -6,8 +6,8 @@ from typing import Any
 
 from ai_coordination_engine.engine.app import App
 from benchmarks.harness.api import Api
-from benchmarks.harness.memory import databases
 from tests.kit.api import data, field_of
+from tests.kit.homes import contents
 
 Item = Mapping[str, Any]
 
@@ -136,9 +136,11 @@ class World(dict[str, str]):
 
 def items(app: App) -> dict[str, list[str]]:
     """Return every item of every table, to check that a failed request has written nothing."""
-    kept = databases[-1].tables
-    names = [table.name for table in app.records.tables.values()]
-    return {name: sorted(map(repr, kept[name].items.values())) for name in names}
+    tables = contents(app.records).tables.items()
+    return {
+        name: sorted(repr(dict(sorted(item.items()))) for item in table.items.values())
+        for name, table in tables
+    }
 
 
 def valid(field: str, world: Item, *, new: bool = False) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from tests.kit.fakes import failing
 from tests.kit.promises import check_promises
 from tests.kit.stage import Stage, stage_of
 
+# what happens in the midst of a call, which is one transaction on SQLite
+pytestmark = pytest.mark.only_on("dynamodb")
+
 HOUR = 3600
 
 
@@ -100,6 +103,7 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
     assert stage.queue.dead_letters == []
 
 
+@pytest.mark.only_on("dynamodb")
 def test_what_cannot_even_expire_its_lease_was_refused_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.shapes import SHAPES, Shape, work
 from tests.kit.stage import TENANT, Stage, stage_of
 
+pytestmark = pytest.mark.only_on("dynamodb")  # SQLite has no replicas
+
 
 @pytest.fixture
 def stage(app: App) -> Stage:

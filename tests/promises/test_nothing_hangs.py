@@ -32,6 +32,9 @@ from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import at_point, work_now
 
+# what happens in the midst of a call, which is one transaction on SQLite
+pytestmark = pytest.mark.only_on("dynamodb")
+
 PERSON = {"user_in_the_loop": "ann"}
 
 

@@ -10,6 +10,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.payload import BlobReference
 from benchmarks.harness.api import Api, Worker
 from tests.kit.api import data
+from tests.kit.homes import count_blobs
 from tests.kit.records import COORDINATION, SESSION, SESSION_AGENT, TASK, Case, World
 
 HUGE = 'ß😀"\\' * 600_000  # 5 MB of JSON text
@@ -54,25 +55,17 @@ def world(api: Api) -> World:
     return World(api)
 
 
-def blobs(app: App) -> int:
-    client = app.records.blobs._client()  # type: ignore[attr-defined]
-    return sum(
-        len(page.get("Contents", ()))
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=app.settings.bucket)
-    )
-
-
 @pytest.mark.parametrize(("case", "fields"), FIELDS, ids=[case.name for case, _ in FIELDS])
 def test_five_megabytes_come_back_whole_in_every_field(
     case: Case, fields: dict[str, Any], api: Api, world: World, app: App
 ) -> None:
-    before = blobs(app)
+    before = count_blobs(app)
     made: dict[str, Any] = {}
     for name, value in fields.items():
         own = {case.uuid: made[case.uuid]} if made else {}
         made = case.put(api, world, **own, **{name: value})
         assert made[name] == value
-    assert blobs(app) == before + len(fields)
+    assert count_blobs(app) == before + len(fields)
     uuids = {**world, case.uuid: made[case.uuid]}
     for name, value in fields.items():  # one at a time: all of them together are 20 MB
         keys = {key: uuids[key] for key in case.keys}
@@ -82,23 +75,23 @@ def test_five_megabytes_come_back_whole_in_every_field(
 
 
 def test_what_is_short_costs_the_bucket_nothing(api: Api, world: World, app: App) -> None:
-    before = blobs(app)
+    before = count_blobs(app)
     made = SESSION_AGENT.put(
         api, world, agentInput=SHORT, agentOutput=SHORT, notes=SHORT, userInput=SHORT
     )
     assert SESSION_AGENT.get(api, made) == made
-    assert blobs(app) == before
+    assert count_blobs(app) == before
 
 
 def test_the_same_again_is_one_blob_and_a_delete_takes_it_along(
     api: Api, world: World, app: App
 ) -> None:
-    before = blobs(app)
+    before = count_blobs(app)
     made = TASK.put(api, world, taskDescription=HUGE)
     TASK.put(api, world, taskUuid=made["taskUuid"], taskDescription=HUGE)
-    assert blobs(app) == before + 1
+    assert count_blobs(app) == before + 1
     TASK.delete(api, made)
-    assert blobs(app) == before
+    assert count_blobs(app) == before
 
 
 def test_a_text_that_looks_like_a_reference_is_a_text(api: Api) -> None:
@@ -114,10 +107,7 @@ def test_large_values_are_read_only_when_they_are_asked_for(api: Api, app: App) 
     item = table.get(api.tenant, (api.tenant, made["coordinationUuid"]))
     assert item is not None
     assert isinstance(item.stored("coordination_description"), BlobReference)
-    client = app.records.blobs._client()  # type: ignore[attr-defined]
-    client.delete_object(
-        Bucket=app.settings.bucket, Key=item.stored("coordination_description").key
-    )
+    app.records.blobs.delete_all(item.stored("coordination_description").key)
     keys = {"coordinationUuid": made["coordinationUuid"]}
     assert data(api, "coordination", "{ updatedBy }", **keys) == {"updatedBy": "ann"}
 

@@ -58,6 +58,7 @@ def started(stage: Stage, graph: Any) -> Session:
 # Faults
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("plan", PLANS)
 def test_whatever_is_refused_nobody_is_left_claimed(stage: Stage, plan: str) -> None:
     """Each call of a step is refused once; its redelivery need not wait for any lease."""

@@ -90,6 +90,7 @@ def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stag
     check_promises(stage, session)
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_message_that_returns_reads_what_was_held_and_writes_nothing(stage: Stage) -> None:
     names = [f"m{number:02d}" for number in range(50)]
     session = stage.start(stage.define({"a": "", **dict.fromkeys(names, "a"), "z": names}))
@@ -297,6 +298,7 @@ def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages
     assert stage.session(session).watch_at is None
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_end_of_a_session_reads_each_agent_once(
     fails: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -319,6 +321,7 @@ def test_the_end_of_a_session_reads_each_agent_once(
     assert sweep_after(stage, SOON + 2) == 0
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("most", [30, 5])
 def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed_on(
     most: int, stage: Stage, monkeypatch: pytest.MonkeyPatch

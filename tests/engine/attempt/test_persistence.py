@@ -73,6 +73,7 @@ def statuses(stage: Stage, session: Session) -> list[tuple[str, int, str]]:
     return sorted(runs)
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("unanswered", [False, True], ids=["refused", "unanswered"])
 @pytest.mark.parametrize(
     ("call", "answer"),
@@ -124,6 +125,7 @@ def test_an_action_function_that_has_run_does_not_run_again(stage: Stage) -> Non
     assert stage.agent(session.session_uuid, "a").agent_output == "acted"
 
 
+@pytest.mark.only_on("dynamodb")
 def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) -> None:
     session = started(stage)
     waits: list[float] = []
@@ -149,6 +151,7 @@ def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) 
     assert stage.requests["UpdateItem"] - looked <= ordinarily + 2 * seconds / lease + 1
 
 
+@pytest.mark.only_on("dynamodb")
 def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: Stage) -> None:
     session = started(stage)
     once_answered(stage, lambda: refusing(stage, "PutItem", 10_000))
@@ -174,6 +177,7 @@ def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: 
     ]
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_process_that_is_about_to_end_tries_once_more_and_lets_go(stage: Stage) -> None:
     session = started(stage)
     stopping, tries = Event(), []

@@ -184,6 +184,7 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
     assert point > 5
 
 
+@pytest.mark.only_on("dynamodb")
 def test_an_answer_beside_the_sweep_is_looked_after(stage: Stage) -> None:
     """Whatever the sweep has read when the answer comes, and though its message is lost."""
     people = {"a": {"user_in_the_loop": "ann"}}
@@ -224,6 +225,7 @@ def answer_at(stage: Stage, session: Session, uuid: str, point: int) -> list[int
     return answered
 
 
+@pytest.mark.only_on("dynamodb")
 def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a", "c": "a"}))
     calls: list[str] = []

@@ -223,6 +223,7 @@ def test_interrupt_leaves_other_threads_and_finished_questions_alone(
     ]
 
 
+@pytest.mark.only_on("dynamodb")
 def test_interrupting_a_router_that_has_just_chosen_leaves_nobody_behind(
     stage: Stage, coordination: str
 ) -> None:

@@ -21,6 +21,7 @@ from benchmarks.harness.api import Api
 from tests.kit.api import code, data
 from tests.kit.controls import cancel, pause
 from tests.kit.crashes import Crash, tripping
+from tests.kit.homes import contents
 from tests.kit.promises import check_promises
 from tests.kit.records import SESSION as SESSIONS
 from tests.kit.stage import TENANT, Stage, stage_of
@@ -55,8 +56,7 @@ def at_each_point(
     and nothing else is there.
     """
     for point in count(1):
-        for table in stage.database.tables.values() if stage.database else ():
-            table.items.clear()
+        contents(stage.looking).clear()
         stage.queue.sent.clear()
         made.clear()
         made["names"] = stage.define(PLAN)
@@ -309,8 +309,7 @@ def test_what_changes_a_session_that_its_row_does_not_tell_confirmed(
             is not None
         )
         stage.queue.waiting.clear()
-        for table in stage.database.tables.values() if stage.database else ():
-            table.items.clear()
+        contents(stage.looking).clear()
 
 
 def key(session: Session) -> dict[str, str]:

@@ -97,6 +97,7 @@ def every_point(stage: Stage, history: Callable[[], None]) -> Iterator[int]:
         point += 3
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("swept_before", [False, True], ids=["at once", "after the sweep"])
 def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_died(
     stage: Stage, swept_before: bool
@@ -134,6 +135,7 @@ def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_
     assert point == 10
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: Stage) -> None:
     source = stage.start(stage.define(PLAN))
     stage.drain()
@@ -171,6 +173,7 @@ def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: St
     assert point == 8
 
 
+@pytest.mark.only_on("dynamodb")
 def test_the_sweep_removes_a_dead_start_whole_wherever_it_dies_itself(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +213,7 @@ def test_a_start_and_a_fork_with_chosen_uuids_write_in_batches(stage: Stage, age
     assert (stage.requests["PutItem"], stage.requests["BatchWriteItem"]) == (1, -(-agents // 25))
 
 
+@pytest.mark.only_on("dynamodb")
 def test_what_an_overtaken_start_has_written_is_removed(stage: Stage) -> None:
     """Somebody sends the same start again while the first is slow; the second is faster."""
     names = stage.define(PLAN)
@@ -246,6 +250,7 @@ def test_what_an_overtaken_start_has_written_is_removed(stage: Stage) -> None:
 LARGE = "q" * 5_000
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_back(
     app: App,
 ) -> None:
@@ -320,6 +325,7 @@ def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
     assert stage.runtime.ran() == ["a", "b"]
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(
     stage: Stage,
 ) -> None:
@@ -344,6 +350,7 @@ def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanw
     guards.delete(stage.app.records, SESSION, TENANT, key)
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_start_goes_on_where_one_of_an_earlier_version_died(stage: Stage) -> None:
     names = stage.define(PLAN)
     with tripping(stage, 12), suppress(Crash):  # before it is confirmed

@@ -43,6 +43,7 @@ def client(stage: Stage, api: Api) -> Api:
     return Api(stage.app, api._runner, TENANT)
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize(
     ("graph", "ends"),
     [

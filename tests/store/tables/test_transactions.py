@@ -1,15 +1,12 @@
 """Writes that happen together or not at all, in both homes (promise P11)."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, Throttled
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.table import Refused, Table
 
 TENANT = "acme"
@@ -17,16 +14,9 @@ NEW = SessionAgent.session_agent_uuid.does_not_exist()
 Homes = tuple[Table[Session], Table[SessionAgent]]
 
 
-@pytest.fixture(params=["dynamodb", "sqlite"])
-def homes(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Homes]:
-    if request.param == "dynamodb":
-        app: App = request.getfixturevalue("app")
-        yield app.records.tables[Session], app.records.tables[SessionAgent]
-        return
-    file = DatabaseFile(tmp_path / "ace.db", "none")
-    tables = SqliteTables(file)
-    yield Table(Session, tables, "ace"), Table(SessionAgent, tables, "ace")
-    file.close()
+@pytest.fixture
+def homes(app: App) -> Homes:
+    return app.records.tables[Session], app.records.tables[SessionAgent]
 
 
 def agent(name: str, **values: Any) -> SessionAgent:
@@ -103,6 +93,7 @@ def test_nothing_is_written_when_an_item_is_too_large(homes: Homes) -> None:
     assert everything(homes) == before
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_repetition_after_a_lost_answer_counts_once(app: App) -> None:
     homes = begun((app.records.tables[Session], app.records.tables[SessionAgent]))
     client: Any = homes[0].database.client  # type: ignore[attr-defined]
@@ -117,6 +108,7 @@ def test_a_repetition_after_a_lost_answer_counts_once(app: App) -> None:
     assert asked[0]
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize(
     ("codes", "error"),
     [

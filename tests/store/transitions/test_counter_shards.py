@@ -1,5 +1,7 @@
 """Counter shards beside the session agents of their table."""
 
+import pytest
+
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
 from ai_coordination_engine.store.records.entities import COUNTER_SHARDS, SESSION_AGENT
@@ -34,6 +36,7 @@ def written(app: App) -> None:
     )
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_join_and_its_counter_shard_are_read_in_one_request_each_as_what_it_is(app: App) -> None:
     written(app)
     calls = Calls(app)

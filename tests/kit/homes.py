@@ -1,0 +1,118 @@
+"""Applications on the two homes: SQLite, and an in-process AWS whose DynamoDB is in memory.
+
+A test of `BOTH` that asks for `app` or `shared_app` runs on both homes (promise P11); with
+`TEST_HOMES=both` each one does. The mark `only_on` says that it is about one of them.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine import bootstrap, local_bootstrap
+from ai_coordination_engine.adapters.sqlite_blobs import SqliteBlobs
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.sqlite import SqliteTables
+from benchmarks.harness.memory import Database, databases, in_memory
+from tests.kit.contents import Contents
+from tests.kit.crossing import CrossedTables
+
+HOMES = ("dynamodb", "sqlite")
+BOTH = (
+    "tests/api/",
+    "tests/store/",
+    "tests/promises/test_at_once.py",
+    "tests/promises/test_crash_points.py",
+    "tests/promises/test_same_uuids.py",
+    "tests/promises/test_tenants.py",
+)
+EVERYWHERE = os.environ.get("TEST_HOMES") == "both"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses an application on the homes that it is about."""
+    if "app_home" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("only_on")
+        is_both = EVERYWHERE or metafunc.definition.nodeid.startswith(BOTH)
+        homes = mark.args if mark else HOMES if is_both else HOMES[:1]
+        if {"calls", "aws"} & set(metafunc.fixturenames):  # it counts, or breaks, calls to AWS
+            homes = ("dynamodb",)
+        metafunc.parametrize("app_home", homes, scope="module", indirect=True)
+
+
+@pytest.fixture(scope="module")
+def app_home(request: pytest.FixtureRequest) -> str:
+    """The home of the application."""
+    return str(request.param)
+
+
+@pytest.fixture
+def aws() -> Iterator[Database]:
+    """An in-process AWS whose DynamoDB is `benchmarks.harness.memory`."""
+    with mock_aws(), in_memory() as database:
+        yield database
+
+
+@pytest.fixture
+def app(app_home: str, settings: Settings, request: pytest.FixtureRequest) -> Iterator[App]:
+    """The whole application, with tables, queue and blobs."""
+    if app_home == "sqlite":
+        with _on_sqlite(settings, request.getfixturevalue("tmp_path")) as app:
+            yield app
+    else:
+        request.getfixturevalue("aws")
+        yield _on_aws(settings)
+
+
+@pytest.fixture(scope="module")
+def shared_app(app_home: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An application for all tests of a module, since creating one takes longer than most tests.
+
+    The tests use different tenants.
+    """
+    settings = Settings(auth="local", agent_timeout_seconds=30)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        if app_home == "sqlite":
+            with _on_sqlite(settings, tmp_path_factory.mktemp("home")) as app:
+                yield app
+        else:
+            with mock_aws(), in_memory():
+                yield _on_aws(settings)
+
+
+def _on_aws(settings: Settings) -> App:
+    bootstrap.create_tables(settings)
+    return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+
+
+@contextmanager
+def _on_sqlite(settings: Settings, folder: Path) -> Iterator[App]:
+    with closing(DatabaseFile(folder / "ace.db", "none")) as file:
+        yield local_bootstrap.build_local_app(settings, file)
+
+
+# Looking into a home
+
+
+def contents(records: Repository) -> Database | Contents:
+    """What the database of these records holds."""
+    database = next(iter(records.tables.values())).database
+    if isinstance(database, CrossedTables):
+        database = database.database
+    return Contents(database) if isinstance(database, SqliteTables) else databases[-1]
+
+
+def count_blobs(app: App) -> int:
+    """How many large values there are."""
+    if isinstance(app.records.blobs, SqliteBlobs):
+        with app.records.blobs._file.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM blobs").fetchone()[0])
+    pages = bootstrap.client("s3").get_paginator("list_objects_v2")
+    return sum(len(page.get("Contents", ())) for page in pages.paginate(Bucket=app.settings.bucket))
