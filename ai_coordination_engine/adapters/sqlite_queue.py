@@ -63,6 +63,7 @@ class SqliteQueue:
         self._visible_after, self._max_receives = visible_after, max_receives
         self._changed = threading.Condition()
         self._changes = self._waiting = 0
+        self._is_interrupted = False
         self._served = ""  # the tenant whose turn was last
         file.write(_create)
         self._retention = Retention(self._now())
@@ -93,18 +94,25 @@ class SqliteQueue:
 
         Messages that this process sends are noticed at once, and those of others when they wake
         this one (`notice`), or else within a second. Empty when none came within `LONGEST_POLL`
-        seconds.
+        seconds, and after `interrupt`.
         """
         end = monotonic() + (LONGEST_POLL if wait else 0)
         while True:
-            self._purge()
             seen = self._changes
+            if self._is_interrupted:
+                return []
+            self._purge()
             with self._file.reading() as connection:
                 next_at = _next_at(connection)
             messages = self._take_ready(most) if self._has_come(next_at) else []
             if messages or monotonic() >= end:
                 return messages
             self._wait(seen, next_at)
+
+    def interrupt(self) -> None:
+        """Receive nothing more: this process stops."""
+        self._is_interrupted = True
+        self.notice()
 
     def finish(self, receipt: str, most: int) -> list[dict[str, Any]]:
         """Delete a received message, unless it has been delivered again since, and receive up to

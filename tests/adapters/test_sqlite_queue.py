@@ -290,6 +290,16 @@ def test_a_waiting_receiver_gets_a_message_at_once(
         assert monotonic() - begun < 15
 
 
+def test_a_process_that_stops_receives_nothing_more(in_time: SqliteQueue) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(in_time.receive, 1)
+        assert in_time.wait_for_waiting(60)
+        in_time.interrupt()
+        assert waiting.result(sqlite_queue.LONGEST_POLL / 2) == []
+    in_time.send([wake("a")])
+    assert in_time.receive(1) == []
+
+
 def test_what_another_process_sends_is_found(
     in_time: SqliteQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.backend import READ_SECONDS
@@ -42,6 +43,9 @@ class Messages(deliveries.Messages, Protocol):
         With `wait`, wait some seconds for the first one. The list may be empty.
         """
 
+    def interrupt(self) -> None:
+        """Let a running `receive` return soon, if it can, and receive nothing more."""
+
     def finish(self, receipt: str, most: int) -> list[JSONObject]:
         """Delete a received message, and receive up to `most` others where that is one request."""
 
@@ -75,6 +79,9 @@ class SqsMessages:
     def postpone(self, receipt: str, seconds: float) -> None:
         """Change the visibility of a message."""
         self.queue.postpone(receipt, seconds)
+
+    def interrupt(self) -> None:
+        """Do nothing: a long poll goes on."""
 
     def finish(self, receipt: str, most: int) -> list[JSONObject]:
         """Delete a message."""
@@ -130,6 +137,9 @@ class LocalWorker:
         self._load = load
         self._idle: list[SimpleQueue[Received]] = []  # of each idle thread: its next message
         self._stopping = stopping or threading.Event()
+        self._receiving = threading.Thread(
+            target=self._long_poll, name="ace-long-poll", daemon=True
+        )
 
     @classmethod
     def of(cls, app: App) -> tuple[App, "LocalWorker"]:
@@ -162,7 +172,7 @@ class LocalWorker:
 
     def start(self) -> None:
         """Start the threads that receive; the others start when they are needed."""
-        threading.Thread(target=self._long_poll, name="ace-long-poll", daemon=True).start()
+        self._receiving.start()
         if self._notified is not None:
             poll = partial(self._poll_when, self._notified)
             threading.Thread(target=poll, name="ace-poll", daemon=True).start()
@@ -170,12 +180,20 @@ class LocalWorker:
     def stop(self, grace: float) -> bool:
         """Receive no more messages and wait up to `grace` seconds for running steps.
 
-        Returns whether all of them ended.
+        Returns whether all of them ended, and no message was received that is not returned yet.
         """
+        end = monotonic() + grace
         self._stopping.set()
-        if self._notified is not None:
+        self._messages.interrupt()
+        is_done = self._load.wait_for_end(grace)
+        if self._notified is not None:  # a message that a long poll still brings comes again
             self._notified.set()
-        return self._load.wait_for_end(grace)
+            return is_done
+        if is_done and self._receiving.is_alive():
+            self._receiving.join(max(end - monotonic(), 0))
+        # it may have begun steps before it saw the end
+        is_done = self._load.wait_for_end(max(end - monotonic(), 0))
+        return is_done and not self._receiving.is_alive()
 
     def _long_poll(self) -> None:
         while not self._stopping.is_set():

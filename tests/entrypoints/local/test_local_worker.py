@@ -51,6 +51,9 @@ class FakeMessages:
     def postpone(self, receipt: str, seconds: float) -> None:
         self._dispatch(receipt, seconds)
 
+    def interrupt(self) -> None:
+        pass
+
     def finish(self, receipt: str, most: int) -> list[dict[str, Any]]:
         self._dispatch(receipt, None)
         if not self.gives_next or not most:
@@ -246,3 +249,22 @@ def test_a_worker_that_stops_takes_no_message_with_a_deletion() -> None:
     messages.wait_for_settled(1)
     assert worker.stop(grace=60)
     assert messages.settled == {"good": None}
+
+
+def test_a_message_that_comes_while_a_worker_stops_is_returned_before_the_end() -> None:
+    class LateMessages(FakeMessages):
+        interrupted = threading.Event()
+
+        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+            self.interrupted.wait(60)
+            threading.Event().wait(0.05)  # the commit that takes the message
+            return super().receive(most, wait=False)
+
+        def interrupt(self) -> None:
+            self.interrupted.set()
+
+    messages = LateMessages("late")
+    worker = LocalWorker(step, messages, Load(1), poison)
+    worker.start()
+    assert worker.stop(grace=60)
+    assert messages.settled == {"late": 0}
