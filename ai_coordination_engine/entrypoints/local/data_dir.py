@@ -10,6 +10,7 @@ from typing import IO
 from ai_coordination_engine.forks import close_in_children
 
 FILE = "ace.db"
+TEMPORARY = "temporary"  # marks a directory that goes with its server
 EARLIER = "journal.jsonl"  # in which versions before the SQLite file kept everything
 
 

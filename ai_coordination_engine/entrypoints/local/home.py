@@ -16,6 +16,7 @@ from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.data_dir import (
     FILE,
+    TEMPORARY,
     DataDirError,
     lock,
     make_private,
@@ -144,6 +145,8 @@ def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
         make_private(data_dir)
         held = lock(data_dir) if alone else nullcontext()
     with held:
+        with _start_errors(data_dir):
+            (data_dir / TEMPORARY).unlink(missing_ok=True)  # somebody wants to keep it
         yield data_dir
 
 

@@ -7,10 +7,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ai_coordination_engine.entrypoints.local.data_dir import FILE, DataDirError, lock
+from ai_coordination_engine.entrypoints.local.data_dir import TEMPORARY, DataDirError, lock
 
 _PREFIX = "ace-"
 
@@ -21,18 +21,25 @@ def temporary_directory() -> Iterator[Path]:
     that have died.
     """
     _remove_left()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, lock(Path(folder)):
-        yield Path(folder)
+    with (
+        ExitStack() as after,  # the lock is held until the directory is removed
+        tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as made,
+    ):
+        folder = Path(made)
+        after.enter_context(lock(folder))
+        (folder / TEMPORARY).touch()
+        yield folder
 
 
 def _remove_left() -> None:
     """Remove the directories of this user that nobody holds locked.
 
-    A server locks its directory before it makes the file in it: one without a file may be new.
+    A server locks its directory before it marks it: one without a mark may be new. A directory of
+    --data-dir has no mark, whatever its name is.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError, DataDirError):
             is_ours = not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
-            if is_ours and (folder / FILE).is_file() and (folder / "lock").is_file():
+            if is_ours and (folder / TEMPORARY).is_file():
                 with lock(folder):
-                    shutil.rmtree(folder)
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ai_coordination_engine.entrypoints.local.data_dir import lock
+from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.temporary import temporary_directory
 from tests.kit.commands import ENVIRONMENT
 
@@ -59,6 +60,7 @@ def test_only_directories_of_dead_servers_are_removed(folder: Path) -> None:
     for name in ("ace-alive", "other"):
         (folder / name / "ace.db").touch()
         (folder / name / "lock").touch()
+        (folder / name / "temporary").touch()
     (folder / "ace-new" / "lock").touch()
     (folder / "ace-of-a-person" / "ace.db").touch()
     (folder / "ace-link").symlink_to(folder / "other")
@@ -72,6 +74,16 @@ def test_only_directories_of_dead_servers_are_removed(folder: Path) -> None:
     with temporary_directory():
         assert not (folder / "ace-alive").exists()
     assert (folder / "other" / "ace.db").exists()
+
+
+def test_a_data_directory_stays_whatever_it_is_called(folder: Path) -> None:
+    mine, left = folder / "ace-data", left_by_a_killed_server(folder)
+    for kept in (mine, left):  # one that somebody wants to keep is no longer temporary
+        with home(kept):
+            pass
+    with home(None):
+        assert (mine / "ace.db").is_file()
+        assert (left / "ace.db").is_file()
 
 
 def test_servers_that_start_at_once_leave_each_other_alone(folder: Path) -> None:
