@@ -16,6 +16,7 @@ from ai_coordination_engine.forks import close_in_children
 
 BUSY_SECONDS = 10.0  # until another process has committed
 _PATIENCE = 0.02  # seconds; then this process is the next
+_TRUST_SECONDS = 1.0  # that others wait for who is the next: it may have been stopped
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.000_2, 0.000_5  # seconds
 
 
@@ -41,7 +42,8 @@ class Turns:
                 if waited > _PATIENCE and not is_next:
                     is_next = self._lock(fcntl.LOCK_EX)
                 is_last = waited > BUSY_SECONDS
-                if (is_next or is_last or self._nobody_is_next()) and _begins(connection, is_last):
+                may_begin = is_next or waited > _TRUST_SECONDS or is_last or self._nobody_is_next()
+                if may_begin and _begins(connection, is_last):
                     return
                 Event().wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -120,14 +121,17 @@ def test_a_writer_that_never_ends_is_named(
     assert written(file) == ["then"]
 
 
-def test_who_is_next_and_never_writes_keeps_nobody_waiting_for_ever(
-    files: Callable[[], DatabaseFile], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("limit", ["BUSY_SECONDS", "_TRUST_SECONDS"])
+def test_who_is_next_and_never_writes_keeps_nobody_waiting_for_long(
+    files: Callable[[], DatabaseFile], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str
 ) -> None:
     """For example a process that was stopped."""
-    monkeypatch.setattr(database_turns, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(database_turns, limit, 0.05)
     file, directory = files(), os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
+    begun = monotonic()
     write(file, "late")
+    assert monotonic() - begun < 0.9 * database_turns.BUSY_SECONDS or limit == "BUSY_SECONDS"
     os.close(directory)
     assert written(file) == ["late"]
 
