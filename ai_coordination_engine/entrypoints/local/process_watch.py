@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol, cast
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import lost_workers
 from ai_coordination_engine.entrypoints.local.processes import Dead, Processes
-from ai_coordination_engine.errors import FileUnusable
+from ai_coordination_engine.errors import FileUnusable, Throttled
 from ai_coordination_engine.observability import logger
 
 EVERY_SECONDS = 0.25
@@ -61,12 +60,21 @@ class ProcessWatch:
             each.join()
 
     def _watch(self) -> None:
-        if self._begins:
-            self._try(partial(free_all_lost, self._app, self._processes))
+        self._try(self._begin)
         while not self._stopping.wait(self._seconds):
             self._try(self._look)
 
+    def _begin(self) -> None:
+        begins, self._begins = self._begins, False
+        try:
+            if begins:
+                free_all_lost(self._app, self._processes)
+        except Throttled:  # another process writes, or the disk is full
+            self._begins = True
+            raise
+
     def _look(self) -> None:
+        self._begin()
         for each in self._processes.dead():
             free_dead(self._app, self._queue, self._processes, each)
 

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -15,9 +16,11 @@ from moto import mock_aws
 
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import Durability
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control import lost_workers
 from ai_coordination_engine.entrypoints.local.home import Home, StartError, home, joined
-from ai_coordination_engine.entrypoints.local.process_watch import free_all_lost
-from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.entrypoints.local.process_watch import ProcessWatch, free_all_lost
+from ai_coordination_engine.errors import BadUserInput, Unavailable
 from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import Settings
@@ -52,6 +55,28 @@ def test_all_lies_in_one_file_that_is_its_owners_alone(tmp_path: Path) -> None:
         assert found.processes
         free_all_lost(app, found.processes)
         assert len(app.queue.receive(10, wait=False)) == 1  # type: ignore[attr-defined]
+
+
+def test_a_server_tries_again_to_free_what_nobody_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, is_free = list[str](), threading.Event()
+
+    def free(app: App, *_: object) -> int:
+        tries.append(app.process)
+        if len(tries) == 1:
+            raise Unavailable("the disk is full")
+        is_free.set()
+        return 0
+
+    monkeypatch.setattr(lost_workers, "free", free)
+    with home(tmp_path) as found:
+        assert found.processes
+        watch = ProcessWatch(found.build(SETTINGS), found.processes, begins=True, seconds=0.01)
+        watch.start()
+        assert is_free.wait(60)
+        watch.stop()
+        assert tries == [found.processes.name] * 2
 
 
 def test_a_directory_and_files_that_were_open_are_their_owners_alone(tmp_path: Path) -> None:
