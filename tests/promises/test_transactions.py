@@ -13,9 +13,11 @@ from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import Claim
+from ai_coordination_engine.entrypoints.local import next_message
 from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
 from ai_coordination_engine.errors import Unavailable
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session
 from tests.kit.stage import Stage, stage_of
@@ -191,3 +193,23 @@ def test_what_followed_is_forgotten_also_when_the_repeated_transaction_finds_mor
     with machine.file.reading() as connection:
         found = connection.execute("SELECT id, is_held FROM messages").fetchall()
     assert found == [(int(following.message["MessageId"]), 1)]
+
+
+def test_an_error_of_the_next_message_is_not_one_of_the_step_before(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example a record that cannot be read."""
+    first, second = (machine.stage.start(machine.stage.define({"a": []})) for _ in range(2))
+    (message,) = machine.queue.receive(1, wait=False)
+    then = machine.next_of(message)
+
+    def refuse(app: App, wake: Wake) -> Claim:
+        assert wake.session_uuid == second.session_uuid
+        raise ValueError("an item of an earlier layout")
+
+    monkeypatch.setattr(next_message, "claim", refuse)
+    then.run(machine.queue.read(message["Body"]), None)
+    following = then.get()
+    assert machine.stage.status(first) == "completed"
+    assert following is not None
+    assert following.claimed is None

@@ -8,7 +8,6 @@ from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim, claim
 from ai_coordination_engine.engine.work import process_message
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import QueueMessage, Wake
 
 Finish = Callable[[], Sequence[JSONObject]]
@@ -68,8 +67,11 @@ class NextMessage:
         self._is_done = True
 
     def _claim(self, message: JSONObject) -> Claim | None:
+        """Claim the agent of the next message. An error is that message's own, and whoever
+        processes it meets it; one of the file makes the transaction fail.
+        """
         try:
             read = self._read(message["Body"])
-        except BadUserInput:  # whoever processes it sees to that
+            return claim(self._app, read) if isinstance(read, Wake) else None
+        except Exception:
             return None
-        return claim(self._app, read) if isinstance(read, Wake) else None
