@@ -5,6 +5,7 @@ machine, and `assembly` what both share. No other module imports `adapters`.
 """
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.table import table_name
 
 SERVICES = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
-"""The services of which clients are made; in a session that knows these, there are no others."""
+"""The services of which clients are made."""
 
 
 def build_app(settings: Settings) -> App:
@@ -92,12 +93,29 @@ def client(
 
 
 def _names_services(session: Any) -> Any:
-    """Tell a session the services that there are.
+    """Tell a session these services.
 
     Before it loads the model of one, it would list the folders of all: a sixth of a cold start.
     """
-    session.get_component("data_loader").list_available_services = lambda type_name: SERVICES
+    loader = session.get_component("data_loader")
+    listed = loader.list_available_services
+    loader.list_available_services = lambda type_name: _Services(partial(listed, type_name))
     return session
+
+
+class _Services:
+    """The names of all services; only a look for one that is not in `SERVICES` lists them. The
+    credentials of a role, a web identity or a single sign-on need clients of their own.
+    """
+
+    def __init__(self, listed: Callable[[], Iterable[str]]) -> None:
+        self._listed = listed
+
+    def __contains__(self, name: str) -> bool:
+        return name in SERVICES or name in self._listed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed())
 
 
 def create_tables(settings: Settings) -> list[str]:

@@ -1,8 +1,11 @@
 """Tables are created once according to the models; old tables get the indexes that they lack."""
 
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from moto import mock_aws
 
@@ -83,3 +86,35 @@ def test_clients_are_made_without_a_list_of_all_services(
     made = [bootstrap.client(each) for each in bootstrap.SERVICES]
     assert [each.meta.service_model.service_name for each in made] == [*bootstrap.SERVICES]
     assert bootstrap.connect().client.meta.service_model.service_name == "dynamodb"
+
+
+ROLE = """
+[profile role]
+role_arn = arn:aws:iam::111122223333:role/engine
+source_profile = base
+[profile base]
+aws_access_key_id = a
+aws_secret_access_key = b
+"""
+
+
+@mock_aws
+def test_the_credentials_of_a_role_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(ROLE)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "role")
+    credentials = bootstrap.client("sqs")._request_signer._credentials
+    assert credentials.method == "assume-role"
+    assert credentials.get_frozen_credentials().token
+
+
+@pytest.mark.parametrize("service", ["sts", "sso", "sso-oidc"])
+def test_a_session_knows_the_services_of_credentials(service: str) -> None:
+    session = bootstrap._names_services(botocore.session.Session())
+    assert session.create_client(service, "eu-west-1").meta.service_model.service_name == service
+    with pytest.raises(UnknownServiceError, match="sqs"):
+        session.create_client("unknown", "eu-west-1")
