@@ -133,10 +133,13 @@ class SqliteQueue:
             self._changes += 1
             self._changed.notify_all()
 
-    def wait_for_waiting(self, seconds: float) -> bool:
-        """Wait up to `seconds` until somebody waits for messages; whether somebody does."""
+    def wait_for_waiting(self, seconds: float, stopping: threading.Event) -> bool:
+        """Wait up to `seconds` until somebody waits for messages, or until `stopping` is set and
+        `notice` follows; whether somebody waits.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._waiting > 0, seconds)
+            self._changed.wait_for(lambda: self._waiting > 0 or stopping.is_set(), seconds)
+            return self._waiting > 0
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Keep a received message in the queue and hide it for `seconds` from now.

@@ -20,8 +20,8 @@ class SharedQueue(lost_workers.HeldMessages, Protocol):
     def notice(self) -> None:
         """Another process has sent messages."""
 
-    def wait_for_waiting(self, seconds: float) -> bool:
-        """Wait until somebody waits for messages; whether somebody does."""
+    def wait_for_waiting(self, seconds: float, stopping: threading.Event) -> bool:
+        """Wait until somebody waits for messages, or for the end; whether somebody waits."""
 
 
 class ProcessWatch:
@@ -81,7 +81,7 @@ class ProcessWatch:
     def _listen(self) -> None:
         """Take the wake-ups of others only while somebody here waits for messages."""
         while not self._stopping.is_set():
-            waits = self._queue.wait_for_waiting(_PAUSE_SECONDS)
+            waits = self._queue.wait_for_waiting(_PAUSE_SECONDS, self._stopping)
             if waits and not self._stopping.is_set():
                 if not self._processes.wait():
                     return

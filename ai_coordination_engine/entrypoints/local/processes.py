@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import select
 import threading
 from collections.abc import Container, Iterator
 from contextlib import suppress
@@ -91,8 +92,8 @@ class Processes:
         return self._fifo is not None and bool(self._fifo.read(_MOST_WAKES))
 
     def stop_waiting(self) -> None:
-        """End `wait`."""
-        if self._fifo is not None:
+        """End `wait`, also when nobody has waited for so long that the FIFO is full."""
+        if self._fifo is not None and select.select((), (self._fifo,), (), 0)[1]:
             self._fifo.write(b".")
 
     def close(self) -> None:

@@ -160,6 +160,9 @@ def test_who_does_not_listen_keeps_nobody_waiting(tmp_path: Path) -> None:
         one.others()
         for _ in range(70_000):  # more than a FIFO takes
             one.wake_others()
+        thread, _ = in_thread(lambda: another.stop_waiting() is None)
+        thread.join(10)
+        assert not thread.is_alive()
         assert another.wait()
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from ai_coordination_engine.entrypoints.cli import cli
-from ai_coordination_engine.entrypoints.local import working
+from ai_coordination_engine.entrypoints.local import process_watch, working
 from ai_coordination_engine.entrypoints.local.data_dir import FILE
 from ai_coordination_engine.entrypoints.local.home import Place, StartError, home, joined
 from ai_coordination_engine.entrypoints.local.server import serving
@@ -189,6 +190,20 @@ def test_workers_may_join_and_leave_beside_a_server_or_without_one(tmp_path: Pat
         assert one.processes
         assert another.processes
         assert set(one.processes.others()) == {another.processes.name}
+
+
+def test_a_process_ends_at_once_while_nobody_waits_for_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_watch, "_PAUSE_SECONDS", 60)
+    with home(tmp_path) as found:
+        assert found.processes
+        watch = process_watch.ProcessWatch(found.build(Settings(auth="local")), found.processes)
+        watch.start()
+        time.sleep(0.1)  # until it waits
+        begun = time.monotonic()
+        watch.stop()
+        assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize("command", ["serve", "worker --data-dir d"])
