@@ -169,9 +169,9 @@ def test_a_death_within_a_copy_leaves_the_earlier_copy_or_the_new_one(
 
 
 def dying(call: Callable[..., Any], *, before: bool) -> Callable[..., None]:
-    def die(*given: Any) -> None:
+    def die(*given: Any, **named: Any) -> None:
         if not before:
-            call(*given)
+            call(*given, **named)
         os.kill(os.getpid(), signal.SIGKILL)
 
     return die
