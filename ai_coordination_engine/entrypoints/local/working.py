@@ -105,8 +105,9 @@ class Child:
                 return
             if time.monotonic() - begun >= _LONG_LIFE:
                 pause = _FIRST_PAUSE
-            logger.warning("worker ended and is started again", extra=end | {"in_seconds": pause})
-            self._stopping.wait(pause)
+            if self._stopping.wait(pause):  # what ended the child has ended this process, too
+                return
+            logger.warning("worker ended and is started again", extra=end | {"seconds": pause})
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _live(self) -> dict[str, Any]:

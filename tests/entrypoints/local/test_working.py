@@ -106,9 +106,10 @@ def child(
     tmp_path: Path,
     start: Callable[..., Any],
     problem: str | None = None,
+    pause: float = 0.001,
 ) -> Iterator[Child]:
-    """Keep a child whose processes `start` makes, almost without pauses."""
-    monkeypatch.setattr(working, "_FIRST_PAUSE", 0.001)
+    """Keep a child whose processes `start` makes, almost without pauses by default."""
+    monkeypatch.setattr(working, "_FIRST_PAUSE", pause)
     monkeypatch.setattr(working, "_LONGEST_PAUSE", 0.004)
     monkeypatch.setattr(subprocess, "Popen", start)
     kept = Child(Place(tmp_path, "full"), lambda: problem)
@@ -134,9 +135,25 @@ def test_a_child_that_cannot_be_started_is_tried_again(
     assert said_of(caplog)[:4] == [("no room", pause) for pause in (0.001, 0.002, 0.004, 0.004)]
 
 
+def test_a_child_that_is_told_to_end_with_its_parent_is_not_news(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin, ended = subprocess.Popen, threading.Event()
+
+    def start(command: list[str], **options: Any) -> Any:
+        process = begin([sys.executable, "-c", ""], **options)
+        process.wait()
+        ended.set()
+        return process
+
+    with child(monkeypatch, tmp_path, start, pause=20):
+        assert ended.wait(10)
+    assert [each.message for each in caplog.records] == []
+
+
 def said_of(caplog: pytest.LogCaptureFixture) -> list[tuple[str, float]]:
     found = [vars(each) for each in caplog.records]
-    return [(each["reason"], each["in_seconds"]) for each in found if "reason" in each]
+    return [(each["reason"], each["seconds"]) for each in found if "reason" in each]
 
 
 def test_a_child_of_a_file_that_is_unusable_is_not_started_again(
@@ -207,7 +224,7 @@ def test_a_process_ends_at_once_while_nobody_waits_for_messages(
 
 
 @pytest.mark.parametrize("command", ["serve", "worker --data-dir d"])
-@pytest.mark.parametrize("number", ["0", "-1", "65", "x", ""])
+@pytest.mark.parametrize("number", ["0", "-1", "65", "x", "", "1.5", "2.0", "0x2"])
 def test_a_number_of_workers_that_makes_no_sense_is_refused(command: str, number: str) -> None:
     with pytest.raises(CycloptsError, match="--workers"):
         cli.app([*command.split(), "--workers", number], exit_on_error=False, print_error=False)
