@@ -36,6 +36,8 @@ def _problems(connection: sqlite3.Connection) -> Iterator[str]:
     if tables and (problem := problem_of(version_of(connection))) is not None:
         yield f"The file {problem}"
         return
+    if not tables:
+        yield f"The file is empty: if it held anything, {RESTORE}; else ace serve begins anew."
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST})"):
         if text != "ok":
             yield f"The file is damaged ({' '.join(text.split())}): {RESTORE}."

@@ -198,6 +198,16 @@ def test_a_damaged_file_is_found_and_its_remedy(
         assert line.endswith("restore the file from a backup.")
 
 
+def test_an_empty_file_is_not_taken_for_a_sound_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "ace.db").touch()
+    assert problems(path, capsys) == [
+        "The file is empty: if it held anything, restore the file from a backup; else ace serve"
+        " begins anew."
+    ]
+
+
 def test_many_problems_of_one_kind_are_counted(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
