@@ -20,6 +20,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write_error,
 )
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
+from ai_coordination_engine.entrypoints.cli.whole_numbers import whole_number
 from ai_coordination_engine.entrypoints.cold_start import without_collections
 from ai_coordination_engine.settings import (
     NotJson,
@@ -37,6 +38,7 @@ Port = Annotated[
     int | None,
     Parameter(
         help="Port of the API on 127.0.0.1. Default: 8000, or a free one if that is taken.",
+        converter=whole_number,
         validator=Number(gte=0, lte=65535),
     ),
 ]
@@ -65,6 +67,7 @@ Workers = Annotated[
     int,
     Parameter(
         help="How many processes run agents, this one included.",
+        converter=whole_number,
         validator=Number(gte=1, lte=64),
     ),
 ]

@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 
 from ai_coordination_engine.domain.schedules import DEFAULT_TIMEZONE, MAX_UPCOMING, Timetable
 from ai_coordination_engine.entrypoints.cli.output import write
+from ai_coordination_engine.entrypoints.cli.whole_numbers import whole_number
 
 schedule = App(name="schedule", help="Schedule expressions: the times at which a task starts.")
 
@@ -22,7 +23,12 @@ def preview(
         str, Parameter(help="IANA name of the time zone, such as Europe/Berlin.")
     ] = DEFAULT_TIMEZONE,
     limit: Annotated[
-        int, Parameter(help="How many times to print.", validator=Number(gte=1, lte=MAX_UPCOMING))
+        int,
+        Parameter(
+            help="How many times to print.",
+            converter=whole_number,
+            validator=Number(gte=1, lte=MAX_UPCOMING),
+        ),
     ] = 10,
 ) -> None:
     """Print the next times of an expression, with the offset of the time zone. A rate counts from

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -197,3 +198,12 @@ def test_an_account_that_is_not_named_is_asked_for(variables: dict[str, str], to
     }
     done = ace("tables", "create", **nothing)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"ace: {told}\n")
+
+
+def test_an_interrupt_while_the_program_loads_ends_it_silently() -> None:
+    code = (
+        "import os, signal; from ai_coordination_engine.entrypoints.cli import ace;"
+        "ace.without_collections = lambda: os.kill(os.getpid(), signal.SIGINT); ace.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
