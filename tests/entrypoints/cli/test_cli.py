@@ -205,5 +205,7 @@ def test_an_interrupt_while_the_program_loads_ends_it_silently() -> None:
         "import os, signal; from ai_coordination_engine.entrypoints.cli import ace;"
         "ace.without_collections = lambda: os.kill(os.getpid(), signal.SIGINT); ace.main()"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
