@@ -95,6 +95,8 @@ class ProcessWatch:
         except FileUnusable:  # it is logged where it was noticed
             self._stopping.set()
         except Exception as error:
+            if self._app.state_problem() is not None:  # such as a directory that was deleted
+                self._stopping.set()
             known, self._problem = self._problem, repr(error)
             if self._problem != known and not self._stopping.is_set():
                 logger.exception("could not look after other processes")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +222,20 @@ def test_a_process_ends_at_once_while_nobody_waits_for_messages(
         begun = time.monotonic()
         watch.stop()
         assert time.monotonic() - begun < 30
+
+
+def test_a_directory_that_is_deleted_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with home(tmp_path / "data") as found:
+        assert found.processes
+        app = found.build(Settings(auth="local"))
+        watch = process_watch.ProcessWatch(app, found.processes, seconds=0.01)
+        watch.start()
+        shutil.rmtree(tmp_path / "data")
+        wait_for(lambda: not watch._threads[0].is_alive())
+        watch.stop()
+    assert [each.message for each in caplog.records] == ["the file cannot be used"]
 
 
 @pytest.mark.parametrize("command", ["serve", "worker --data-dir d"])
