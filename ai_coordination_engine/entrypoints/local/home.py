@@ -80,8 +80,8 @@ def home(
 def _on_aws(data_dir: Path | None) -> Iterator[Home]:
     if data_dir:
         raise StartError(
-            "A data directory does not work with AWS: unset AWS_ENDPOINT_URL, or leave the data"
-            " directory out."
+            "A data directory does not work with AWS: leave out --aws and unset AWS_ENDPOINT_URL,"
+            " or leave the data directory out."
         )
     where = os.environ.get("AWS_ENDPOINT_URL") or "the account of the environment"
     yield Home(f"AWS:  {where}", _build_on_aws)

@@ -16,7 +16,7 @@ from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
-from ai_coordination_engine.errors import FileUnusable
+from ai_coordination_engine.errors import FileUnusable, Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 
@@ -225,6 +225,10 @@ class LocalWorker:
             return self._messages.receive(most, wait=wait)
         except FileUnusable:
             self._give_up()
+            return []
+        except Throttled as error:  # another process writes for long, or the disk is full
+            logger.warning("could not receive", extra={"reason": error.message})
+            self._stopping.wait(PAUSE_AFTER_ERROR)
             return []
         except Exception:
             if not self._stopping.is_set():

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.step import Busy
+from ai_coordination_engine.entrypoints.local import local_worker
 from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, NotifyingQueue
-from ai_coordination_engine.errors import BadUserInput, FileUnusable
+from ai_coordination_engine.errors import BadUserInput, FileUnusable, Throttled
 from ai_coordination_engine.ports import Wake
 
 
@@ -268,3 +269,29 @@ def test_a_message_that_comes_while_a_worker_stops_is_returned_before_the_end() 
     worker.start()
     assert worker.stop(grace=60)
     assert messages.settled == {"late": 0}
+
+
+def test_a_queue_that_is_throttled_is_asked_again_and_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local_worker, "PAUSE_AFTER_ERROR", 0)
+    again = threading.Event()
+
+    class Refusing(FakeMessages):
+        refused = False
+
+        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+            if self.refused:
+                again.set()
+                worker._stopping.set()
+                return []
+            self.refused = True
+            raise Throttled("another process writes")
+
+    worker = LocalWorker(lambda _: None, Refusing(), Load(1), lambda *_: None)
+    worker.start()
+    assert again.wait(10)
+    assert worker.stop(5)
+    (said,) = caplog.records
+    assert (said.levelname, said.message, said.exc_info) == ("WARNING", "could not receive", None)
+    assert vars(said)["reason"] == "another process writes"
