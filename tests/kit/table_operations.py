@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pynamodb.expressions.condition import Condition, size
 
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import TaskSchedule
 from ai_coordination_engine.store.record import Record
@@ -15,9 +16,11 @@ from ai_coordination_engine.store.tables.items import Refused
 from ai_coordination_engine.store.tables.table import Table
 from ai_coordination_engine.store.tables.values import Invalid
 
-TASKS, SCHEDULES = ["a", "b"], ["1", "2", "3", "ü"]
-NUMBERS = [0, 1, 2, 10, -1, 1.5, 1e16, 1764143000.123456]
-TEXTS = ["a", "ab", "b", "ü\u2028", "x y"]
+TASKS = ["a", "b"]
+# in the order of their bytes, which is not that of UTF-16
+SCHEDULES = ["1", "1\0", "10", "ü", "\uffff", "\U0001f600"]
+NUMBERS = [0, 1, 2, 10, -1, 1.5, 1e16, 1764143000.123456, -1e-130, int("9" * 38)]
+TEXTS = ["a", "ab", "b", "ü\u2028", "x y", "", "\uffff", "\U0001f600", "a\0", "a" * 2000]
 S = TaskSchedule
 
 
@@ -40,6 +43,8 @@ def answered(operation: Operation, table: Table[TaskSchedule], tenant: str) -> A
         return "refused", told(refused.old)
     except Invalid:
         return "invalid"
+    except BadUserInput:
+        return "too large"
     except Exception as error:
         if "ValidationException" in repr(error):
             return "invalid"
@@ -65,7 +70,7 @@ values: dict[str, st.SearchStrategy[Any]] = {
     "fire_at": st.sampled_from(NUMBERS),
     "fire": st.just("fire"),
     "buffered": st.sets(st.sampled_from(NUMBERS), min_size=1, max_size=3),
-    "running": st.sets(st.sampled_from(TEXTS), min_size=1, max_size=3),
+    "running": st.sets(st.sampled_from([each for each in TEXTS if each]), min_size=1, max_size=3),
     "pause_on_failure": st.booleans(),
     "task_query": st.one_of(st.sampled_from(TEXTS), st.lists(st.integers(0, 3), max_size=2)),
 }
@@ -105,14 +110,22 @@ def _special(name: str, path: Any) -> st.SearchStrategy[Condition]:
         contained = st.sampled_from(NUMBERS if name == "buffered" else TEXTS).map(path.contains)
         return contained | st.integers(0, 3).map(lambda count: size(path) >= count)
     if name in ("status", "coordination_uuid"):
-        return st.sampled_from(TEXTS).map(path.startswith) | st.sampled_from(TEXTS).map(
-            path.contains
+        texts = st.sampled_from(TEXTS)
+        return (
+            texts.map(path.startswith)
+            | texts.map(path.contains)
+            | st.tuples(texts, texts).map(lambda both: path.between(*sorted(both, key=_bytes)))
+            | st.integers(0, 3).map(lambda count: size(path) <= count)
         )
     if name in ("run_count", "next_fire_at", "fire_at"):
         return st.tuples(values[name], values[name]).map(
             lambda both: path.between(min(both), max(both))
         )
     return st.just(path.exists())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode()
 
 
 def _comparison(name: str, path: Any) -> st.SearchStrategy[Condition]:

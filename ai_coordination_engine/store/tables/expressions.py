@@ -18,7 +18,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.attributes import AttributePath
 from ai_coordination_engine.store.tables.values import (
-    DIGITS,
+    EXACT,
     SETS,
     Invalid,
     Value,
@@ -174,17 +174,18 @@ def _size_of(operand: Any, item: Item) -> Value | None:
 
 
 def _sum(operand: Any, item: Item) -> Value | None:
-    sign = 1 if isinstance(operand, operands._Increment) else -1
     one, other = (_value(each, item) for each in operand.values)
     if one is None or other is None:
         return None
     if "N" not in one or "N" not in other:
         raise Invalid("a sum of values that are not numbers")
-    return {"N": _added(one["N"], sign * Decimal(other["N"]))}
+    more = Decimal(other["N"])
+    is_less = isinstance(operand, operands._Decrement)
+    return {"N": _added(one["N"], more.copy_negate() if is_less else more)}
 
 
 def _added(text: str, more: Decimal) -> str:
-    return digits(DIGITS.add(Decimal(text), more))
+    return digits(EXACT.add(Decimal(text), more))
 
 
 def _if_not_exists(operand: Any, item: Item) -> Value | None:

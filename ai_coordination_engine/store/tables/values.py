@@ -10,6 +10,7 @@ Value = Mapping[str, Any]
 SETS = frozenset({"SS", "NS", "BS"})
 # numbers have 38 digits ("Supported data types and naming rules", Amazon DynamoDB)
 DIGITS = Context(prec=38)
+EXACT = Context(prec=300)  # for sums: DynamoDB refuses one with more digits, and rounds nothing
 _POWERS = range(-130, 126)  # of ten, of the first digit
 
 
@@ -67,12 +68,12 @@ def _stored_number(text: str) -> str:
 
 
 def size(value: Value) -> int:
-    """Its bytes, near enough ("DynamoDB item sizes and formats")."""
+    """Its bytes ("DynamoDB item sizes and formats")."""
     ((kind, inner),) = value.items()
     if kind == "S":
         return len(inner.encode("utf-8", "surrogatepass"))
     if kind == "N":
-        return (len(inner.lstrip("-").replace(".", "")) + 1) // 2 + 1
+        return _number_size(Decimal(inner).normalize(DIGITS))
     if kind in SETS:
         return sum(size({kind[0]: each}) for each in inner)
     if kind == "L":
@@ -80,6 +81,14 @@ def size(value: Value) -> int:
     if kind == "M":
         return 3 + sum(1 + len(name.encode()) + size(each) for name, each in inner.items())
     return 1
+
+
+def _number_size(number: Decimal) -> int:
+    """A byte for two digits on the same side of the point, one for a minus sign, and one more."""
+    if not number:
+        return 1
+    pairs = number.adjusted() // 2 - (number.adjusted() - len(number.as_tuple().digits) + 1) // 2
+    return pairs + 2 + number.is_signed()
 
 
 def item_size(item: Mapping[str, Value]) -> int:

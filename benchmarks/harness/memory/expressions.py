@@ -11,7 +11,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from benchmarks.harness.memory.values import SETS, Item, Value, comparable, number, size
+from benchmarks.harness.memory.values import (
+    DIGITS,
+    EXACT,
+    SETS,
+    Item,
+    Value,
+    comparable,
+    number,
+    size,
+)
 
 Names = Mapping[str, str]
 Values = Mapping[str, Value]
@@ -275,7 +284,7 @@ def _sum(tokens: _Tokens) -> Operand:
     one = _set_operand(tokens)
     if tokens.peek() not in ("+", "-"):
         return one
-    sign = 1 if tokens.take() == "+" else -1
+    is_less = tokens.take() == "-"
     other = _set_operand(tokens)
 
     def add(item: Item, names: Names, values: Values) -> Value | None:
@@ -284,9 +293,17 @@ def _sum(tokens: _Tokens) -> Operand:
             return None
         if "N" not in left or "N" not in right:
             raise Invalid("An operand in the update expression has an incorrect data type")
-        return number(Decimal(left["N"]) + sign * Decimal(right["N"]))
+        more = Decimal(right["N"])
+        return _added(left["N"], more.copy_negate() if is_less else more)
 
     return add
+
+
+def _added(text: str, more: Decimal) -> Value:
+    found = EXACT.add(Decimal(text), more)
+    if found != DIGITS.plus(found):
+        raise Invalid("DynamoDB only supports precision up to 38 digits")
+    return number(found)
 
 
 def _set_operand(tokens: _Tokens) -> Operand:
@@ -328,7 +345,7 @@ def _add(tokens: _Tokens) -> Change:
         if before is not None and kind not in before:
             raise Invalid("An operand in the update expression has an incorrect data type")
         if kind == "N":
-            new[name] = number(Decimal(before["N"] if before else 0) + Decimal(inner))
+            new[name] = _added(before["N"] if before else "0", Decimal(inner))
         elif kind in SETS:
             new[name] = {kind: sorted({*(before[kind] if before else ()), *inner})}
         else:

@@ -1,13 +1,14 @@
 """Attribute values in wire format (`{"S": "x"}`, `{"N": "1"}` …): comparison and size."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Any
 
 Value = Mapping[str, Any]
 Item = dict[str, Any]
 SETS = {"SS", "NS", "BS"}
+DIGITS, EXACT = Context(prec=38), Context(prec=300)
 
 
 def comparable(value: Value) -> tuple[str, Any]:
@@ -28,7 +29,7 @@ def comparable(value: Value) -> tuple[str, Any]:
 
 def number(digits: Decimal) -> Value:
     """Return a number in wire format, without a decimal point if possible."""
-    text = format(digits.normalize(), "f")
+    text = format(digits.normalize(DIGITS), "f")
     return {"N": "0" if text == "-0" else text}
 
 

@@ -1,6 +1,6 @@
 """Tables on SQLite answer as those on DynamoDB do (promise P11)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from ai_coordination_engine import bootstrap
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import MODELS, Session, SessionAgent, TaskSchedule
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
-from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.items import Query, Refused
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
@@ -33,25 +31,9 @@ OPERATIONS = st.lists(operations(), min_size=5, max_size=25)
 trying_quickly = partial(
     trying,
     deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # a failure with long texts takes minutes to shrink
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseFile]:
-    made = DatabaseFile(tmp_path_factory.mktemp("sqlite") / "ace.db", "none")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def schedules(file: DatabaseFile) -> Table[TaskSchedule]:
-    return Table(TaskSchedule, SqliteTables(file), "ace")
-
-
-@pytest.fixture
-def agents(file: DatabaseFile) -> Table[SessionAgent]:
-    return Table(SessionAgent, SqliteTables(file), "ace")
 
 
 def answer_alike(homes: tuple[Table[Any], Table[Any]], wanted: list[Operation]) -> None:
@@ -69,14 +51,6 @@ def test_random_operations_are_answered_alike(
     schedules: Table[TaskSchedule], shared_app: App, wanted: list[Operation]
 ) -> None:
     answer_alike((schedules, shared_app.records.table(TASK_SCHEDULE)), wanted)
-
-
-@pytest.fixture
-def on_dynamodb_local(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Table[TaskSchedule]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_local)
-    database = bootstrap.connect()
-    create(database, TaskSchedule, "alike-task_schedules")
-    return Table(TaskSchedule, database, "alike")
 
 
 @pytest.mark.dynamodb_local
