@@ -7,12 +7,14 @@ from typing import Any, Protocol
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
 
-# of one request (BatchGetItem and BatchWriteItem, "Amazon DynamoDB API")
+# of one request (BatchGetItem, BatchWriteItem and TransactWriteItems, "Amazon DynamoDB API")
 BATCH_GET_LIMIT = 100
 BATCH_WRITE_LIMIT = 25
+TRANSACTION_LIMIT = 100
 RawKey = dict[str, Any]
 RawItem = Mapping[str, Any]
 Answer = Mapping[str, Any]
@@ -29,6 +31,11 @@ class Refused(Exception):
     def __init__(self, old: Any, *, again: bool = False) -> None:
         super().__init__("condition refused")
         self.old, self.again = old, again
+
+
+def too_large() -> BadUserInput:
+    """The error for an item, or a key, with more bytes than there may be."""
+    return BadUserInput("The record is too large: shorten its names and lists.")
 
 
 @dataclass(frozen=True, slots=True)

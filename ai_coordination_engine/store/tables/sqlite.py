@@ -6,13 +6,12 @@ A write reads the item, evaluates the condition and the update, and writes, in o
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlite3 import Connection
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pynamodb.expressions.condition import Condition, NotExists
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.database_file import DatabaseFile
-from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.record import Record
@@ -20,6 +19,7 @@ from ai_coordination_engine.store.tables.expressions import holds, name_of, upda
 from ai_coordination_engine.store.tables.items import (
     BATCH_GET_LIMIT,
     BATCH_WRITE_LIMIT,
+    TRANSACTION_LIMIT,
     Answer,
     Items,
     Query,
@@ -27,16 +27,30 @@ from ai_coordination_engine.store.tables.items import (
     RawKey,
     Refused,
     Write,
+    too_large,
+)
+from ai_coordination_engine.store.tables.sqlite_keys import (
+    check_columns,
+    check_distinct,
+    check_key,
+    check_texts,
 )
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import answer
 from ai_coordination_engine.store.tables.texts import Texts
-from ai_coordination_engine.store.tables.values import Invalid, item_size, stored
+from ai_coordination_engine.store.tables.values import item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
 T = TypeVar("T")
-Change = tuple[Key, RawItem | None, RawItem]
 Statement = tuple[str, tuple[Any, ...]]
+
+
+class Row(NamedTuple):
+    """An item as it is written: its key, its JSON, and the columns of the indexes."""
+
+    key: Key
+    text: str
+    columns: tuple[Any, ...]
 
 
 class SqliteTables:
@@ -58,12 +72,15 @@ class SqliteTables:
     def write_together(self, writes: Sequence[Write]) -> None:
         """One transaction."""
         charge_write(len(writes))
+        # made before the transaction: what is not valid is refused before any condition
+        parts = [self._made[each.table].part_of(each) for each in writes]
+        places = [(each.table, key) for each, (key, _) in zip(writes, parts, strict=True)]
+        check_distinct(places, TRANSACTION_LIMIT)
 
         def write_all(connection: Connection) -> None:
             # an error must not leave anything written: check everything first
-            changes = [self._made[each.table].change_of(connection, each) for each in writes]
-            for each, change in zip(writes, changes, strict=True):
-                self._made[each.table].write_change(connection, change)
+            for statement in [part(connection) for _, part in parts]:
+                connection.execute(*statement)
 
         self._file.write(write_all)
 
@@ -97,26 +114,22 @@ class SqliteItems:
 
     def put(self, item: RawItem, condition: Condition) -> None:
         """One transaction."""
-        new = {name: stored(value) for name, value in item.items()}
-        key = self.layout.key_of(item)
-        # made first: an item that is not valid is refused before its condition
-        columns = self._columns(key, new)
+        row = self._row_of(item)  # first: an item that is not valid is refused before its condition
 
         def write(connection: Connection, old: RawItem | None) -> None:
-            self._write(connection, key, old, new)
+            connection.execute(*self._writing(old, row))
 
         if self._is_of_a_free_key(condition):
-            self._insert(key, new, columns)
+            self._insert(row)
         else:
-            self._change(key, condition, write)
+            self._change(row.key, condition, write)
 
     def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
         """One transaction."""
 
         def write(connection: Connection, old: RawItem | None) -> RawItem:
-            before = old or self.layout.raw_key(key)
-            new = updated(before, actions, self.layout.key_names)
-            self._write(connection, key, old, new)
+            new = self._updated(key, old, actions)
+            connection.execute(*self._writing(old, self._row(key, new)))
             return new
 
         return self._change(key, condition, write)
@@ -125,13 +138,14 @@ class SqliteItems:
         """One transaction."""
 
         def write(connection: Connection, old: RawItem | None) -> RawItem:
-            self._remove(connection, key)
+            connection.execute(self.layout.delete, key)
             return old or {}
 
         return self._change(key, condition, write)
 
     def query(self, query: Query) -> Answer:
         """One statement."""
+        check_texts((query.hash_value,))
         with self._file.reading() as connection:
             return answer(connection, self.layout, query)
 
@@ -139,7 +153,9 @@ class SqliteItems:
         """One transaction; a request is charged as for DynamoDB's pages."""
         works = [*requests]
         for start in range(0, len(works), BATCH_WRITE_LIMIT):
-            charge_write(len(works[start : start + BATCH_WRITE_LIMIT]))
+            page = works[start : start + BATCH_WRITE_LIMIT]
+            charge_write(len(page))
+            check_distinct([*map(self._key_of, page)], BATCH_WRITE_LIMIT)
         # made before the transaction: an error must not leave anything written
         statements = [*map(self._statement_of, works)]
 
@@ -149,33 +165,30 @@ class SqliteItems:
 
         self._file.write(write_all)
 
-    def change_of(self, connection: Connection, write: Write) -> Change:
-        """The change by a part of a transaction: the key, the item before and after it. Raises
-        `Refused` and `BadUserInput`.
+    def part_of(self, write: Write) -> tuple[Key, Callable[[Connection], Statement]]:
+        """The key of a part of a transaction, and what makes its statement. Both raise `Invalid`
+        and `BadUserInput`, the latter `Refused` as well.
         """
-        key = write.key or self.layout.key_of(write.item or {})
-        old = self.read(connection, key)
-        if not holds(write.condition, old or {}):
-            raise Refused(None)
-        if write.item is None:
-            before = old or self.layout.raw_key(key)
-            new = updated(before, write.actions, self.layout.key_names)
-        else:
-            new = {name: stored(value) for name, value in write.item.items()}
-        self._text(new), self._columns(key, new)
-        return key, old, new
+        row = None if write.item is None else self._row_of(write.item)
+        key = row.key if row else write.key or ("", "")
+        check_key(key)
+
+        def part(connection: Connection) -> Statement:
+            old = self.read(connection, key)
+            if not holds(write.condition, old or {}):
+                raise Refused(None)
+            new = row or self._row(key, self._updated(key, old, write.actions))
+            return self._writing(old, new)
+
+        return key, part
 
     def read(self, connection: Connection, key: Key) -> RawItem | None:
         """One statement. The item must not be changed: it may be given to others. Raises `Invalid`
         for an empty text in the key.
         """
-        _check_key(key)
+        check_key(key)
         row = connection.execute(self.layout.select, key).fetchone()
         return None if row is None else self._texts.item(row[0])
-
-    def write_change(self, connection: Connection, change: Change) -> None:
-        """Write a change that `change_of` returned."""
-        self._write(connection, *change)
 
     # Inside
 
@@ -198,49 +211,53 @@ class SqliteItems:
         is_absence = isinstance(condition, NotExists)
         return is_absence and name_of(condition.values[0]) in self.layout.key_names
 
-    def _insert(self, key: Key, new: RawItem, columns: Sequence[Any]) -> None:
+    def _insert(self, row: Row) -> None:
         """Write an item if its key is free, without a look at it before."""
         charge_write()
-        values = (*key, self._text(new), *columns)
+        values = (*row.key, row.text, *row.columns)
 
         def insert(connection: Connection) -> None:
             if connection.execute(self.layout.insert, values).rowcount == 0:
-                raise Refused(self.read(connection, key))
+                raise Refused(self.read(connection, row.key))
 
         self._file.write(insert)
 
-    def _write(self, connection: Connection, key: Key, old: RawItem | None, new: RawItem) -> None:
-        """Replace a whole item; the indexes are written only if they change."""
-        if old is not None and self._columns(key, new) == self.layout.columns_of(old):
-            connection.execute(self.layout.replace_item, (self._text(new), *key))
-        else:
-            connection.execute(*self._replacing(key, new))
+    def _updated(self, key: Key, old: RawItem | None, actions: Sequence[Action]) -> RawItem:
+        return updated(old or self.layout.raw_key(key), actions, self.layout.key_names)
 
-    def _columns(self, key: Key, item: RawItem) -> tuple[Any, ...]:
-        """The columns of an item. Raises `Invalid` for an empty text in a key of the table or of an
-        index, as DynamoDB does.
+    def _row_of(self, item: RawItem) -> Row:
+        """The row of an item that is put; raises `BadUserInput`, `Invalid`."""
+        new = {name: stored(value) for name, value in item.items()}
+        return self._row(self.layout.key_of(item), new)
+
+    def _row(self, key: Key, item: RawItem) -> Row:
+        """The row of an item. Raises `BadUserInput` and `Invalid` for what DynamoDB does not take
+        as an item, or as a key of the table or of an index.
         """
-        _check_key(key)
+        check_key(key)
         columns = self.layout.columns_of(item)
-        _check_key(columns)
-        return columns
+        check_columns(columns, self.layout.key_bytes)
+        return Row(key, self._text(item), columns)
 
-    def _replacing(self, key: Key, new: RawItem) -> Statement:
-        """The statement that writes an item and its columns; raises `BadUserInput`, `Invalid`."""
-        return self.layout.replace, (*key, self._text(new), *self._columns(key, new))
+    def _writing(self, old: RawItem | None, row: Row) -> Statement:
+        """The statement that replaces a whole item; the indexes are written only if they change."""
+        if old is not None and row.columns == self.layout.columns_of(old):
+            return self.layout.replace_item, (row.text, *row.key)
+        return self.layout.replace, (*row.key, row.text, *row.columns)
 
-    def _remove(self, connection: Connection, key: Key) -> None:
-        connection.execute(self.layout.delete, key)
+    def _key_of(self, request: RawKey) -> Key:
+        """The key of an item that is put or deleted."""
+        if "DeleteRequest" in request:
+            return self.layout.key_of(request["DeleteRequest"]["Key"])
+        return self.layout.key_of(request["PutRequest"]["Item"])
 
     def _statement_of(self, request: RawKey) -> Statement:
-        """The statement that puts or deletes an item; raises `BadUserInput`."""
+        """The statement that puts or deletes an item; raises `BadUserInput`, `Invalid`."""
         if "DeleteRequest" in request:
-            key = self.layout.key_of(request["DeleteRequest"]["Key"])
-            _check_key(key)
+            key = self._key_of(request)
+            check_key(key)
             return self.layout.delete, key
-        item = request["PutRequest"]["Item"]
-        new = {name: stored(value) for name, value in item.items()}
-        return self._replacing(self.layout.key_of(item), new)
+        return self._writing(None, self._row_of(request["PutRequest"]["Item"]))
 
     def _text(self, item: RawItem) -> str:
         """The JSON of an item, in ASCII: at least as long as the item is large. Raises
@@ -248,10 +265,5 @@ class SqliteItems:
         """
         text = self._texts.text(item)
         if len(text) > ITEM_BYTES and item_size(item) > ITEM_BYTES:
-            raise BadUserInput("The record is too large: shorten its names and lists.")
+            raise too_large()
         return text
-
-
-def _check_key(values: Sequence[Any]) -> None:
-    if "" in values:
-        raise Invalid("a key of the table or of an index is an empty text")

@@ -9,6 +9,7 @@ from typing import Any
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.items import RawItem, RawKey
+from ai_coordination_engine.store.tables.sqlite_keys import HASH_BYTES, RANGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Layout:
         """The attributes that are columns beside the key."""
         named = (name for each in self.indexes.values() for name in (each.hash_key, each.range_key))
         return [*dict.fromkeys(name for name in named if name not in self.key_names)]
+
+    @cached_property
+    def key_bytes(self) -> Sequence[int]:
+        """How many bytes each of the columns may have."""
+        of_range = {each.range_key for each in self.indexes.values()}
+        return [RANGE_BYTES if name in of_range else HASH_BYTES for name in self.columns]
 
     # Statements
 
