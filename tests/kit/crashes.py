@@ -45,6 +45,16 @@ class Tripwire:
         self._dead = False
 
 
+class Refusals:
+    """Raises what `reach` raises: refusals of the database, and does nothing else."""
+
+    def __init__(self, reach: Callable[[str], None]) -> None:
+        self._reach = reach
+
+    def __call__(self, name: str) -> None:
+        self._reach(name)
+
+
 @contextmanager
 def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
     """Let the stage crash at the points with these numbers while the context is open."""

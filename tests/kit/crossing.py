@@ -3,12 +3,14 @@ requests to DynamoDB do.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.batches import BATCH_GET_LIMIT
@@ -21,6 +23,7 @@ from ai_coordination_engine.store.tables.items import (
     RawKey,
     Write,
 )
+from ai_coordination_engine.store.tables.one_transaction import OneTransaction
 
 Cross = Callable[[str, Callable[[], Any]], Any]
 """Makes a call, given its name, and says so before and after it."""
@@ -72,3 +75,34 @@ class _CrossedItems:
 
     def write_many(self, requests: Iterable[RawKey]) -> None:
         self._cross("BatchWriteItem", lambda: self._items.write_many(requests))
+
+
+# The transactions of a thread
+
+
+def has_written(parallel: OneTransaction) -> bool:
+    """Whether this thread is in a transaction that has begun: nobody else writes until its end."""
+    return parallel._file._own() is not None
+
+
+@contextmanager
+def somebody_else(parallel: OneTransaction) -> Iterator[None]:
+    """Let this thread act as another one, which is in no transaction."""
+    mine = vars(parallel._file._mine)
+    before = dict(mine)
+    mine.clear()
+    try:
+        yield
+    finally:
+        mine.clear()
+        mine.update(before)
+
+
+@contextmanager
+def failing_whole(parallel: OneTransaction) -> Iterator[None]:
+    """Have the transaction of this thread fail as a whole when it is refused something."""
+    try:
+        yield
+    except Throttled as error:
+        parallel._file._mine.failure = error
+        raise

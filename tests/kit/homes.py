@@ -24,13 +24,29 @@ from tests.kit.contents import Contents
 from tests.kit.crossing import CrossedTables
 
 HOMES = ("dynamodb", "sqlite")
+CI = bool(os.environ.get("CI"))
+SLOW = (  # on SQLite only in CI
+    "tests/engine/advance/",
+    "tests/promises/test_nothing_hangs.py",
+    "tests/promises/test_planned_crashes.py",
+    "tests/promises/test_questions.py",
+)
 BOTH = (
     "tests/api/",
-    "tests/store/",
+    "tests/engine/attempt/",
+    "tests/engine/control/",
+    "tests/engine/graph/",
+    "tests/engine/planning/",
+    "tests/engine/scheduling/",
+    "tests/engine/waits/",
     "tests/promises/test_at_once.py",
     "tests/promises/test_crash_points.py",
+    "tests/promises/test_faults.py",
+    "tests/promises/test_planned_graphs.py",
     "tests/promises/test_same_uuids.py",
     "tests/promises/test_tenants.py",
+    "tests/store/",
+    *(SLOW if CI else ()),
 )
 EVERYWHERE = os.environ.get("TEST_HOMES") == "both"
 

@@ -29,11 +29,12 @@ from ai_coordination_engine.store.records.entities import (
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.items import Refused
+from ai_coordination_engine.store.tables.one_transaction import OneTransaction
 from ai_coordination_engine.store.tables.parallel import Parallel
 from benchmarks.harness.memory import Database, databases
 from tests.kit.contents import Contents
-from tests.kit.crashes import Crash, Tripwire, repeats
-from tests.kit.crossing import CrossedTables
+from tests.kit.crashes import Crash, Refusals, Tripwire, repeats
+from tests.kit.crossing import CrossedTables, failing_whole, has_written, somebody_else
 from tests.kit.fakes import (
     Behaviour,
     Delivery,
@@ -54,16 +55,23 @@ Graph = Mapping[str, Sequence[str]]
 class Boundary:
     """Calls `reach` before and after every side effect of the engine.
 
-    In the midst of a transaction of SQLite a worker may die, but nobody else can come.
+    In a transaction of SQLite that has written something a worker may die or be refused, but nobody
+    else can come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: Parallel | None = None) -> None:
         self.reach: Callable[[str], None] = lambda name: None
-        self.in_transaction: Callable[[], bool] = lambda: False
+        self._parallel = parallel
 
     def __call__(self, name: str) -> None:
-        if isinstance(self.reach, Tripwire) or not self.in_transaction():
+        if not isinstance(self._parallel, OneTransaction):
             self.reach(name)
+        elif not has_written(self._parallel):
+            with somebody_else(self._parallel):
+                self.reach(name)
+        elif isinstance(self.reach, Tripwire | Refusals):
+            with failing_whole(self._parallel):
+                self.reach(name)
 
 
 class OneByOne(Parallel):
@@ -321,9 +329,7 @@ def stage_of(
 
     The store's calls run one after the other unless `threads` are given.
     """
-    boundary, clock = Boundary(), FakeClock()
-    if app.records.parallel.has_transactions:
-        boundary.in_transaction = lambda: app.records.parallel.in_transaction  # type: ignore[attr-defined]
+    boundary, clock = Boundary(app.records.parallel), FakeClock()
     blobs = FakeBlobs(boundary)
     requests: Counter[str] = Counter()
     tables = _crossing(app, boundary, requests)

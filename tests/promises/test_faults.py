@@ -17,13 +17,10 @@ from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.ports import AgentRequest, Wake
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, rerun, retry
-from tests.kit.crashes import Crash
+from tests.kit.crashes import Crash, Refusals
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises
 from tests.kit.stage import Stage, stage_of
-
-# what happens in the midst of a call, which is one transaction on SQLite
-pytestmark = pytest.mark.only_on("dynamodb")
 
 HOUR = 3600
 
@@ -80,7 +77,7 @@ def outage(stage: Stage, call: str, hours: float) -> None:
         if name == call and stage.clock.now().timestamp() < ends:
             raise Throttled("not now")
 
-    stage.boundary.reach = reach
+    stage.boundary.reach = Refusals(reach)
 
 
 def start(stage: Stage, graph: Any = None, **task: Any) -> Session:
@@ -103,7 +100,6 @@ def test_hours_of_refusals_are_waited_for(stage: Stage, call: str, hours: float)
     assert stage.queue.dead_letters == []
 
 
-@pytest.mark.only_on("dynamodb")
 def test_what_cannot_even_expire_its_lease_was_refused_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

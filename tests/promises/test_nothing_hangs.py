@@ -23,7 +23,6 @@ from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.api import Api
-from benchmarks.harness.memory import Database
 from tests.kit.api import code
 from tests.kit.controls import DIAMOND, names, pause, put_right, race, resume, retry, sweep_after
 from tests.kit.crashes import Crash, tripping
@@ -32,18 +31,14 @@ from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import at_point, work_now
 
-# what happens in the midst of a call, which is one transaction on SQLite
-pytestmark = pytest.mark.only_on("dynamodb")
-
 PERSON = {"user_in_the_loop": "ann"}
 
 
 @pytest.fixture
-def stage(app: App, aws: Database) -> Stage:
+def stage(app: App) -> Stage:
     stage = stage_of(app)
     settings = app.settings.model_copy(update={"triage_hops": 0})  # its questions have one agent
     stage.app = replace(stage.app, settings=settings)
-    stage.database = aws
     return stage
 
 
@@ -322,6 +317,7 @@ def test_a_worker_may_die_anywhere_while_it_parks_a_job(stage: Stage) -> None:
     assert point > 10
 
 
+@pytest.mark.only_on("dynamodb")
 def test_a_lost_answer_of_a_deferral_costs_no_more_than_a_minute(stage: Stage) -> None:
     stage.runtime.behaviours["b"] = job("job", 100)
     session = stage.start(stage.define({"a": "", "b": "", "c": "ab"}, actions={"a": PERSON}))

@@ -21,9 +21,6 @@ from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.shapes import work
 from tests.kit.stage import TENANT, Stage, stage_of
 
-# what happens in the midst of a call, which is one transaction on SQLite
-pytestmark = pytest.mark.only_on("dynamodb")
-
 EVERY = 1 if os.environ.get("CI") else 2
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "bc"}
 PLAN = plan_of(DIAMOND)

@@ -20,9 +20,6 @@ from tests.kit.planning import PLANNER, answering, define, plan, step
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import Stage, stage_of
 
-# what happens in the midst of a call, which is one transaction on SQLite
-pytestmark = pytest.mark.only_on("dynamodb")
-
 AGENTS = "abc"
 EXAMPLES = 200 if os.environ.get("CI") else 40
 LIMITS = PlanLimits()

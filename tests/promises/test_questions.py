@@ -28,9 +28,6 @@ from tests.kit.fakes import Behaviour
 from tests.kit.promises import check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 
-# what happens in the midst of a call, which is one transaction on SQLite
-pytestmark = pytest.mark.only_on("dynamodb")
-
 KINDS = {"desk": {"agent_type": "triage"}, "bills": {}, "tech": {}}
 
 

@@ -18,6 +18,7 @@ from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.guards import delete
 from tests.kit.controls import cancel, rerun
+from tests.kit.crashes import Refusals
 from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -58,7 +59,6 @@ def started(stage: Stage, graph: Any) -> Session:
 # Faults
 
 
-@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("plan", PLANS)
 def test_whatever_is_refused_nobody_is_left_claimed(stage: Stage, plan: str) -> None:
     """Each call of a step is refused once; its redelivery need not wait for any lease."""
@@ -88,6 +88,7 @@ def test_whatever_is_refused_nobody_is_left_claimed(stage: Stage, plan: str) -> 
     assert number >= 8
 
 
+@pytest.mark.only_on("dynamodb")
 def test_what_follows_has_no_attempt_when_the_queue_refuses_the_others(stage: Stage) -> None:
     session = started(stage, PLANS["an only child"])
     stage.queue.refuses = True
@@ -124,7 +125,7 @@ def refuse_call(stage: Stage, number: int) -> list[str]:
             refused.append(name)
             raise Throttled("not now")
 
-    stage.boundary.reach = reach
+    stage.boundary.reach = Refusals(reach)
     return refused
 
 

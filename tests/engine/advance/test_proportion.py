@@ -216,6 +216,7 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
     assert point > 40
 
 
+@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize(
     "result",
     [

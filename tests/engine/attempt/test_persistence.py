@@ -14,6 +14,7 @@ from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
+from tests.kit.crashes import Refusals
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises
 from tests.kit.stage import Stage, stage_of
@@ -47,7 +48,7 @@ def refusing(
             also()
             raise (Unavailable if unanswered else Throttled)("not now")
 
-    stage.boundary.reach = reach
+    stage.boundary.reach = Refusals(reach)
 
 
 def once_answered(stage: Stage, then: Meanwhile, answer: Any = "A") -> None:
@@ -73,7 +74,6 @@ def statuses(stage: Stage, session: Session) -> list[tuple[str, int, str]]:
     return sorted(runs)
 
 
-@pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("unanswered", [False, True], ids=["refused", "unanswered"])
 @pytest.mark.parametrize(
     ("call", "answer"),
@@ -125,7 +125,6 @@ def test_an_action_function_that_has_run_does_not_run_again(stage: Stage) -> Non
     assert stage.agent(session.session_uuid, "a").agent_output == "acted"
 
 
-@pytest.mark.only_on("dynamodb")
 def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) -> None:
     session = started(stage)
     waits: list[float] = []
@@ -151,7 +150,6 @@ def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) 
     assert stage.requests["UpdateItem"] - looked <= ordinarily + 2 * seconds / lease + 1
 
 
-@pytest.mark.only_on("dynamodb")
 def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: Stage) -> None:
     session = started(stage)
     once_answered(stage, lambda: refusing(stage, "PutItem", 10_000))
@@ -177,7 +175,6 @@ def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: 
     ]
 
 
-@pytest.mark.only_on("dynamodb")
 def test_a_process_that_is_about_to_end_tries_once_more_and_lets_go(stage: Stage) -> None:
     session = started(stage)
     stopping, tries = Event(), []

@@ -184,7 +184,6 @@ def test_a_start_that_died_is_swept_away(stage: Stage) -> None:
     assert point > 5
 
 
-@pytest.mark.only_on("dynamodb")
 def test_an_answer_beside_the_sweep_is_looked_after(stage: Stage) -> None:
     """Whatever the sweep has read when the answer comes, and though its message is lost."""
     people = {"a": {"user_in_the_loop": "ann"}}
