@@ -38,6 +38,8 @@ BOTH = (
     "tests/engine/graph/",
     "tests/engine/planning/",
     "tests/engine/scheduling/",
+    "tests/engine/test_lost_attempts.py",
+    "tests/engine/test_step.py",
     "tests/engine/waits/",
     "tests/promises/test_at_once.py",
     "tests/promises/test_crash_points.py",
