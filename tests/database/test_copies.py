@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -20,6 +21,7 @@ from ai_coordination_engine.database.copies import CopyError, copy_of, reading
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.errors import FileUnusable
 from tests.kit.files import damage, small_files
+from tests.kit.forked import forked
 
 
 @pytest.fixture
@@ -156,11 +158,9 @@ def test_a_death_within_a_copy_leaves_the_earlier_copy_or_the_new_one(
     found = []
     for place, name in calls:
         for before in (True, False):
-            child = os.fork()
-            if not child:
-                monkeypatch.setattr(place, name, dying(getattr(place, name), before=before))
-                copy_of(file.path, target, replace=True)
-                os._exit(0)
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, dying(getattr(place, name), before=before))
+                child = forked(partial(copy_of, file.path, target, replace=True))
             assert os.waitpid(child, 0)[1] == signal.SIGKILL
             found.append(numbers(target))
     assert found == [*[[1]] * 7, [1, 2]]

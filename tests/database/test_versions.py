@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from tests.kit.files import of_version_1, small_files
+from tests.kit.forked import forked
 
 SETTINGS = Settings(auth="local")
 
@@ -111,11 +113,9 @@ def test_a_death_at_any_statement_of_a_migration_leaves_the_old_file_or_the_new_
         folder = tmp_path / str(number)
         folder.mkdir()
         (path := folder / "ace.db").write_bytes(old)
-        child = os.fork()
-        if not child:
-            monkeypatch.setattr(DatabaseFile, "_connected", dying(number))
-            DatabaseFile(path)
-            os._exit(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(DatabaseFile, "_connected", dying(number))
+            child = forked(partial(DatabaseFile, path))
         ended = os.waitpid(child, 0)[1]
         seen.add(state := (version(path), messages(path) == AFTER, len(indexes(path))))
         assert state in {(1, False, 2), (VERSION, True, 1)}

@@ -25,6 +25,7 @@ from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import COORDINATION
+from tests.kit.forked import forked, stay_until
 
 SETTINGS = Settings(auth="local")
 NAMES = {"coordination_name": "n", "updated_by": "me"}
@@ -191,12 +192,7 @@ def test_a_child_that_outlives_its_server_keeps_neither_directory_nor_port(tmp_p
     with home(tmp_path), socket.create_server(("127.0.0.1", 0)) as port:
         close_in_children(port)
         address = port.getsockname()
-        child = os.fork()
-        if not child:
-            os.close(write)
-            os.write(starts, b".")
-            os.read(read, 1)  # until the test ends
-            os._exit(0)
+        child = forked(partial(stay_until, read, write, starts))
     try:
         os.read(started, 1)  # a child closes what it must not keep before it does anything else
         with home(tmp_path), socket.create_server(address):

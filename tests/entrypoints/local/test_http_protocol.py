@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import uvicorn
 
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
+from tests.kit.forked import forked, stay_until
 
 SHORT = 0.3
 PATIENT = 1.0
@@ -291,12 +293,7 @@ def test_a_connection_ends_with_the_server_though_a_forked_child_lives(
         for each in (kept, other):
             each.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert accepted(each)
-        child = os.fork()
-        if not child:
-            os.close(write)
-            os.write(starts, b".")
-            os.read(read, 1)  # until the test ends
-            os._exit(0)
+        child = forked(partial(stay_until, read, write, starts))
         try:
             os.read(started, 1)
             kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ai_coordination_engine.entrypoints.local.processes import FOLDER, Processes
+from tests.kit.forked import forked, stay_until
 
 ROOT = Path(__file__).parents[3]
 OTHER = """
@@ -117,12 +119,7 @@ def test_a_child_that_outlives_its_process_does_not_keep_it_alive(tmp_path: Path
     started, starts = os.pipe()
     dead = Processes(tmp_path)
     dead.leaves_work = True
-    child = os.fork()
-    if not child:
-        os.close(write)
-        os.write(starts, b".")
-        os.read(read, 1)  # until the test ends
-        os._exit(0)
+    child = forked(partial(stay_until, read, write, starts))
     try:
         os.read(started, 1)  # it has closed what it must not keep
         dead.close()
