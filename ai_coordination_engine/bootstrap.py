@@ -98,7 +98,8 @@ def _names_services(session: Any) -> Any:
     Before it loads the model of one, it would list the folders of all: a sixth of a cold start.
     """
     loader = session.get_component("data_loader")
-    listed = loader.list_available_services
+    # of the class: a session that others use, too, may have been told already
+    listed = partial(type(loader).list_available_services, loader)
     loader.list_available_services = lambda type_name: _Services(partial(listed, type_name))
     return session
 

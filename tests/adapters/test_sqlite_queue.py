@@ -293,7 +293,7 @@ def test_a_waiting_receiver_gets_a_message_at_once(
 def test_a_process_that_stops_receives_nothing_more(in_time: SqliteQueue) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(in_time.receive, 1)
-        assert in_time.wait_for_waiting(60)
+        assert in_time.wait_for_waiting(60, threading.Event())
         in_time.interrupt()
         assert waiting.result(sqlite_queue.LONGEST_POLL / 2) == []
     in_time.send([wake("a")])

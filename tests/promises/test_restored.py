@@ -7,12 +7,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from ai_coordination_engine.database.copies import copy_of
 from tests.kit.servers import COORDINATION, START, TASK, Server, Servers, completed
 
-SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.02}
+SLEEP = {"kind": "function", "name": "sleep", "seconds": 0.2}
 CHAIN = {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}
 SESSIONS = [f"s-{number}" for number in range(10)]
 LATER = [f"later-{number}" for number in range(3)]
@@ -23,6 +24,11 @@ def agents(backup: Path) -> dict[str, dict[str, Any]]:
     with closing(sqlite3.connect(backup)) as connection:
         rows = connection.execute('SELECT r, item FROM "ace-session_agents"').fetchall()
     return {uuid: json.loads(item) for uuid, item in rows}
+
+
+def states(found: dict[str, dict[str, Any]]) -> Counter[str]:
+    """Count session agents by their states."""
+    return Counter(each["state"]["S"] for each in found.values())
 
 
 def test_sessions_of_a_backup_go_on_where_they_were_and_nothing_completed_runs_again(
@@ -38,14 +44,15 @@ def test_sessions_of_a_backup_go_on_where_they_were_and_nothing_completed_runs_a
             with ThreadPoolExecutor(5) as pool:
                 [*pool.map(lambda each: server.data(START, s=each), SESSIONS)]
                 writing = pool.submit(lambda: [server.data(START, s=each) for each in LATER])
-                server.wait_for_writes(55)  # of about ninety
+                while not states(agents(tmp_path / "data" / "ace.db"))["completed"]:
+                    sleep(0.01)
                 copy_of(tmp_path / "data" / "ace.db", backup)
                 writing.result(60)
             server.kill()
         before = agents(backup)
-        states = Counter(each["state"]["S"] for each in before.values())
-        assert states["completed"] > 0
-        assert states["executing"] + states["pending"] + states["initial"] > 0
+        found = states(before)
+        assert found["completed"] > 0
+        assert found["executing"] + found["pending"] + found["initial"] > 0
         assert (tmp_path / "data" / "ace.db-wal").stat().st_size > 0  # what came after the backup
         shutil.copy(backup, tmp_path / "data" / "ace.db")
         with closing(Server(servers, tmp_path / "data")) as server:

@@ -147,7 +147,8 @@ def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) 
     looked = REFUSALS  # a refused claim each
     # two claims, of which the second ends an edge, and two ends; the session's and its sinks'
     ordinarily = 6
-    assert stage.requests["UpdateItem"] - looked <= ordinarily + 2 * seconds / lease + 1
+    # a wait of up to a quarter of the lease renews it where less than half would be left after it
+    assert stage.requests["UpdateItem"] - looked <= ordinarily + 4 * seconds / lease + 1
 
 
 def test_when_the_time_runs_out_the_lease_expires_and_counts_as_no_death(stage: Stage) -> None:

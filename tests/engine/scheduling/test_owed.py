@@ -105,7 +105,7 @@ def test_what_takes_too_long_for_a_request_is_started_by_workers(
     assert (counts(again), again.owed, again.status) == ((25, 0, 0), None, "paused")
     expected = [f"{5 + each // 6:02d}:{each % 6}0" for each in range(25)]
     assert times(stage, schedule) == expected
-    assert len(stage.queue.fires) > 2  # one worker after the other
+    assert len(stage.queue.fires) >= 2  # one worker after the other
     stage.boundary.reach = lambda name: None
     with counted(stage) as calls:
         assert len(backfill(stage.app, TENANT, schedule.key, began, ends).sessions) == 25
