@@ -118,3 +118,10 @@ def test_a_session_knows_the_services_of_credentials(service: str) -> None:
     assert session.create_client(service, "eu-west-1").meta.service_model.service_name == service
     with pytest.raises(UnknownServiceError, match="sqs"):
         session.create_client("unknown", "eu-west-1")
+
+
+def test_a_session_that_is_told_again_and_again_lists_its_services() -> None:
+    session = botocore.session.Session()
+    for _ in range(2000):
+        bootstrap._names_services(session)
+    assert "sts" in session.get_available_services()
