@@ -37,7 +37,9 @@ def damage(path: Path, table: str) -> None:
 
 @contextmanager
 def small_files(size: int) -> Iterator[None]:
-    """Limit the size of the files of this process: the kernel writes what fits."""
+    """Limit the size of the files of this process, and of those that it starts meanwhile: the
+    kernel writes what fits.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

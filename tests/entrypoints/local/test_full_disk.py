@@ -1,14 +1,13 @@
 """On a full disk, a change is written completely or refused, and acknowledged changes are kept."""
 
 import resource
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.kit.files import small_files
 from tests.kit.servers import COORDINATION, START, TASK, Server, completed, serving
 
 PUT = """mutation($u: String!, $d: String) {
@@ -27,17 +26,6 @@ def limit(server: Server, size: int | None) -> None:
     resource.prlimit(
         server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size is None else size, hard)
     )
-
-
-@contextmanager
-def small_files(size: int) -> Iterator[None]:
-    """Limit the size of files of processes that are started in the context."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def asked(server: Server, query: str, **variables: Any) -> Any:
