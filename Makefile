@@ -34,8 +34,10 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 	$(BIN)/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml
 
-# Tests that need a tool (Node, Java, a model) run where it is installed; with CI=1 the model is installed, too.
+# Tests that need a tool (Node, Java, Chromium, a model) run where it is installed; with CI=1 Chromium and the model are
+# installed, too.
 test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp) ## run the whole suite
+	@$(if $(CI),.ci/chromium)
 	$(BIN)/pytest -n 2 --durations 15 $(ARGS)
 
 cover: install ## run the suite and print the code coverage (takes about twice the time)
