@@ -220,6 +220,10 @@ FIELDS: Mapping[str, str] = {
     "whyNotRunning": (
         "Why the agent does not run. Never null; ask this first when a session makes no progress."
     ),
+    "successors": (
+        "The edges to the agents that wait for this one: `sessionAgentUuid`, the `condition`, and"
+        " once this one has ended the `outcome`: passes, unsatisfied or upstream_failed."
+    ),
     "WhyNotRunningType.code": "The reason as a code for programs, such as `WAITS_FOR_USER`.",
     "WhyNotRunningType.message": "The reason in words, for people.",
     "WhyNotRunningType.until": (

@@ -13,6 +13,7 @@ from ai_coordination_engine.api.record_loaders import (
     RecordLoader,
     RecordsLoader,
 )
+from ai_coordination_engine.api.successors import Shown, successors
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
@@ -287,6 +288,11 @@ class Loaders:
     def in_degree(self) -> ComputedLoader[int]:
         """Loads the numbers of unfinished predecessors."""
         return ComputedLoader(self._app, inputs.in_degrees)
+
+    @cached_property
+    def successors(self) -> ComputedLoader[Shown]:
+        """Loads the edges that start at session agents."""
+        return ComputedLoader(self._app, successors)
 
     @cached_property
     def async_task(self) -> AsyncTaskLoader:

@@ -51,6 +51,7 @@ PRICES: Mapping[str, int] = {
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,
+    "SessionAgentType.successors": FIELD,  # its conditions have a budget of their own
     "SessionAgentType.sessionRuns": FIELD,  # taken from the session's runs, which are read once
     "SessionRunType.asyncTask": 2,
 }

@@ -231,6 +231,10 @@ class SessionAgentType(graphene.ObjectType):
     map_index = graphene.Field(graphene.Int, resolver=map_index)
     map_session_agent_uuid = graphene.Field(graphene.String, resolver=map_session_agent_uuid)
     why_not_running = graphene.Field(lambda: WhyNotRunningType, resolver=why_not_running)
+    successors = graphene.List(
+        JSONCamelCase,
+        resolver=lambda record, info: info.context.loaders.successors.load(record),
+    )
     vars().update(other_fields(records.SESSION_AGENT, SessionAgent, vars()))
     updated_by = graphene.String()
     created_at = DateTime(required=True)

@@ -422,3 +422,48 @@ def test_a_client_is_told_why_nothing_moves(
         ).agents
     assert explained == replace(agent, why=reasons(client, session)["a"]["message"])
     assert str(explained.why).startswith("Attempt 1 failed (overloaded); the next begins at ")
+
+
+# The graph
+
+
+EDGES = "{ sessionAgents { agentUuid sessionAgentUuid state successors } }"
+
+
+def edges(client: Api, session: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the edges that start at each agent: the successor, the condition and the outcome."""
+    found = data(client, "session", EDGES, **key(session))["sessionAgents"]
+    names = {each["sessionAgentUuid"]: each["agentUuid"] for each in found}
+    return {
+        each["agentUuid"]: [
+            (names[edge["sessionAgentUuid"]], edge["condition"], edge["outcome"])
+            for edge in each["successors"]
+        ]
+        for each in found
+    }
+
+
+def test_a_session_shows_its_edges_and_their_outcomes(stage: Stage, client: Api) -> None:
+    session = stage.start(
+        stage.define(
+            {"a": "", "b": "a", "c": "a", "d": "c"},
+            actions={
+                "b": {"conditions": {"a": "@ == `1`"}},
+                "c": {"conditions": {"a": "@ == `2`"}},
+            },
+        )
+    )
+    assert edges(client, session) == {
+        "a": [("b", "@ == `1`", None), ("c", "@ == `2`", None)],
+        "b": [],
+        "c": [("d", None, None)],
+        "d": [],
+    }
+    stage.runtime.behaviours["a"] = lambda _: "1"
+    stage.drain()
+    assert edges(client, session) == {
+        "a": [("b", "@ == `1`", "passes"), ("c", "@ == `2`", "unsatisfied")],
+        "b": [],
+        "c": [("d", None, "unsatisfied")],
+        "d": [],
+    }

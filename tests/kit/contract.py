@@ -134,6 +134,7 @@ ADDED = {
         "mapIndex": "Int",
         "mapSessionAgentUuid": "String",
         "whyNotRunning": "WhyNotRunningType",
+        "successors": "[JSONCamelCase]",
     },
     "SessionRunType": {
         "id": "ID!",
