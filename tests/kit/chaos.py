@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from tests.kit import crashes
 from tests.kit.calls import CALLS, unrepeated
 from tests.kit.drawn import tried
+from tests.kit.homes import HOMES
 from tests.kit.shapes import SHAPES, deaths
 from tests.kit.stage import Stage
 from tests.kit.staging import staged
@@ -80,8 +82,10 @@ def work(seed: int, seconds: float, told: Any) -> None:
     logging.disable(logging.CRITICAL)
     until, random = time.monotonic() + seconds, Random(seed)
     points = histories = 0
-    with staged() as stage:
+    with ExitStack() as open_stages:
+        stages = [open_stages.enter_context(staged(home)) for home in HOMES]
         while time.monotonic() < until:
+            stage = random.choice(stages)
             before = crashes.deaths[0], crashes.histories[0]
             again, part = (
                 _some_deaths(stage, random)
@@ -91,7 +95,7 @@ def work(seed: int, seconds: float, told: Any) -> None:
             try:
                 part()
             except BaseException:
-                told.put(("failed", f"{again}\n{traceback.format_exc()}"))
+                told.put(("failed", f"{stage.home}: {again}\n{traceback.format_exc()}"))
             tried_now = crashes.deaths[0] - before[0], crashes.histories[0] - before[1]
             points, histories = points + tried_now[0], histories + tried_now[1]
             told.put(("tried", tried_now))

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,22 @@ class Rows:
 
     items: dict[Key, Any] = field(default_factory=dict)
     ranges: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+class _ByName(Mapping[str, Rows]):
+    """Tables, each of which is read when it is asked for."""
+
+    def __init__(self, names: Mapping[str, object], read: Callable[[str], Rows]) -> None:
+        self._names, self._read = names, read
+
+    def __getitem__(self, name: str) -> Rows:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class Contents:
@@ -35,7 +51,7 @@ class Contents:
     @property
     def tables(self) -> Mapping[str, Rows]:
         """By name."""
-        return {name: self._rows(name) for name in self._names}
+        return _ByName(self._names, self._rows)
 
     def clear(self) -> None:
         """Delete all items."""

@@ -40,18 +40,31 @@ class Tripwire:
         if self._dead:
             raise Crash(name)
 
+    def alone(self, name: str) -> None:
+        """Cross the boundary where nobody else can come."""
+        self(name)
+
     def revive(self) -> None:
         """Let a new process take over."""
         self._dead = False
 
 
 class Refusals:
-    """Raises what `reach` raises: refusals of the database, and does nothing else."""
+    """Raises what `reach` raises: deaths, and refusals of the database, and does nothing else.
 
-    def __init__(self, reach: Callable[[str], None]) -> None:
-        self._reach = reach
+    `beside`: what happens instead where others may come, too.
+    """
+
+    def __init__(
+        self, reach: Callable[[str], None], beside: Callable[[str], None] | None = None
+    ) -> None:
+        self._reach, self._beside = reach, beside or reach
 
     def __call__(self, name: str) -> None:
+        self._beside(name)
+
+    def alone(self, name: str) -> None:
+        """Cross the boundary where nobody else can come."""
         self._reach(name)
 
 

@@ -95,7 +95,7 @@ def tried(stage: Stage, number: int, first: int, most_agents: int = MOST_AGENTS)
         try:
             check(stage, History(stage, plan, trouble).run(), outcomes(plan))
         except Exception as error:
-            error.add_note(f"\nReplay it with\n\n{script(plan, trouble)}")
+            error.add_note(f"\nReplay it with\n\n{script(plan, trouble, stage.home)}")
             raise
         crashes.histories[0] += 1
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions import session_watches
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row
 from benchmarks.harness.memory.table import Table
-from tests.kit.crashes import Crash, Turns
+from tests.kit.crashes import Crash, Refusals, Turns
 from tests.kit.fakes import Delivery
 from tests.kit.plans import Plan, Trouble
 from tests.kit.promises import Found, check, found
@@ -96,7 +96,7 @@ class History:
         apps = [skewed(stage, self.random.uniform(-skew, skew)) for _ in range(WORKERS)]
         if not self.trouble.starts:
             self._session = stage.start(self.names)
-        stage.boundary.reach = self._reach
+        stage.boundary.reach = Refusals(self._refuse_alone, self._reach)
         database.repeats = self._repeat
         database.lags = lambda: self.happens("lag", self.trouble.lags)
         database.leaves_over = lambda: self.happens("leftover", self.trouble.leftovers)
@@ -280,11 +280,14 @@ class History:
         """Return the work as a function of the template does it, with its role."""
 
         def act() -> None:
-            assert self._stage.iam is not None
-            with self._stage.iam.acting_alone(role):
+            with self._acting(role):
                 work(what)
 
         return act
+
+    def _acting(self, role: str | None) -> AbstractContextManager[None]:
+        iam = self._stage.iam
+        return nullcontext() if iam is None else iam.acting_alone(role)
 
     # Reads. Items are only replaced, so that each is parsed once.
 
@@ -332,27 +335,37 @@ class History:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Run the context without faults and without turns of others."""
-        assert self._stage.iam is not None
         before, self._aside = self._aside, True
         try:
-            with self._stage.iam.acting_alone(None):
+            with self._acting(None):
                 yield
         finally:
             self._aside = before
 
     def _reach(self, name: str) -> None:
         self._outputs.pause()
-        self.trace.append(name)
         if self.happens("delay", self.trouble.delays) and self._all_may_die():
             self._stage.clock.advance(
                 self._stage.app.settings.lease_seconds + 2 * self.trouble.skew + 1
             )
+        self._refuse(name)
+
+    def _refuse(self, name: str) -> None:
+        self.trace.append(name)
         if self.happens("crash", self.trouble.crashes) and self._all_may_die():
             raise Crash(name)
         if name not in ("run", "act", "delete") and self.happens(
             "throttle", self.trouble.throttles
         ):
             raise Throttled(name)
+
+    def _refuse_alone(self, name: str) -> None:
+        """Refuse in a transaction that has written something."""
+        try:
+            self._refuse(name)
+        except (Crash, Throttled):
+            self.happened["rollback"] += 1
+            raise
 
     def _repeat(self, operation: str) -> bool:
         """Whether a write is repeated after it was carried out."""
@@ -380,20 +393,20 @@ class History:
         return False
 
 
-def script(plan: Plan, trouble: Trouble) -> str:
+def script(plan: Plan, trouble: Trouble, home: str) -> str:
     """Return Python code that replays a history and checks it again."""
     return (
         "from tests.kit.histories import replay\nfrom tests.kit.plans import Node, Plan,"
-        f" Trouble\n\nreplay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r})\n"
+        f" Trouble\n\nreplay({Plan(dict(plan.agents), plan.on_failure)!r}, {trouble!r}, {home!r})\n"
     ).replace("Node(", "\n    Node(")
 
 
-def replay(plan: Plan, trouble: Trouble) -> None:
+def replay(plan: Plan, trouble: Trouble, home: str) -> None:
     """Run a history, print how it ended, and check it. Raises `AssertionError`."""
     from tests.kit.outcomes import outcomes
 
     configure("CRITICAL")  # what a backend refuses is logged
-    with staged() as stage:
+    with staged(home) as stage:
         found = History(stage, plan, trouble).run()
         print(found)  # noqa: T201
         check(stage, found, outcomes(plan))

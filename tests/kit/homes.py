@@ -81,11 +81,11 @@ def aws() -> Iterator[Database]:
 def app(app_home: str, settings: Settings, request: pytest.FixtureRequest) -> Iterator[App]:
     """The whole application, with tables, queue and blobs."""
     if app_home == "sqlite":
-        with _on_sqlite(settings, request.getfixturevalue("tmp_path")) as app:
+        with on_sqlite(settings, request.getfixturevalue("tmp_path")) as app:
             yield app
     else:
         request.getfixturevalue("aws")
-        yield _on_aws(settings)
+        yield on_aws(settings)
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +98,22 @@ def shared_app(app_home: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         if app_home == "sqlite":
-            with _on_sqlite(settings, tmp_path_factory.mktemp("home")) as app:
+            with on_sqlite(settings, tmp_path_factory.mktemp("home")) as app:
                 yield app
         else:
             with mock_aws(), in_memory():
-                yield _on_aws(settings)
+                yield on_aws(settings)
 
 
-def _on_aws(settings: Settings) -> App:
+def on_aws(settings: Settings) -> App:
+    """An application on the AWS of this process."""
     bootstrap.create_tables(settings)
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
 @contextmanager
-def _on_sqlite(settings: Settings, folder: Path) -> Iterator[App]:
+def on_sqlite(settings: Settings, folder: Path) -> Iterator[App]:
+    """An application on a file in this folder."""
     with closing(DatabaseFile(folder / "ace.db", "none")) as file:
         yield local_bootstrap.build_local_app(settings, file)
 

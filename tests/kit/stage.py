@@ -70,8 +70,9 @@ class Boundary:
             with somebody_else(self._parallel):
                 self.reach(name)
         elif isinstance(self.reach, Tripwire | Refusals):
-            with failing_whole(self._parallel):
-                self.reach(name)
+            # who looks meanwhile sees what is committed
+            with failing_whole(self._parallel), somebody_else(self._parallel):
+                self.reach.alone(name)
 
 
 class OneByOne(Parallel):
@@ -125,6 +126,7 @@ class Stage:
     called: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     database: Database | Contents | None = None  # where histories say what goes wrong
     iam: Iam | None = None
+    home: str = "dynamodb"
 
     def renew(
         self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None

@@ -1,18 +1,20 @@
-"""The stage of random histories: its own AWS, workers with skewed clocks, and plans as tasks."""
+"""The stage of random histories: a home of its own, skewed clocks, and plans as tasks."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
-from ai_coordination_engine import backend, bootstrap
+from ai_coordination_engine import backend
 from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.ports import ActionResult
@@ -20,6 +22,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock
+from tests.kit.homes import on_aws, on_sqlite
 from tests.kit.iam import Iam
 from tests.kit.plans import Plan
 from tests.kit.stage import Stage, stage_of
@@ -43,10 +46,10 @@ class SkewedClock:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    """Yield a stage for histories, on its own AWS."""
+def staged(home: str) -> Iterator[Stage]:
+    """Yield a stage for histories, on a home of its own: an AWS, or an SQLite file."""
     settings = Settings(auth="local", agent_timeout_seconds=30)
-    with mock_aws(), in_memory(), pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, ExitStack() as until_the_end:
         for name, value in {
             "ACCESS_KEY_ID": "x",
             "SECRET_ACCESS_KEY": "x",
@@ -61,11 +64,17 @@ def staged() -> Iterator[Stage]:
         # Small limits, so that small joins and maps use counter shards and pages, too.
         patched.setattr(counter_shards, "COUNTER_SHARD", 2)
         patched.setattr(maps, "PAGE", 2)
-        bootstrap.create_tables(settings)
-        app = bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
-        iam = Iam(patched)  # applies to clients created from here on, not to those of the tests
-        stage = stage_of(app)
-        stage.iam = iam
+        if home == "sqlite":
+            folder = until_the_end.enter_context(TemporaryDirectory())
+            stage = stage_of(until_the_end.enter_context(on_sqlite(settings, Path(folder))))
+        else:
+            until_the_end.enter_context(mock_aws())
+            until_the_end.enter_context(in_memory())
+            app = on_aws(settings)
+            iam = Iam(patched)  # applies to clients created from here on, not to those of the tests
+            stage = stage_of(app)
+            stage.iam = iam
+        stage.home = home
         yield stage
 
 

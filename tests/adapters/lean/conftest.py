@@ -9,6 +9,12 @@ import pytest
 from tests.kit.raw_service import Service
 
 
+@pytest.fixture(autouse=True)
+def _lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test this client, whichever one the suite runs with."""
+    monkeypatch.setenv("ACE_AWS_CLIENT", "lean")
+
+
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     made = Service()
