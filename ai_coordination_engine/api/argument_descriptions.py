@@ -26,6 +26,9 @@ ARGUMENTS: Mapping[str, str] = {
     "taskUuid": "The task's uuid.",
     "scheduleUuid": "The task schedule's uuid.",
     "sessionUuid": "The session's uuid.",
+    "sessionCounts.statuses": (
+        "Count only these statuses; `dispatched` counts as `in_progress`. Omitted: all."
+    ),
     "runUuid": "The run's uuid.",
     "insertUpdateCoordination.coordinationUuid": (
         "The coordination to update, or the uuid of a new one. Omitted: the server creates a uuid."
@@ -169,5 +172,11 @@ FILTERS: Mapping[str, str] = {
     "userInTheLoop": "Only those that ask this person.",
     "predecessor": "Only those whose action has this agent among its predecessors.",
     "predecessors": "Only those whose `agentUuid` is one of these.",
+    "sessionUuidPrefix": "Only those of sessions whose uuid begins with this text.",
+    "sessionAgentUuidPrefix": "Only session agents whose uuid begins with this text.",
+    "waitsForPerson": (
+        "Only those in which an agent waits for a person; false: only the others. The 1,000"
+        " latest questions of the tenant are looked at; if there are more, a warning says so."
+    ),
     "inDegree": "Only those with this number of predecessors that have not ended.",
 }

@@ -41,9 +41,13 @@ CHILDREN = 10  # number of records in a nested list without a limit
 NESTED = 10  # a nested record, which several records of a list often share
 WRITE = 1_000  # a mutation without a price of its own
 START = 8_000  # a mutation that starts a session or runs agents again
+COUNTS = 4 * LIST
 PRICES: Mapping[str, int] = {
     "Query.askOperationHub": START,
     "Query.planSession": START,
+    "Query.sessionCounts": FIELD,
+    "SessionCountsType.byStatus": COUNTS,
+    "SessionCountsType.waitsForPerson": LIST,
     "Query.__schema": 2 * START,
     "Query.__type": WRITE,
     "TaskScheduleType.upcoming": RECORD,

@@ -148,6 +148,7 @@ _EXTRA_FILTERS: Mapping[str, Callable[[], object]] = {
     "user_in_the_loop": graphene.String,
     "predecessor": graphene.String,
     "predecessors": lambda: graphene.List(graphene.String),
+    "session_agent_uuid_prefix": graphene.String,
 }
 """Arguments of the list of session agents that are not fields of the record.
 
@@ -192,7 +193,10 @@ SESSION = Resource(
     name="session",
     type=types.SessionType,
     arguments=_arguments(records.SESSION),
-    list_arguments=_filters(records.SESSION),
+    list_arguments=_filters(
+        records.SESSION,
+        {"session_uuid_prefix": graphene.String, "waits_for_person": graphene.Boolean},
+    ),
     content=content.session,
     accepted_values={"statuses": statuses.SESSION_STATUSES},
     write=_write_session,
@@ -229,7 +233,12 @@ SESSION_RUN = Resource(
 INBOX = replace(
     SESSION_AGENT,
     entity=entities.INBOX,
-    list_arguments={"user_in_the_loop": graphene.String(), "coordination_uuid": graphene.String()},
+    list_arguments={
+        "user_in_the_loop": graphene.String(),
+        "coordination_uuid": graphene.String(),
+        "session_uuid_prefix": graphene.String(),
+        "session_agent_uuid_prefix": graphene.String(),
+    },
     accepted_values={},
 )
 """The session agents that wait for a person."""

@@ -2,6 +2,7 @@
 
 import graphene
 
+from ai_coordination_engine.api.counts import counts_field
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
 from ai_coordination_engine.api.descriptions import describe
 from ai_coordination_engine.api.nodes import node_field
@@ -17,6 +18,7 @@ def _query() -> type[graphene.ObjectType]:
         fields.update(query_fields(resource))
     fields["node"] = node_field(RESOURCES)
     fields["user_inbox"] = list_field(INBOX, "UserInboxType")
+    fields["session_counts"] = counts_field()
     fields["plan_session"] = plan_field()
     return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
 

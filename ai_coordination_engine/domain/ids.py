@@ -24,6 +24,11 @@ def is_id(text: str) -> bool:
     return is_plain(text) and 1 <= len(text.encode()) <= MAX_ID
 
 
+def begins_ids(text: str) -> bool:
+    """Whether an id may begin with this text."""
+    return text.isprintable() and text == text.lstrip() and len(text.encode()) <= MAX_ID
+
+
 def is_plain(text: str) -> bool:
     """Whether all characters are printable and no space is at the start or the end.
 

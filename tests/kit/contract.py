@@ -88,6 +88,13 @@ NON_NULL = {
 
 ADDED = {
     "Node": {"id": "ID!"},
+    "SessionCountsType": {
+        "byStatus": "[SessionCountType]",
+        "waitsForPerson": "WaitingCountType",
+        "bound": "Int",
+    },
+    "SessionCountType": {"status": "String!", "count": "Int!", "isLowerBound": "Boolean!"},
+    "WaitingCountType": {"count": "Int!", "isLowerBound": "Boolean!"},
     "CoordinationType": {"id": "ID!"},
     "TaskType": {
         "id": "ID!",
@@ -171,7 +178,12 @@ ADDED = {
 CONTROLLED = "idempotencyKey updatedBy"
 ADDED_QUERIES = {
     "node": ("id!", "Node"),
-    "userInbox": ("pageNumber limit cursor userInTheLoop coordinationUuid", "UserInboxType"),
+    "sessionCounts": ("statuses", "SessionCountsType"),
+    "userInbox": (
+        "pageNumber limit cursor userInTheLoop coordinationUuid sessionUuidPrefix"
+        " sessionAgentUuidPrefix",
+        "UserInboxType",
+    ),
     "planSession": ("coordinationUuid! taskUuid! taskQuery", "PlanType"),
 }
 ADDED_MUTATIONS = {

@@ -134,7 +134,16 @@ SESSION_AGENT = Entity(
         "predecessors": lambda read, value: read("agent_uuid") in value,
     },
 )
-INBOX = replace(SESSION_AGENT, newest_first=True, index=("inbox", "inbox", "waits_since"))
+INBOX = replace(
+    SESSION_AGENT,
+    newest_first=True,
+    index=("inbox", "inbox", "waits_since"),
+    filters={
+        **SESSION_AGENT.filters,
+        "session_uuid_prefix": partial(_passes, "session_uuid", str.startswith),
+        "session_agent_uuid_prefix": partial(_passes, "session_agent_uuid", str.startswith),
+    },
+)
 """The inbox: a list of the session agents that wait for a person. Not one of the six entities."""
 COUNTER_SHARDS = Entity(CounterShard, parent=SESSION)
 """Internal items in the table of session agents. Not one of the six entities."""

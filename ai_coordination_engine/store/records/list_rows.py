@@ -10,6 +10,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+from pynamodb.expressions.condition import Condition
+
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.begun import with_statuses
@@ -22,6 +24,7 @@ from ai_coordination_engine.store.records.entities import (
 from ai_coordination_engine.store.records.reads import visible
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.records.session_status import INDEXED, status_keys
+from ai_coordination_engine.store.records.waiting import Waiting
 from ai_coordination_engine.store.tables import shards
 from ai_coordination_engine.store.tables.items import BATCH_GET_LIMIT
 from ai_coordination_engine.store.tables.table import Table
@@ -30,6 +33,7 @@ Row = tuple[Any, list[str]]  # a record and its position; None for a record that
 _BEGINNING = {"dispatched", "in_progress"}  # the same stored status (`store.records.begun`)
 _KEYS = 200  # keys that one request to an index reads
 _FIRST = " "  # sorts before every printable range key
+_LAST = "\U0010ffff"  # sorts after every printable character
 
 
 def read_rows(
@@ -39,10 +43,13 @@ def read_rows(
     filters: Mapping[str, Any],
     after: list[str],
     want: int | None,
+    *,
+    waiting: Waiting | None = None,
 ) -> Iterator[Row]:
     """The rows after a position; a record that does not pass the filters is None.
 
     `after`: empty for the beginning. `want`: the number of records that the caller needs.
+    `waiting`: those for the filter `waits_for_person` of sessions.
     """
     # the agents of coordinations, by uuid, that filters have read
     known: dict[str, Any] = {}
@@ -50,7 +57,12 @@ def read_rows(
         (entity.filters[name], value) for name, value in filters.items() if name in entity.filters
     ]
     size = want if not checks else None
-    for record, position in _stored(repository, entity, tenant, filters, after, size):
+    rows = (
+        _stored(repository, entity, tenant, filters, after, size)
+        if waiting is None
+        else _by_waiting(repository, entity, tenant, filters, after, size, waiting=waiting)
+    )
+    for record, position in rows:
         if visible(record, tenant) is None:
             yield None, position
             continue
@@ -74,11 +86,19 @@ def _stored(
     table = repository.table(entity)
     hash_value = hash_value_of(table, entity, tenant, filters)
     statuses = filters.get("statuses", ()) if entity.model is Session else ()
-    if statuses and INDEXED.issuperset(statuses):
+    among = prefix_of(table, filters)
+    if statuses and INDEXED.issuperset(statuses) and among is None:
         source = _under_statuses(repository, entity, tenant, statuses, hash_value, after, size=size)
     elif hash_value is not None:
         source = _partition(
-            repository, table, tenant, hash_value, after, size, newest=entity.newest_first
+            repository,
+            table,
+            tenant,
+            hash_value,
+            after,
+            size,
+            newest=entity.newest_first,
+            among=among,
         )
     else:
         source = _of_all_parents(repository, entity, tenant, filters, after, size)
@@ -129,7 +149,7 @@ def _of_all_parents(
     has_index = entity.by_tenant or entity.index is not None
     if not has_index:
         return _below_sessions(repository, table, tenant, filters, after)
-    source = _tenant_index(table, tenant, entity, after, size)
+    source = _tenant_index(table, tenant, entity, after, size, prefix_of(table, filters))
     return _with_rows(repository, entity, tenant, source, size) if entity.keys_only else source
 
 
@@ -159,9 +179,12 @@ def _partition(
     size: int | None = None,
     *,
     newest: bool = False,
+    among: Condition | None = None,
 ) -> Iterator[Row]:
     above = _part(after, -1, 1) if after else None
-    for record in shards.rows(repository, table, tenant, hash_value, above, size, newest=newest):
+    for record in shards.rows(
+        repository, table, tenant, hash_value, above, size, newest=newest, among=among
+    ):
         yield record, [getattr(record, table.range_key)]
 
 
@@ -192,6 +215,18 @@ def hash_value_of(
     return tenant if entity is COORDINATION else filters.get(table.hash_key)
 
 
+def prefix_of(table: Table[Any], filters: Mapping[str, Any]) -> Condition | None:
+    """The condition that the own uuids of a list's records begin with a prefix; None without
+    one.
+    """
+    prefix = filters.get(f"{table.range_key}_prefix")
+    if prefix is None:
+        return None
+    own: Any = table.model.get_attributes()[table.range_key]
+    among: Condition = own.between(prefix, prefix + _LAST)
+    return among
+
+
 def index_of(table: Table[Any], entity: Entity[Any]) -> tuple[str, str, str]:
     """The index of all records of a tenant: its name, hash attribute and range attribute."""
     return entity.index or ("by_tenant", "partition_key", table.range_key)
@@ -203,9 +238,15 @@ def position_names(table: Table[Any], entity: Entity[Any]) -> list[str]:
 
 
 def _tenant_index(
-    table: Table[Any], tenant: str, entity: Entity[Any], after: list[str], size: int | None
+    table: Table[Any],
+    tenant: str,
+    entity: Entity[Any],
+    after: list[str],
+    size: int | None,
+    prefix: Condition | None,
 ) -> Iterator[Row]:
-    name, hash_name, _ = index_of(table, entity)
+    name, hash_name, range_name = index_of(table, entity)
+    among = prefix if range_name == table.range_key else None
     names = position_names(table, entity)
     start = None
     if after:
@@ -213,12 +254,38 @@ def _tenant_index(
         start = table.raw_key(tenant, {hash_name: tenant} | position)
     while True:
         records, start = table.query_index(
-            name, tenant, after=start, limit=size, forward=not entity.newest_first
+            name,
+            tenant,
+            after=start,
+            limit=size,
+            forward=not entity.newest_first,
+            range_condition=among,
         )
         for record in records:
             yield record, [getattr(record, each) for each in names]
         if start is None:
             return
+
+
+def _by_waiting(
+    repository: Repository,
+    entity: Entity[Any],
+    tenant: str,
+    filters: Mapping[str, Any],
+    after: list[str],
+    size: int | None,
+    *,
+    waiting: Waiting,
+) -> Iterator[Row]:
+    """The sessions that wait for a person, in the order of a list, or those that do not."""
+    if not filters["waits_for_person"]:
+        for record, position in _stored(repository, entity, tenant, filters, after, size):
+            yield None if record and record.key in waiting.sessions else record, position
+        return
+    above, prefix = filters.get("coordination_uuid"), filters.get("session_uuid_prefix", "")
+    start = (_part(after, 0, 2), _part(after, 1, 2)) if after else None
+    source = ((Session(*key), [*key]) for key in waiting.below(above, prefix, start))
+    yield from _with_rows(repository, entity, tenant, source, size)
 
 
 def _with_rows(
@@ -293,17 +360,19 @@ def _below_sessions(
     session_filters = {
         name: filters[name] for name in ("coordination_uuid", "task_uuid") if name in filters
     }
-    above = after[:-1]
+    above, among = after[:-1], prefix_of(table, filters)
     if after:
         for record, position in _partition(
-            repository, table, tenant, _part(after, -2, 2), after[-1:]
+            repository, table, tenant, _part(after, -2, 2), after[-1:], among=among
         ):
             yield record, [*above, *position]
     for session, place in read_rows(repository, SESSION, tenant, session_filters, above, None):
         yield None, [*place, _FIRST]
         if session is None:
             continue
-        for record, position in _partition(repository, table, tenant, session.session_uuid, []):
+        for record, position in _partition(
+            repository, table, tenant, session.session_uuid, [], among=among
+        ):
             yield record, [*place, *position]
 
 

@@ -4,14 +4,14 @@ A page is one Query in the simplest case. `list_rows` reads the rows; the API's 
 caller.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
-from ai_coordination_engine.domain.ids import is_id
+from ai_coordination_engine.domain.ids import begins_ids, is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import cursors
@@ -26,6 +26,11 @@ from ai_coordination_engine.store.records.list_rows import (
     read_rows,
 )
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.records.waiting import (
+    MAX_QUESTIONS,
+    Waiting,
+    waiting_sessions,
+)
 from ai_coordination_engine.store.tables import shards
 from ai_coordination_engine.store.tables.items import RawKey
 from ai_coordination_engine.store.tables.shards import share
@@ -36,6 +41,7 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
 MAX_READ = 4_000  # rows that are read for one page, at most
 MAX_COUNTED = 20_000  # a total is not counted beyond this number of rows
+_PREFIX = "_prefix"
 _GO_ON = "go on with nextCursor, or narrow the filters"
 
 
@@ -98,7 +104,7 @@ def read_page(
         number,
         total,
         cursors.encode(query, end) if end else None,
-        (*ends_early, *is_only_part),
+        (*ends_early, *is_only_part, *source.warnings),
     )
 
 
@@ -116,7 +122,12 @@ class _Asked:
 
 
 def _given(where: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in where.items() if value is not None}
+    # every uuid begins with an empty prefix
+    return {
+        name: value
+        for name, value in where.items()
+        if value is not None and not (value == "" and name.endswith(_PREFIX))
+    }
 
 
 def _end(
@@ -170,7 +181,28 @@ class _List:
     @property
     def has_possible_ids(self) -> bool:
         """Whether the ids in the filters are valid; nothing is stored under an invalid id."""
-        return all(is_id(value) for name, value in self.filters.items() if name.endswith("_uuid"))
+        return all(
+            begins_ids(value) if name.endswith(_PREFIX) else is_id(value)
+            for name, value in self.filters.items()
+            if name.endswith(("_uuid", _PREFIX))
+        )
+
+    @cached_property
+    def waiting(self) -> Waiting | None:
+        """The sessions that wait for a person, if the list is about them."""
+        if "waits_for_person" not in self.filters:
+            return None
+        return waiting_sessions(self.repository, self.tenant)
+
+    @property
+    def warnings(self) -> list[str]:
+        """That sessions were looked for in a part of the questions only."""
+        if self.waiting is None or self.waiting.is_all:
+            return []
+        return [
+            f"sessions: waitsForPerson looks at the {MAX_QUESTIONS:,} latest questions only; read"
+            " userInbox for all of them"
+        ]
 
     @property
     def is_plain(self) -> bool:
@@ -189,8 +221,7 @@ class _List:
         Also returns the position at which reading stopped; None at the end of the list.
         """
         found: list[Row] = []
-        rows = read_rows(self.repository, self.entity, self.tenant, self.filters, after, want)
-        for number, (record, position) in enumerate(rows, 1):
+        for number, (record, position) in enumerate(self._rows(after, want), 1):
             if record is not None:
                 found.append((record, position))
             if len(found) == want or self._has_read_enough(number, want):
@@ -203,13 +234,22 @@ class _List:
             with self.repository.counting():
                 return self._counted()
         found = 0
-        for number, (record, _) in enumerate(
-            read_rows(self.repository, self.entity, self.tenant, self.filters, [], None), 1
-        ):
+        for number, (record, _) in enumerate(self._rows([], None), 1):
             found += record is not None
             if self._has_read_enough(number, 0):
                 return found, False
         return found, True
+
+    def _rows(self, after: list[str], want: int | None) -> Iterator[Row]:
+        return read_rows(
+            self.repository,
+            self.entity,
+            self.tenant,
+            self.filters,
+            after,
+            want,
+            waiting=self.waiting,
+        )
 
     def skip(self, rows: int) -> tuple[int, list[str] | None]:
         """Skip rows of a plain list.

@@ -17,14 +17,14 @@ from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.parent_keys import ParentKey
 
 INDEXED = frozenset(SESSION_STATUSES) - {"completed"}
-_SHARDS = 4
+SHARDS = 4
 
 
 def status_key(tenant: str, session_uuid: str, status: str | None) -> str | None:
     """The hash key of a session in the index; None if the index does not hold this status."""
     if status not in INDEXED:
         return None
-    return ParentKey.stored(tenant, f"{status} {zlib.crc32(session_uuid.encode()) % _SHARDS}")
+    return ParentKey.stored(tenant, f"{status} {zlib.crc32(session_uuid.encode()) % SHARDS}")
 
 
 def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
@@ -36,7 +36,7 @@ def status_keys(tenant: str, statuses: Iterable[str]) -> list[str]:
     return [
         ParentKey.stored(tenant, f"{each} {shard}")
         for each in sorted(stored)
-        for shard in range(_SHARDS)
+        for shard in range(SHARDS)
     ]
 
 

@@ -31,13 +31,16 @@ def rows(
     size: int | None,
     *,
     newest: bool,
+    among: Condition | None = None,
 ) -> Iterator[M]:
     """The rows after a range key, in order; the caller wants `size` of them (None: all).
 
-    The first pages of the shards are read at the same time.
+    `among`: a condition on the range key. The first pages of the shards are read at the same time.
     """
     limit = None if size is None else share(size, table.shards)
-    read = partial(table.query, tenant, hash_value, limit=limit, forward=not newest)
+    read = partial(
+        table.query, tenant, hash_value, limit=limit, forward=not newest, range_condition=among
+    )
 
     def rows_of(shard: int, page: list[M], start: RawKey | None) -> Iterator[M]:
         yield from page

@@ -197,6 +197,7 @@ class Table(Generic[M]):
         forward: bool = True,
         consistent: bool = False,
         shard: int = 0,
+        range_condition: Condition | None = None,
     ) -> tuple[list[M], RawKey | None]:
         """One page of the items in a shard of `hash_value`, and the next start key (None at the
         end).
@@ -204,6 +205,7 @@ class Table(Generic[M]):
         return self._page(
             Query(
                 self._partition(tenant, hash_value, shard),
+                range_condition=range_condition,
                 after=after,
                 limit=self._readable(limit),
                 forward=forward,
