@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states demo package wheel lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states client demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -60,6 +60,9 @@ house: install ## print metrics of the code: files and calls on the path of a st
 
 states: install ## write the states, phases and transitions to docs/states.md
 	@$(BIN)/python .ci/states > docs/states.md
+
+client: install ## write the generated modules of the Python client
+	@$(BIN)/python .ci/client
 
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda

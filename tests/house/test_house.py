@@ -31,7 +31,8 @@ OF_NO_ROOM = {
     "promises",
     "readme",
 }
-ROOMS = ("adapters", "api", "domain", "engine", "entrypoints", "store")
+GENERATED = {"client/operations.py"}
+ROOMS = ("adapters", "api", "client", "domain", "engine", "entrypoints", "store")
 
 
 def files(room: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -58,6 +59,7 @@ def test_no_function_is_too_long(room: str) -> None:
         f"{path}:{each.lineno} {each.name}": length(each)
         for path, tree in files(room)
         for each in functions(tree)
+        if path.as_posix() not in GENERATED
     }
     assert measured
     assert {name: number for name, number in measured.items() if number > MOST_LINES} == {}

@@ -1,0 +1,360 @@
+"""The client for code with `async`."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from ai_coordination_engine.client import operations, views
+from ai_coordination_engine.client.answers import data_of, lost, place
+from ai_coordination_engine.client.endpoint import Bearer, Token, endpoint, is_loopback
+from ai_coordination_engine.client.errors import ApiError, NotFound, TooComplex
+from ai_coordination_engine.client.model import Json, Page
+from ai_coordination_engine.client.operation import UNSET, Operation, Unset
+from ai_coordination_engine.client.records import (
+    AskOperationHub,
+    ProcedureTaskSession,
+    Session,
+    SessionAgent,
+)
+from ai_coordination_engine.client.retries import DEFAULT_RETRIES, Retries
+from ai_coordination_engine.client.views import Question, SessionView
+from ai_coordination_engine.domain.ids import new_uuid
+
+T = TypeVar("T")
+_logger = logging.getLogger("ai_coordination_engine.client")
+_UPDATED_BY = "python-client"
+_POLL_SECONDS = 0.1
+_PAGE = 1000  # agents of a session too large for one request
+_WRITES = ("mutation", "subscription", "askOperationHub")
+
+
+class AsyncClient:
+    """Calls the API at `url` for one tenant. Close it, or use it as a context.
+
+    `url` is the address of a server or its whole endpoint. `tenant` is an endpoint id, or
+    `endpoint_id#part_id`. `token` is a bearer token, or a function that returns the present one;
+    `auth` is any other authentication of httpx. `timeout` is in seconds. Warnings of the API go to
+    `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise `ApiError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tenant: str | None = None,
+        token: Token | None = None,
+        auth: httpx.Auth | None = None,
+        timeout: float = 30.0,
+        retries: Retries = DEFAULT_RETRIES,
+        on_warning: Callable[[str], object] = _logger.warning,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url, headers = endpoint(url, tenant)
+        self._retries = retries
+        self._on_warning = on_warning
+        self._http = httpx.AsyncClient(
+            auth=Bearer(token) if token is not None else auth,
+            headers={"content-type": "application/json", **headers},
+            timeout=timeout,
+            transport=transport,
+            trust_env=not is_loopback(self._url),
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({place(self._url)!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def execute(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        operation_name: str | None = None,
+        repeatable: bool | None = None,
+    ) -> dict[str, Any]:
+        """Return the data of any document.
+
+        `repeatable` says that the client may retry it: by default, if it is surely a query.
+        """
+        if repeatable is None:
+            repeatable = not any(each in document for each in _WRITES)
+        return await self._execute(document, variables or {}, operation_name, repeatable)
+
+    async def send(self, operation: Operation[T]) -> T:
+        """Return the typed result of an operation of the module `operations`."""
+        data = await self._execute(
+            operation.document, operation.variables, None, operation.repeatable
+        )
+        return operation.read(data)
+
+    async def records(self, operation: Operation[Page[T]]) -> AsyncIterator[T]:
+        """Yield the records of all pages of a list."""
+        while True:
+            page = await self.send(operation)
+            for record in page.records:
+                yield record
+            if page.next_cursor is None:
+                return
+            operation = operation.at(page.next_cursor)
+
+    async def start(
+        self,
+        coordination_uuid: str,
+        task_uuid: str,
+        task_query: str | Unset | None = UNSET,
+        *,
+        input_files: list[Json] | Unset = UNSET,
+        user_id: str | Unset = UNSET,
+        session_uuid: str | None = None,
+    ) -> ProcedureTaskSession:
+        """Start a session of a task; a retry returns the same session."""
+        return await self.send(
+            operations.execute_procedure_task_session(
+                coordination_uuid=coordination_uuid,
+                task_uuid=task_uuid,
+                task_query=task_query,
+                input_files=input_files,
+                user_id=user_id,
+                session_uuid=session_uuid or new_uuid(datetime.now(UTC)),
+            )
+        )
+
+    async def session(self, coordination_uuid: str, session_uuid: str) -> SessionView:
+        """Return a session with its agents; raises `NotFound`."""
+        try:
+            found = await self.send(views.session_view(coordination_uuid, session_uuid))
+        except TooComplex:
+            found = await self._session_by_pages(coordination_uuid, session_uuid)
+        if found is None:
+            raise NotFound(f"the session {session_uuid} does not exist")
+        return found
+
+    async def wait(
+        self, coordination_uuid: str, session_uuid: str, *, timeout: float | None = None
+    ) -> SessionView:
+        """Return a session when it has ended, with whatever status.
+
+        Raises `TimeoutError` after `timeout` seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        async for view in self.watch(coordination_uuid, session_uuid):
+            if view.has_ended:
+                return view
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"the session {session_uuid} is {view.status} after {timeout} s")
+        raise NotFound(f"the session {session_uuid} no longer exists")
+
+    async def watch(self, coordination_uuid: str, session_uuid: str) -> AsyncIterator[SessionView]:
+        """Yield a session as it is, and again whenever it has changed, until it has ended."""
+        last: SessionView | None = None
+        while True:
+            asked = time.monotonic()
+            view = await self.session(coordination_uuid, session_uuid)
+            if view != last:
+                yield view
+                last = view
+            if view.has_ended:
+                return
+            await asyncio.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - asked)))
+
+    def sessions(
+        self,
+        *,
+        coordination_uuid: str | Unset = UNSET,
+        task_uuid: str | Unset = UNSET,
+        user_id: str | Unset = UNSET,
+        statuses: Sequence[str] | Unset = UNSET,
+    ) -> AsyncIterator[Session]:
+        """Yield sessions, the latest first."""
+        operation = operations.session_list(
+            coordination_uuid=coordination_uuid,
+            task_uuid=task_uuid,
+            user_id=user_id,
+            statuses=statuses if isinstance(statuses, Unset) else list(statuses),
+        )
+        return self.records(operation)
+
+    def inbox(
+        self, user: str | None = None, *, coordination_uuid: str | None = None
+    ) -> AsyncIterator[Question]:
+        """Yield the agents that wait for an answer, of one person or of all, the latest first."""
+        return self.records(views.inbox(user, coordination_uuid))
+
+    async def answer(self, question: SessionAgent, text: str) -> None:
+        """Answer an agent that waits for a person."""
+        await self.send(
+            operations.execute_for_user_input(
+                session_uuid=question.session_uuid,
+                session_agent_uuid=question.session_agent_uuid,
+                user_input=text,
+            )
+        )
+
+    async def ask(
+        self,
+        coordination_uuid: str,
+        user_query: str,
+        *,
+        agent_uuid: str | Unset = UNSET,
+        session_uuid: str | Unset = UNSET,
+        thread_uuid: str | Unset = UNSET,
+        user_id: str | Unset = UNSET,
+        when_busy: str | Unset = UNSET,
+    ) -> AskOperationHub:
+        """Ask one agent a question. It is not retried: the API would ask it twice."""
+        return await self.send(
+            operations.ask_operation_hub(
+                coordination_uuid=coordination_uuid,
+                user_query=user_query,
+                agent_uuid=agent_uuid,
+                session_uuid=session_uuid,
+                thread_uuid=thread_uuid,
+                user_id=user_id,
+                when_busy=when_busy,
+            )
+        )
+
+    async def cancel(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+        """Cancel a session."""
+        return await self.send(operations.cancel_session(**_control(session, by)))
+
+    async def pause(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+        """Pause a session: no further attempt begins."""
+        return await self.send(operations.pause_session(**_control(session, by)))
+
+    async def resume(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+        """Continue a paused session."""
+        return await self.send(operations.resume_session(**_control(session, by)))
+
+    async def retry(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+        """Run again the agents that failed, were skipped or cancelled."""
+        return await self.send(operations.retry_session(**_control(session, by)))
+
+    async def rerun(self, agent: SessionAgent, *, by: str = _UPDATED_BY) -> Session:
+        """Run one agent of an ended session and all that depend on it again."""
+        return await self.send(
+            operations.rerun_session_agent(
+                session_uuid=agent.session_uuid,
+                session_agent_uuid=agent.session_agent_uuid,
+                idempotency_key=str(uuid4()),
+                updated_by=by,
+            )
+        )
+
+    async def fork(
+        self,
+        session: Session,
+        *,
+        from_session_agent_uuid: str | Unset = UNSET,
+        task_query: str | Unset = UNSET,
+        subtask_query: str | Unset = UNSET,
+        input_files: list[Json] | Unset = UNSET,
+        new_session_uuid: str | None = None,
+        by: str = _UPDATED_BY,
+    ) -> Session:
+        """Start a copy of a session that runs from a given agent on, with changed input."""
+        return await self.send(
+            operations.fork_session(
+                coordination_uuid=session.coordination_uuid,
+                session_uuid=session.session_uuid,
+                from_session_agent_uuid=from_session_agent_uuid,
+                task_query=task_query,
+                subtask_query=subtask_query,
+                input_files=input_files,
+                new_session_uuid=new_session_uuid or new_uuid(datetime.now(UTC)),
+                updated_by=by,
+            )
+        )
+
+    async def _session_by_pages(
+        self, coordination_uuid: str, session_uuid: str
+    ) -> SessionView | None:
+        """Return a session whose agents are too many or too large for one answer."""
+        session = await self.send(
+            operations.session(coordination_uuid=coordination_uuid, session_uuid=session_uuid)
+        )
+        if session is None:
+            return None
+        agents: list[SessionAgent] = []
+        limit = _PAGE
+        cursor: str | Unset = UNSET
+        while True:
+            listed = operations.session_agent_list(
+                session_uuid=session_uuid, limit=limit, cursor=cursor
+            )
+            try:
+                page = await self.send(listed)
+            except TooComplex:
+                if limit == 1:
+                    raise
+                limit = max(limit // 4, 1)
+                continue
+            agents += page.records
+            if page.next_cursor is None:
+                break
+            cursor = page.next_cursor
+        return SessionView.model_construct(**dict(session), session_agents=agents)
+
+    async def _execute(
+        self,
+        document: str,
+        variables: Mapping[str, Any],
+        operation_name: str | None,
+        repeatable: bool,
+    ) -> dict[str, Any]:
+        """Send a request until it is answered, or the retries are used up."""
+        request = {"query": document, "variables": variables}
+        if operation_name is not None:
+            request["operationName"] = operation_name
+        body = json.dumps(request, allow_nan=False).encode()
+        began, attempt = time.monotonic(), 0
+        while True:
+            attempt += 1
+            try:
+                return await self._post(body)
+            except ApiError as error:
+                elapsed = time.monotonic() - began
+                pause = self._retries.pause(error, attempt, elapsed, repeatable=repeatable)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _post(self, body: bytes) -> dict[str, Any]:
+        try:
+            response = await self._http.post(self._url, content=body)
+        except httpx.HTTPError as error:
+            raise lost(error, place(self._url)) from None
+        data: dict[str, Any] = data_of(response, self._on_warning)
+        return data
+
+
+def _control(session: Session, by: str) -> dict[str, Any]:
+    """Return the arguments of a control; its key makes a retry safe."""
+    return {
+        "coordination_uuid": session.coordination_uuid,
+        "session_uuid": session.session_uuid,
+        "idempotency_key": str(uuid4()),
+        "updated_by": by,
+    }
