@@ -31,7 +31,8 @@ class App:
 
     `allow_list`: None if this process does not have the settings of the workers, as in the API's
     Lambda function. `process` names this process in its leases, so that others free them when it
-    dies; "" on AWS.
+    dies; "" on AWS. `settings_since`: when the settings came into effect, in place of others
+    perhaps (epoch seconds); 0 if there were none before.
     `state_problem` returns why nothing can be changed until an operator acts, or None.
     """
 
@@ -44,6 +45,7 @@ class App:
     clock: Clock
     allow_list: AllowList | None = None
     process: str = ""
+    settings_since: float = 0
     state_problem: Callable[[], str | None] = lambda: None
 
     @cached_property

@@ -261,6 +261,8 @@ class SessionAgent(Record):
     # engine: the number of failed attempts (of the agent, or of its fallback once that runs), and
     # the end of the backoff (epoch seconds)
     failures = IntegerAttribute(null=True)
+    # engine: how often in a row the settings did not allow it, although they once did
+    refusals = IntegerAttribute(null=True)
     # engine: how often its answer was not what the schema asks, and what was wrong with the latest
     corrections = IntegerAttribute(null=True)
     correction = Payload(null=True)

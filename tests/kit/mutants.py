@@ -320,7 +320,7 @@ MUTANTS = (
     Mutant(
         "the leases of a dead worker stay",
         "engine/control/lost_workers.py",
-        "        app.agents.expire_lease(agent)\n",
+        "        app.agents.expire_lease(agent, 0 if died else REFUSED)\n",
         "        pass\n",
         ("engine/control/test_lost_workers.py",),
     ),

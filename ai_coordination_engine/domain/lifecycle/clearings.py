@@ -27,6 +27,7 @@ SET_BACK = (
     "agent_output",
     "user_input",
     "failures",
+    "refusals",
     "corrections",
     "correction",
     "on_fallback",

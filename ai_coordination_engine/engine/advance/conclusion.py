@@ -20,7 +20,7 @@ from ai_coordination_engine.engine.advance import (
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import action, runs, structured
+from ai_coordination_engine.engine.attempt import action, refusals, runs, structured
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
 from ai_coordination_engine.engine.attempt.request import Chain
@@ -222,6 +222,8 @@ def _next_attempt(
 
     An agent whose answer was unfit is asked again at once, whatever its policy says.
     """
+    if refusals.may_pass(app, agent, failure):
+        return refusals.wait(agent, _RANDOM), refusals.values(agent, failure)
     asked_again = None if acting else structured.may_be_asked_again(agent, failure)
     if asked_again is not None:
         corrections = (agent.corrections or 0) + 1
@@ -230,7 +232,8 @@ def _next_attempt(
     policy, failures = rules.policy(app, agent), (agent.failures or 0) + 1
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)
     wait = policy.wait(failures, failure.retry_after, _RANDOM) if retries else None
-    return wait, {"notes": failure.message, "failures": failures}
+    anew = {"refusals": 0} if agent.refusals else {}
+    return wait, {"notes": failure.message, "failures": failures, **anew}
 
 
 def _fail_or_do_without(

@@ -243,6 +243,12 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
 
 def _backs_off(agent: SessionAgent) -> Why:
     until = _time(agent.not_before)
+    if agent.refusals:
+        message = (
+            f"The settings of the workers do not allow it any more{because(agent)}; it is looked at"
+            f" again at {until.isoformat()}."
+        )
+        return Why("WAITS_FOR_SETTINGS", message, until, details={"attempt": agent.attempt})
     what = "The action function" if agent.acting else f"Attempt {agent.attempt or 0}"
     then = "it is tried again" if agent.acting else "the next begins"
     message = f"{what} failed{because(agent)}; {then} at {until.isoformat()}."

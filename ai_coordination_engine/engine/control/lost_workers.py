@@ -31,8 +31,9 @@ class HeldMessages(Protocol):
         """Make them visible again."""
 
 
-def free(app: App, queue: HeldMessages, is_lost: IsLost) -> int:
-    """Free what lost workers held; return how many attempts that were.
+def free(app: App, queue: HeldMessages, is_lost: IsLost, *, died: bool = True) -> int:
+    """Free what lost workers held; return how many attempts that were. `died`: an attempt may have
+    killed its worker; else it ended for another reason, which counts for none of them.
 
     First come the sessions of their messages, then all others that are watched. A worker holds
     attempts of watched sessions only (promise P4).
@@ -40,14 +41,15 @@ def free(app: App, queue: HeldMessages, is_lost: IsLost) -> int:
     held = queue.held(is_lost)
     named = {each.key for each in held if isinstance(each, Wake)}
     first = dict.fromkeys((each.tenant, each.key[0]) for each in held if isinstance(each, Wake))
-    freed = _free_in(app, [*first], named, is_lost)
+    freed = _free_in(app, [*first], named, is_lost, died)
     queue.release_held(is_lost)
     others = dict.fromkeys((each.partition_key, each.session_uuid) for each in app.sessions.open())
-    return freed + _free_in(app, [each for each in others if each not in first], named, is_lost)
+    rest = [each for each in others if each not in first]
+    return freed + _free_in(app, rest, named, is_lost, died)
 
 
 def _free_in(
-    app: App, sessions: Sequence[_Session], named: set[tuple[str, str]], is_lost: IsLost
+    app: App, sessions: Sequence[_Session], named: set[tuple[str, str]], is_lost: IsLost, died: bool
 ) -> int:
     """Free the attempts of lost workers in these sessions. Agents get a message, except those that
     are `named` by messages.
@@ -56,7 +58,7 @@ def _free_in(
     for tenant, session_uuid in sessions:
         lost = [each for each in _held(app, tenant, session_uuid) if is_lost(holder_of(each))]
         freed += len(lost)
-        calls = [partial(_free_one, app, each) for each in lost]
+        calls = [partial(_free_one, app, each, died) for each in lost]
         if calls:
             app.records.parallel.run(calls)
             app.queue.send([wake(each) for each in lost if each.key not in named])
@@ -69,7 +71,7 @@ def _held(app: App, tenant: str, session_uuid: str) -> Iterator[SessionAgent]:
     yield from app.records.get_many(SESSION_AGENT, tenant, keys, consistent=True).values()
 
 
-def _free_one(app: App, agent: SessionAgent) -> None:
+def _free_one(app: App, agent: SessionAgent, died: bool) -> None:
     """Expire the agent's lease. If the agent was ended during the attempt, record that as lost.
 
     A lease that its worker has expired itself stays as it is: the attempt ended before the worker.
@@ -77,4 +79,4 @@ def _free_one(app: App, agent: SessionAgent) -> None:
     if agent.state in TERMINAL_AGENT_STATES:
         record_lost(app, agent)
     elif agent.lease_until not in (REFUSED, ERROR):
-        app.agents.expire_lease(agent)
+        app.agents.expire_lease(agent, 0 if died else REFUSED)

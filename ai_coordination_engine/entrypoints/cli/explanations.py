@@ -26,6 +26,7 @@ _ACCOUNT = {  # botocore's exceptions when no account is configured
 # Errors whose message suffices, by class name: importing their modules takes too long.
 _CODES_BY_NAME = {
     "InvalidSetting": INVALID,
+    "WrongInput": INVALID,
     "ExampleError": INVALID,
     "StartError": FAILED,
     "ApiError": FAILED,

@@ -2,14 +2,17 @@
 
 import errno
 import fcntl
+import json
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ai_coordination_engine.forks import close_in_children
 
 FILE = "ace.db"
+_LOCK = "lock"
 TEMPORARY = "temporary"  # marks a directory that goes with its server
 EARLIER = "journal.jsonl"  # in which versions before the SQLite file kept everything
 
@@ -18,11 +21,16 @@ class DataDirError(Exception):
     """The data directory cannot be used; the message says why and what to do."""
 
 
+class NoDataDir(DataDirError):
+    """There cannot be a data directory of this name: another one is meant."""
+
+
 def lock(data_dir: Path) -> IO[str]:
     """Lock the directory against other servers until the result is closed, or this process ends,
     whatever processes it has forked. Raises `DataDirError`.
     """
-    held = open(data_dir / "lock", "w", opener=private)  # noqa: SIM115
+    # not emptied: it says what the server before was like
+    held = open(data_dir / _LOCK, "a", opener=private)  # noqa: SIM115
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -39,6 +47,30 @@ def _why_not_locked(error: OSError) -> str:
         f"cannot be locked ({error.strerror}): its file system has no locks. Choose a directory on"
         " a local disk."
     )
+
+
+def said_by_server(data_dir: Path) -> dict[str, Any]:
+    """What the last server of the directory said of itself (`say`); empty if it said nothing."""
+    try:
+        with open(data_dir / _LOCK) as file:
+            return read_object(file)
+    except OSError:
+        return {}
+
+
+def say(data_dir: Path, about: Mapping[str, Any]) -> None:
+    """Let the server that has locked the directory say something of itself. Raises `OSError`."""
+    with open(data_dir / _LOCK, "w", opener=private) as file:
+        json.dump(about, file)
+
+
+def read_object(file: IO[str]) -> dict[str, Any]:
+    """Read an object of JSON; empty if the file has something else, or only a part of it."""
+    try:
+        found = json.loads(file.read())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def has_data(data_dir: Path) -> bool:
@@ -63,7 +95,7 @@ def make_private(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise DataDirError(
+        raise NoDataDir(
             f"{data_dir} is not a directory, or lies below a file; choose another."
         ) from error
     if not stat.S_IMODE(data_dir.stat().st_mode) & 0o077:

@@ -6,7 +6,7 @@ The file is `ace.db` in the data directory, or a temporary file.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.agreement import SettingsDiffer, Shared, agree
 from ai_coordination_engine.entrypoints.local.data_dir import (
     FILE,
     TEMPORARY,
     DataDirError,
+    NoDataDir,
     lock,
     make_private,
     refuse_earlier,
@@ -29,6 +31,10 @@ from ai_coordination_engine.settings import Settings
 
 class StartError(Exception):
     """The server cannot start; the message says why and what to do."""
+
+
+class WrongInput(StartError):
+    """The options or settings of the command do not fit each other, or what is there."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,19 @@ def home(
     aws: bool = False,
     durability: Durability | None = None,
     alone: bool = True,
+    shared: Shared | None = None,
 ) -> Iterator[Home]:
     """Open the home that the arguments and the environment name, while the context is open.
 
-    `alone`: lock the data directory, so that no other server works with it. Raises `StartError`.
+    `alone`: lock the data directory, so that no other server works with it. `shared`: the settings
+    in which the processes of a directory agree. Raises `StartError`.
     """
     if durability and not data_dir:
-        raise StartError("--durability is that of a data directory: name one with --data-dir.")
+        raise WrongInput("--durability is that of a data directory: name one with --data-dir.")
     if aws or has_endpoint():
         found = _on_aws(data_dir)
     else:
-        found = _on_sqlite(data_dir, durability or "full", alone)
+        found = _on_sqlite(data_dir, durability or "full", alone, shared)
     with found as opened:
         yield opened
 
@@ -79,7 +87,7 @@ def home(
 @contextmanager
 def _on_aws(data_dir: Path | None) -> Iterator[Home]:
     if data_dir:
-        raise StartError(
+        raise WrongInput(
             "A data directory does not work with AWS: leave out --aws and unset AWS_ENDPOINT_URL,"
             " or leave the data directory out."
         )
@@ -88,7 +96,9 @@ def _on_aws(data_dir: Path | None) -> Iterator[Home]:
 
 
 @contextmanager
-def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> Iterator[Home]:
+def _on_sqlite(
+    data_dir: Path | None, durability: Durability, alone: bool, shared: Shared | None
+) -> Iterator[Home]:
     where = "nothing is kept; --data-dir DIR keeps it"
     if data_dir is None:
         folder: AbstractContextManager[Path] = temporary_directory()
@@ -101,34 +111,35 @@ def _on_sqlite(data_dir: Path | None, durability: Durability, alone: bool) -> It
                 yield Home(f"State: {where}", partial(local_bootstrap.build_local_app, file=file))
             return
         with (
-            closing(_registered(found)) as processes,
+            _member(found, shared, is_server=True) as (processes, since),
             closing(_opened(found / FILE, durability, alone=not processes.others())) as file,
         ):
-            build = partial(_build_of_process, file=file, processes=processes)
+            build = partial(_build_of_process, file=file, processes=processes, since=since)
             place = Place(found, durability)
             yield Home(f"State: {where}", build, place, processes, is_server=True)
 
 
 @contextmanager
-def joined(data_dir: Path, durability: Durability) -> Iterator[Home]:
+def joined(data_dir: Path, durability: Durability, shared: Shared | None = None) -> Iterator[Home]:
     """Open the data directory of a server for one more process that runs agents, while the context
-    is open. Raises `StartError`.
+    is open. `shared` as in `home`. Raises `StartError`.
     """
     if has_endpoint():
-        raise StartError("A data directory does not work with AWS: unset AWS_ENDPOINT_URL.")
+        raise WrongInput("A data directory does not work with AWS: unset AWS_ENDPOINT_URL.")
     with _start_errors(data_dir):
         refuse_earlier(data_dir)
         is_there = (data_dir / FILE).is_file()
     if not is_there:
-        raise StartError(
+        raise WrongInput(
             f"There is no {FILE} in {data_dir}; name the directory of: ace serve --data-dir DIR"
         )
     place = Place(data_dir, durability)
     with (
-        closing(_registered(data_dir)) as processes,  # first: a server migrates the file alone
+        # first: a server migrates the file alone
+        _member(data_dir, shared, is_server=False) as (processes, since),
         closing(_opened(data_dir / FILE, durability)) as file,
     ):
-        build = partial(_build_of_process, file=file, processes=processes)
+        build = partial(_build_of_process, file=file, processes=processes, since=since)
         yield Home(f"State: {data_dir / FILE}", build, place, processes)
 
 
@@ -155,9 +166,20 @@ def _opened(path: Path, durability: Durability, *, alone: bool = False) -> Datab
         return DatabaseFile(path, durability, alone=alone)
 
 
-def _registered(data_dir: Path) -> Processes:
+@contextmanager
+def _member(
+    data_dir: Path, shared: Shared | None, *, is_server: bool
+) -> Iterator[tuple[Processes, float]]:
+    """Be one of the processes of the directory, which agree in their `shared` settings.
+
+    Yields the processes, and since when these settings apply (epoch seconds).
+    """
     with _start_errors(data_dir):
-        return Processes(data_dir)
+        processes = Processes(data_dir, shared)
+    with closing(processes):
+        with _start_errors(data_dir):
+            since = agree(data_dir, processes, shared, is_server=is_server) if shared else 0.0
+        yield processes, since
 
 
 @contextmanager
@@ -165,6 +187,8 @@ def _start_errors(data_dir: Path | None) -> Iterator[None]:
     """Turn the errors of a data directory into `StartError`."""
     try:
         yield
+    except (NoDataDir, SettingsDiffer) as error:
+        raise WrongInput(str(error)) from error
     except (DataDirError, FileError) as error:
         raise StartError(str(error)) from error
     except OSError as error:
@@ -179,7 +203,10 @@ def _build_on_aws(settings: Settings) -> App:
     return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
 
 
-def _build_of_process(settings: Settings, file: DatabaseFile, processes: Processes) -> App:
-    return local_bootstrap.build_local_app(
+def _build_of_process(
+    settings: Settings, file: DatabaseFile, processes: Processes, since: float
+) -> App:
+    app = local_bootstrap.build_local_app(
         settings, file, process=processes.name, wake_others=processes.wake_others
     )
+    return replace(app, settings_since=since)

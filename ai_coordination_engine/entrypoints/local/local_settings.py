@@ -7,13 +7,13 @@ from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine import assembly
 from ai_coordination_engine.entrypoints.cli.output import VisibleLog
-from ai_coordination_engine.entrypoints.local.home import StartError
+from ai_coordination_engine.entrypoints.local.home import WrongInput
 from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
 
-class InvalidSetting(StartError):
+class InvalidSetting(WrongInput):
     """A setting is not valid."""
 
 

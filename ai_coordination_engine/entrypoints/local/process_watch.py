@@ -105,9 +105,10 @@ class ProcessWatch:
 def free_dead(app: App, queue: lost_workers.HeldMessages, processes: Processes, dead: Dead) -> None:
     """Free what a dead process held; if that fails, another process tries again."""
     try:
-        freed = lost_workers.free(app, queue, lambda name: name == dead.name)
+        freed = lost_workers.free(app, queue, lambda name: name == dead.name, died=not dead.stopped)
         processes.forget(dead)
-        logger.warning("worker died", extra={"pid": dead.pid, "attempts_freed": freed})
+        event = "worker stopped before its attempts ended" if dead.stopped else "worker died"
+        logger.warning(event, extra={"pid": dead.pid, "attempts_freed": freed})
     finally:
         dead.lock.close()
 

@@ -12,13 +12,13 @@ import os
 import secrets
 import select
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from ai_coordination_engine.entrypoints.local.data_dir import private
+from ai_coordination_engine.entrypoints.local.data_dir import private, read_object
 from ai_coordination_engine.forks import close_in_children
 
 FOLDER = "processes"
@@ -29,20 +29,24 @@ _MOST_WAKES = 65_536  # the capacity of a FIFO (pipe(7), Linux)
 
 @dataclass(frozen=True)
 class Dead:
-    """A process that has ended. This process holds its lock until `Processes.forget`."""
+    """A process that has ended. This process holds its lock until `Processes.forget`. `stopped`: it
+    was told to, and did not wait for all of its work.
+    """
 
     name: str
     pid: int
     lock: IO[str]
+    stopped: bool = False
 
 
 class Processes:
     """The processes that share a data directory; this one is called `name`. Thread-safe.
 
-    `name` is never used again. Raises `OSError` when the directory cannot be written.
+    `name` is never used again. `settings` are shown to the others, if they are given. Raises
+    `OSError` when the directory cannot be written.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, Any] | None = None) -> None:
         self._folder = data_dir / FOLDER
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self.name = secrets.token_hex(4)
@@ -50,27 +54,27 @@ class Processes:
         self._fifos: dict[str, int] = {}  # of the other processes; -1: it has none
         self._changing = threading.Lock()
         self._fifo = self._make_fifo()
-        self._lock = self._register()
+        self._register({"pid": os.getpid(), "settings": settings})
 
     def others(self) -> dict[str, int]:
-        """The names of the other processes that live, with their process ids."""
-        found: dict[str, int] = {}
-        for name, pid, lock in self._each():
-            if lock is None:
-                found[name] = pid
-            else:
-                lock.close()
-        return found
+        """The names of the other processes that live, with their process ids (0: not known)."""
+        return {name: _pid(about) for name, about in self._living()}
 
     def pids(self) -> list[int]:
-        """The ids of all processes that live, this one included."""
-        return [os.getpid(), *self.others().values()]
+        """The ids of all processes that live, this one included; not those that are unknown."""
+        return [os.getpid(), *filter(None, self.others().values())]
+
+    def settings_of_others(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield the process id and the settings of each other process that lives and shows them."""
+        for _, about in self._living():
+            if isinstance(shown := about.get("settings"), dict):
+                yield _pid(about), shown
 
     def dead(self) -> Iterator[Dead]:
         """Yield each process that has ended and that no other process looks after."""
-        for name, pid, lock in self._each():
+        for name, about, lock in self._each():
             if lock is not None:
-                yield Dead(name, pid, lock)
+                yield Dead(name, _pid(about), lock, bool(about.get("stopped")))
 
     def forget(self, dead: Dead) -> None:
         """Remove the files of a dead process."""
@@ -98,7 +102,9 @@ class Processes:
 
     def close(self) -> None:
         """Stop being one of the processes. If this one `leaves_work`, another looks after it."""
-        if not self.leaves_work:
+        if self.leaves_work:
+            self._say({"pid": os.getpid(), "stopped": True})
+        else:
             self._remove(self.name)
         self._lock.close()
         if self._fifo is not None:
@@ -107,16 +113,22 @@ class Processes:
 
     # Inside
 
-    def _register(self) -> IO[str]:
+    def _register(self, about: Mapping[str, Any]) -> None:
         """Lock the file before others see it."""
         path = self._folder / (self.name + _NEW)
         lock = open(path, "w", opener=private)  # noqa: SIM115
         fcntl.flock(lock, fcntl.LOCK_EX)
         close_in_children(lock)
-        with suppress(OSError):  # the disk is full: nobody reads its id
-            os.write(lock.fileno(), json.dumps({"pid": os.getpid()}).encode())
+        self._lock = lock
+        self._say(about)
         path.rename(self._folder / self.name)
-        return lock
+
+    def _say(self, about: Mapping[str, Any]) -> None:
+        """Write what others read of this process."""
+        text = json.dumps(about).encode()
+        with suppress(OSError):  # the disk is full: nobody reads its id
+            os.ftruncate(self._lock.fileno(), 0)
+            os.pwrite(self._lock.fileno(), text, 0)
 
     def _make_fifo(self) -> IO[bytes] | None:
         """The FIFO of this process; None where there are none: it looks for messages by itself."""
@@ -130,8 +142,18 @@ class Processes:
         close_in_children(fifo)
         return fifo
 
-    def _each(self) -> Iterator[tuple[str, int, IO[str] | None]]:
-        """Yield name and process id of each other process, and the lock of a dead one."""
+    def _living(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the name of each other process that lives, and what it says of itself."""
+        for name, about, lock in self._each():
+            if lock is None:
+                yield name, about
+            else:
+                lock.close()
+
+    def _each(self) -> Iterator[tuple[str, Mapping[str, Any], IO[str] | None]]:
+        """Yield the name of each other process, what it says of itself, and the lock of a dead
+        one.
+        """
         names = {each for each in os.listdir(self._folder) if "." not in each} - {self.name}
         self._forget_fifos(names)
         for name in sorted(names):
@@ -139,16 +161,17 @@ class Processes:
                 lock = open(self._folder / name)  # noqa: SIM115
             except FileNotFoundError:  # it has just ended
                 continue
-            pid = _pid(lock.read())
-            if not _locked(lock):
+            is_dead = _locked(lock)
+            about = read_object(lock)  # its last words, if it is dead
+            if not is_dead:
                 lock.close()
                 self._open_fifo(name)
-                yield name, pid, None
+                yield name, about, None
             elif not (self._folder / name).exists():  # another process has looked after it
                 lock.close()
             else:
                 close_in_children(lock)
-                yield name, pid, lock
+                yield name, about, lock
 
     def _open_fifo(self, name: str) -> None:
         with self._changing:
@@ -183,8 +206,6 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _pid(text: str) -> int:
-    try:
-        return int(json.loads(text)["pid"])
-    except (ValueError, KeyError, TypeError):
-        return 0
+def _pid(about: Mapping[str, Any]) -> int:
+    pid = about.get("pid")
+    return pid if isinstance(pid, int) else 0

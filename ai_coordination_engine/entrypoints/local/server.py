@@ -20,8 +20,9 @@ from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
+from ai_coordination_engine.entrypoints.local.agreement import shared
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
-from ai_coordination_engine.entrypoints.local.home import StartError, home
+from ai_coordination_engine.entrypoints.local.home import StartError, WrongInput, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
@@ -73,11 +74,12 @@ def serving(
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
-        found = stack.enter_context(home(data_dir, aws=aws, durability=durability))
-        if workers > 1 and found.place is None:
-            raise StartError("--workers is for SQLite; on AWS, start more servers.")
         log_to_stderr(settings)
         settings, model, allow_list = local_settings(settings)
+        at = home(data_dir, aws=aws, durability=durability, shared=shared(settings))
+        found = stack.enter_context(at)
+        if workers > 1 and found.place is None:
+            raise WrongInput("--workers is for SQLite; on AWS, start more servers.")
         app = replace(found.build(settings), allow_list=allow_list)
         app = stack.enter_context(working(app, found, workers))
         sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))

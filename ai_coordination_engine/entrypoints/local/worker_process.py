@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
+from ai_coordination_engine.entrypoints.local.agreement import shared
 from ai_coordination_engine.entrypoints.local.home import Home, joined
 from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
 from ai_coordination_engine.entrypoints.local.working import working
@@ -21,5 +22,8 @@ def serving_work(
     """
     log_to_stderr(settings)
     settings, _, _ = local_settings(settings)
-    with joined(data_dir, durability) as found, working(found.build(settings), found, workers):
+    with (
+        joined(data_dir, durability, shared(settings)) as found,
+        working(found.build(settings), found, workers),
+    ):
         yield found

@@ -164,11 +164,8 @@ class AgentAttempts(AgentWrites):
         """Complete the attempt with its output. The notes of an earlier failure are removed; its
         run keeps them.
         """
-        notes = (
-            [SessionAgent.notes.remove()]
-            if (agent.failures is not None or agent.corrections) and "notes" not in values
-            else []
-        )
+        has_failed = agent.failures is not None or agent.corrections or agent.refusals
+        notes = [SessionAgent.notes.remove()] if has_failed and "notes" not in values else []
         return self._end(rows.COMPLETE, agent, *assignments(SessionAgent, values), *notes)
 
     def propose_plan(

@@ -81,6 +81,22 @@ def test_an_agent_whose_message_nobody_holds_gets_one(app: App) -> None:
     assert stage.attempts(session) == [(1, "lost", "lost"), (2, "completed", None)]
 
 
+def test_a_worker_that_was_told_to_stop_is_no_death(app: App) -> None:
+    stage = stage_of(app)
+    session = stage.start(stage.define({"a": ""}))
+    (message,) = stage.queue.sent
+    stage.runtime.behaviours["a"] = crash
+    for _ in range(MOST_LOST + 1):
+        killed(stage, message)
+        assert free(stage.app, Held([message]), is_dead, died=False) == 1
+        assert died_in_a_row(stage.agent(session.session_uuid, "a")) == 0
+    del stage.runtime.behaviours["a"]
+    stage.drain()
+    attempts = [(number, "lost", "lost") for number in range(1, MOST_LOST + 2)]
+    assert stage.attempts(session) == [*attempts, (MOST_LOST + 2, "completed", None)]
+    check_promises(stage, session)
+
+
 @pytest.mark.parametrize("holder", ["alive", ""])
 def test_the_lease_of_another_worker_stays(app: App, holder: str) -> None:
     stage = stage_of(app)

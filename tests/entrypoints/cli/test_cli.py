@@ -164,6 +164,17 @@ def test_webhook_key_prints_the_key_of_one_tenant() -> None:
     assert ace("webhook-key", "a#b#c", ACE_WEBHOOK_KEY="master").returncode == 2
 
 
+def test_webhook_key_says_where_the_secrets_of_one_machine_are(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text("master\n")
+    found = ace("webhook-key", "acme", ACE_WEBHOOK_KEY_SECRET="hook", ACE_SECRETS_DIR=str(tmp_path))
+    assert (found.returncode, found.stdout) == (0, tenant_key("master", "acme") + "\n")
+    on_aws = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}  # without an account
+    unset = ace("webhook-key", "acme", ACE_WEBHOOK_KEY_SECRET="hook", **on_aws)
+    assert (unset.returncode, unset.stdout) == (1, "")
+    assert "cannot be read from AWS Secrets Manager (NoRegionError)" in unset.stderr
+    assert "set ACE_SECRETS_DIR to the server's value" in unset.stderr
+
+
 def test_schema_print_prints_sdl() -> None:
     done = ace("schema", "print")
     assert done.returncode == 0

@@ -80,7 +80,18 @@ def test_a_process_that_leaves_work_is_looked_after(tmp_path: Path) -> None:
         left.leaves_work = True
         assert names(own) == []
         left.close()
-        assert names(own) == [(left.name, os.getpid())]
+        (found,) = own.dead()
+        found.lock.close()
+        assert (found.name, found.pid, found.stopped) == (left.name, os.getpid(), True)
+
+
+def test_a_killed_process_was_not_told_to_stop(tmp_path: Path) -> None:
+    with closing(Processes(tmp_path)) as own, other(tmp_path) as (_, process):
+        process.kill()
+        process.wait()
+        (found,) = own.dead()
+        found.lock.close()
+        assert found.stopped is False
 
 
 def test_one_process_looks_after_a_dead_one_and_another_if_that_dies_too(tmp_path: Path) -> None:
@@ -111,6 +122,14 @@ def test_a_file_that_says_nothing_is_of_a_dead_process(tmp_path: Path, text: str
     with closing(Processes(tmp_path)) as own:
         (tmp_path / FOLDER / "0").write_text(text)
         assert names(own) == [("0", 0)]
+
+
+def test_the_id_of_a_process_that_could_not_be_written_is_not_shown(tmp_path: Path) -> None:
+    with closing(Processes(tmp_path)) as own, other(tmp_path) as (name, process):
+        assert sorted(own.pids()) == sorted([os.getpid(), process.pid])
+        (tmp_path / FOLDER / name).write_text("")
+        assert own.others() == {name: 0}
+        assert own.pids() == [os.getpid()]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

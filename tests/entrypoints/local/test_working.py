@@ -18,9 +18,16 @@ import pytest
 from cyclopts import CycloptsError
 
 from ai_coordination_engine.entrypoints.cli import cli
+from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.local import process_watch, working
 from ai_coordination_engine.entrypoints.local.data_dir import FILE
-from ai_coordination_engine.entrypoints.local.home import Place, StartError, home, joined
+from ai_coordination_engine.entrypoints.local.home import (
+    Place,
+    StartError,
+    WrongInput,
+    home,
+    joined,
+)
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.entrypoints.local.working import Child
 from ai_coordination_engine.settings import Settings
@@ -173,10 +180,12 @@ def test_a_child_of_a_file_that_is_unusable_is_not_started_again(
 
 def test_a_directory_without_state_has_no_work(tmp_path: Path) -> None:
     message = "There is no ace.db in .*; name the directory of: ace serve --data-dir DIR"
-    with pytest.raises(StartError, match=message), joined(tmp_path / "none", "full"):
-        pass
-    with pytest.raises(StartError, match=message), joined(tmp_path, "full"):
-        pass
+    (tmp_path / "file").touch()
+    for there in (tmp_path / "none", tmp_path, tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(WrongInput, match=message) as refused, joined(there, "full"):
+            pass
+        assert explain(refused.value) == (f"ace: {refused.value}", 2)  # as of ace backup
+    (tmp_path / "file").unlink()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,41 @@
+"""Decide whether an agent waits that the settings have allowed before and do not allow now.
+
+A server that was restarted without an allow-list, by mistake, must not fail the sessions that have
+begun: their agents wait until the settings allow them again. Sessions that begin later fail.
+"""
+
+from random import Random
+
+from ai_coordination_engine.domain.policies import Policy
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.store.models import SessionAgent
+
+_POLICY = Policy(
+    attempts=300, backoff_seconds=1, backoff_factor=2, max_backoff_seconds=300
+)  # about a day
+
+
+def may_pass(app: App, agent: SessionAgent, failure: AgentFailure) -> bool:
+    """Whether the settings do not allow the agent that they may have allowed when it was written.
+    One with a fallback does not wait for them: that takes its place.
+    """
+    if failure.error_class != "not_allowed" or agent.created_at is None or rules.fallback(agent):
+        return False
+    is_older = agent.created_at.timestamp() < app.settings_since
+    return is_older and _refusals(agent) < _POLICY.attempts
+
+
+def wait(agent: SessionAgent, random: Random) -> float:
+    """Seconds until it is looked again whether the settings allow the agent."""
+    return _POLICY.wait(_refusals(agent), None, random)
+
+
+def values(agent: SessionAgent, failure: AgentFailure) -> dict[str, object]:
+    """What is stored of the failure, which does not count as one of the agent's own."""
+    return {"notes": failure.message, "refusals": _refusals(agent)}
+
+
+def _refusals(agent: SessionAgent) -> int:
+    return (agent.refusals or 0) + 1
