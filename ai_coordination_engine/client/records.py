@@ -1,9 +1,76 @@
 """The records of the API. Generated from the schema by `make client`: do not edit."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import SkipValidation
 
 from ai_coordination_engine.client.model import Json, Model
+
+TaskScheduleStatus = Annotated[Literal["initial", "active", "paused", "completed"], SkipValidation]
+"""The status of a task schedule."""
+
+
+OverlapPolicy = Annotated[
+    Literal["skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"], SkipValidation
+]
+"""What happens at a time of a schedule while an earlier session of it runs."""
+
+
+SessionStatus = Annotated[
+    Literal[
+        "initial",
+        "dispatched",
+        "in_progress",
+        "active",
+        "in_transit",
+        "paused",
+        "completed",
+        "failed",
+        "timeout",
+        "cancelled",
+    ],
+    SkipValidation,
+]
+"""The status of a session."""
+
+
+SessionAgentState = Annotated[
+    Literal[
+        "initial",
+        "pending",
+        "executing",
+        "wait_for_user_input",
+        "completed",
+        "failed",
+        "skipped",
+        "cancelled",
+    ],
+    SkipValidation,
+]
+"""The state of a session agent."""
+
+
+SessionRunStatus = Annotated[
+    Literal["completed", "failed", "lost", "pending", "expired"], SkipValidation
+]
+"""How an attempt ended."""
+
+
+ErrorClass = Annotated[
+    Literal[
+        "timeout",
+        "rate_limit",
+        "unavailable",
+        "invalid_request",
+        "invalid_output",
+        "error",
+        "lost",
+        "not_allowed",
+    ],
+    SkipValidation,
+]
+"""The class of the error of an attempt."""
 
 
 class Coordination(Model):
@@ -147,7 +214,7 @@ fragment TaskSchedule on TaskScheduleType { id scheduleUuid taskUuid coordinatio
     schedule: str | None
     """The expression of its times, such as `0 9 * * MON-FRI` or `rate(1 day)`."""
 
-    status: str
+    status: TaskScheduleStatus
     """One of initial, active, paused, completed. The schedule fires while it is active."""
 
     timezone: str | None
@@ -162,7 +229,7 @@ fragment TaskSchedule on TaskScheduleType { id scheduleUuid taskUuid coordinatio
     jitter_seconds: int | None
     """Each firing is delayed by up to this many seconds: 0 (default) to 86,400."""
 
-    overlap_policy: str | None
+    overlap_policy: OverlapPolicy | None
     """What happens if an earlier session of the schedule has not ended when it is due: `skip` (default), `buffer_one`, `buffer_all`, `cancel_other` or `allow_all`."""
 
     catchup_window_seconds: int | None
@@ -250,7 +317,7 @@ fragment Session on SessionType { id sessionUuid coordinationUuid taskUuid userI
     subtask_queries: list[Json] | None
     """The question for each agent, with the keys `agentUuid` and `subtaskQuery`. An agent may have several."""
 
-    status: str
+    status: SessionStatus
     """One of initial, dispatched, in_progress, active, in_transit, paused, completed, failed, timeout, cancelled. The last four are final."""
 
     logs: str | None
@@ -306,7 +373,7 @@ fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coor
     in_degree: int | None
     """The number of predecessors that have not ended."""
 
-    state: str
+    state: SessionAgentState
     """One of initial, pending, executing, wait_for_user_input, completed, failed, skipped, cancelled. The last four are final."""
 
     notes: str | None
@@ -389,7 +456,7 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
     async_task: Json | None
     """Details of the attempt as its runtime reported them; null when a client wrote the run."""
 
-    status: str | None
+    status: SessionRunStatus | None
     """One of completed, failed, lost (the worker died), pending (a long job is running), expired (the long job sent no heartbeat in time); null when a client wrote the run."""
 
     attempt: int | None
@@ -404,7 +471,7 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
     error: str | None
     """Why the attempt failed, in words; null when it did not fail."""
 
-    error_class: str | None
+    error_class: ErrorClass | None
     """The class of the error: timeout, rate_limit, unavailable, invalid_output, invalid_request, not_allowed, lost or error; null when the attempt did not fail."""
 
     input_tokens: int | None
@@ -429,12 +496,50 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
     """When the record was last changed."""
 
 
+class SessionCount(Model):
+    """The number of sessions with one status."""
+
+    fragment: ClassVar[str] = """
+fragment SessionCount on SessionCountType { status count isLowerBound }
+"""
+
+    status: SessionStatus
+    """The status. `in_progress` includes `dispatched`; this one has no number."""
+
+    count: int
+    """The number of sessions."""
+
+    is_lower_bound: bool
+    """Whether there may be more: nothing is counted beyond `bound`."""
+
+
+class WaitingCount(Model):
+    """The number of sessions in which an agent waits for a person."""
+
+    fragment: ClassVar[str] = """
+fragment WaitingCount on WaitingCountType { count isLowerBound }
+"""
+
+    count: int
+    """The number of sessions."""
+
+    is_lower_bound: bool
+    """Whether there may be more: nothing is counted beyond `bound`."""
+
+
 class SessionCounts(Model):
     """How many sessions the tenant has."""
 
     fragment: ClassVar[str] = """
-fragment SessionCounts on SessionCountsType { bound }
+fragment SessionCounts on SessionCountsType { byStatus { status count isLowerBound }
+  waitsForPerson { count isLowerBound } bound }
 """
+
+    by_status: list[SessionCount] | None
+    """The numbers by status, in the order of a session's life."""
+
+    waits_for_person: WaitingCount | None
+    """Those in which an agent waits for a person, among the sessions of the 1,000 latest questions."""
 
     bound: int | None
     """The number up to which the sessions of a status are counted."""

@@ -256,11 +256,18 @@ def webhook_key(
 
 
 @schema.command(name="print")
-def print_schema() -> None:
+def print_schema(
+    *,
+    enums: Annotated[
+        bool,
+        Parameter(negative=(), help="With enums for statuses and states, for code generators."),
+    ] = False,
+) -> None:
     """Print the schema of the API as SDL."""
+    from ai_coordination_engine.api.enums import with_enums  # noqa: PLC0415
     from ai_coordination_engine.api.schema import SCHEMA  # noqa: PLC0415
 
-    write(str(SCHEMA))
+    write(with_enums(str(SCHEMA)) if enums else str(SCHEMA))
 
 
 def main() -> NoReturn:
