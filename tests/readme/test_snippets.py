@@ -17,6 +17,7 @@ import pytest
 from graphql import parse, validate
 
 from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from ai_coordination_engine.api.enums import with_enums
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.domain.budget import Budget
@@ -49,7 +50,7 @@ RUN_BY_MARK = {
         *("# report.py", "# check_signature.py"),
     ),
     "js": ("// clients: apollo", "// clients: graphcache"),
-    "ts": ("// tour: typescript", "// codegen.ts", "// src/sessions.ts"),
+    "ts": ("// tour: typescript", "// codegen.ts", "// src/json.ts", "// src/sessions.ts"),
     "json": (
         '{"review"',
         '{"policy"',
@@ -214,20 +215,22 @@ def test_types_are_generated_from_the_schema_as_shown() -> None:
     try:
         (work / "node_modules").symlink_to(packages / "node_modules")
         (work / "src").mkdir()
-        (work / "schema.graphql").write_text(str(SCHEMA), encoding="utf-8")
-        (work / "codegen.ts").write_text(snippet("// codegen.ts"), encoding="utf-8")
-        (work / "src/sessions.ts").write_text(snippet("// src/sessions.ts"), encoding="utf-8")
+        (work / "schema.graphql").write_text(with_enums(str(SCHEMA)), encoding="utf-8")
+        for name in ("codegen.ts", "src/json.ts", "src/sessions.ts"):
+            (work / name).write_text(snippet(f"// {name}"), encoding="utf-8")
+        shutil.copy(HERE / "no_unknown.ts", work / "src")
         bin_ = work / "node_modules/.bin"
         run(str(bin_ / "graphql-codegen"), cwd=work)
         options = (
             "--strict --noEmit --skipLibCheck --module esnext --moduleResolution bundler --target"
             " es2022"
         )
-        run(str(bin_ / "tsc"), *options.split(), "src/sessions.ts", cwd=work)
+        run(str(bin_ / "tsc"), *options.split(), "src/no_unknown.ts", cwd=work)
         generated = (work / "src/gql/graphql.ts").read_text(encoding="utf-8")
     finally:
         shutil.rmtree(work)
     assert "SessionsQueryVariables" in generated
+    assert "/** Nothing new begins until a person resumes it. */\n  | 'paused'" in generated
 
 
 def commands(text: str) -> Iterator[list[str]]:
