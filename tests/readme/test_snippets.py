@@ -49,9 +49,10 @@ RUN_BY_MARK = {
         ),
         *("# report.py", "# check_signature.py"),
     ),
-    "js": ("// clients: apollo", "// clients: graphcache"),
+    "js": ("// clients: apollo", "// clients: graphcache", "// clients: relay"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/json.ts", "// src/sessions.ts"),
     "json": (
+        '{"src"',
         '{"review"',
         '{"policy"',
         '{"tenant"',
@@ -307,7 +308,7 @@ def test_a_backup_is_restored_as_shown(
 def check_packages(*arguments: str) -> None:
     """Check that the snippet installs the packages that the tests install."""
     known = {"httpx", "graphql-codegen", "tour.ts", "tsx"}
-    for folder in ("readme", "clients"):
+    for folder in ("readme", "clients", "clients/relay"):
         known |= set(
             json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))[
                 "dependencies"
