@@ -4,13 +4,14 @@ from pathlib import Path
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
+from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AllowList, Queue, Secrets
+from ai_coordination_engine.ports import AllowList, Changes, Queue, Secrets
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
 
@@ -24,9 +25,17 @@ def visible_after(settings: Settings) -> int:
 
 
 def application(
-    settings: Settings, records: Repository, queue: Queue, *, on_aws: bool = True
+    settings: Settings,
+    records: Repository,
+    queue: Queue,
+    changes: Changes | None = None,
+    *,
+    on_aws: bool = True,
 ) -> App:
-    """Create the application on these records and this queue."""
+    """Create the application on these records and this queue.
+
+    `changes`: None if the records announce nothing.
+    """
     secrets = secrets_of(settings, on_aws=on_aws)
     return App(
         settings=settings,
@@ -36,6 +45,7 @@ def application(
         actions=AllowedActionFunctions(settings.action_functions),
         secrets=secrets,
         clock=records.clock,
+        changes=changes or ProcessChanges(),
     )
 
 

@@ -87,6 +87,7 @@ class DatabaseFile:
         self._mine = threading.local()
         self._readers: list[sqlite3.Connection] = []  # the one that was used last is taken first
         self._look_at_log = 0.0
+        self._version_seen = 0  # of the content, as this process sees it
         try:
             self._make_private()
             drop_other_log(path)
@@ -172,6 +173,17 @@ class DatabaseFile:
             self._mine.afterwards.append(call)
         else:
             call()
+
+    def others_wrote(self) -> bool:
+        """Whether another process has committed since the last call, or may have."""
+        with self._turn:
+            self._check_open()
+            try:
+                (version,) = self._writer.execute("PRAGMA data_version").fetchone()
+            except sqlite3.Error as error:
+                raise self._failure(error) from error
+        before, self._version_seen = self._version_seen, version
+        return bool(version != before)
 
     def problem(self) -> str | None:
         """Return why the file takes no more changes until an operator acts, or None."""

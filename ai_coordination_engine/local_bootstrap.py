@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
 from ai_coordination_engine.adapters.message_bodies import message_from_body
 from ai_coordination_engine.adapters.sqlite_blobs import SqliteBlobs
@@ -26,6 +27,8 @@ from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.sqlite_check import wrong_rows
 from ai_coordination_engine.store.tables.sqlite_orphans import orphans
 
+_LOOK_SECONDS = 0.25  # between two looks at whether other processes have written
+
 
 def build_local_app(
     settings: Settings,
@@ -44,11 +47,16 @@ def build_local_app(
     queue = SqliteQueue(
         file, SteadyClock(), visible_after(settings), MAX_RECEIVES, process, wake_others
     )
+    changes = ProcessChanges(file.others_wrote, _LOOK_SECONDS)
     records = Repository(
-        SqliteTables(file), settings.table_prefix, SqliteBlobs(file), clock, settings.inline_limit
+        SqliteTables(file, changes),
+        settings.table_prefix,
+        SqliteBlobs(file),
+        clock,
+        settings.inline_limit,
     )
     records.parallel = OneTransaction(file)
-    app = application(settings, records, queue, on_aws=False)
+    app = application(settings, records, queue, changes, on_aws=False)
     return replace(app, process=process, state_problem=file.problem)
 
 

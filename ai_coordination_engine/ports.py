@@ -4,7 +4,7 @@ The engine calls them. `adapters` implements them; the tests have one fake for e
 in this module are the messages and requests that cross these boundaries.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -286,6 +286,34 @@ class Blobs(Protocol):
 
     def delete_all(self, prefix: str) -> None:
         """Delete every key that begins with `prefix`, if any."""
+
+
+class Changes(Protocol):
+    """Tells who watches that something has changed. Topics are those of `domain.topics`.
+    Thread-safe.
+    """
+
+    look_seconds: float
+    """How often to `look` while somebody watches."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody watches anything in this process; cheap."""
+
+    def watch(self, topics: Iterable[str], call: Callable[[], None]) -> Callable[[], None]:
+        """Call `call` after each change of one of these topics, until the returned function is
+        called.
+
+        `call` runs in the thread that has made the change, so it must be fast and raise nothing.
+        """
+
+    def announce(self, topics: Iterable[str]) -> None:
+        """Something of these topics has changed, and the change is committed."""
+
+    def look(self) -> None:
+        """Announce all topics that are watched if other processes may have changed something since
+        the last call.
+        """
 
 
 class SecretUnavailable(Exception):

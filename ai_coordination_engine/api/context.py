@@ -18,11 +18,17 @@ class Context:
     """The `info.context` of resolvers; created in the running event loop, once per request.
 
     `app` is for writes. `reading` is the same application for reads, which it charges to the
-    request's meter.
+    request's meter. `consistent`: reads see all writes that were acknowledged before.
     """
 
     def __init__(
-        self, app: App, tenant: str, method: str = "POST", budget: Budget | None = None
+        self,
+        app: App,
+        tenant: str,
+        method: str = "POST",
+        budget: Budget | None = None,
+        *,
+        consistent: bool = False,
     ) -> None:
         self.app = app
         self.tenant = tenant
@@ -30,8 +36,10 @@ class Context:
         self.warnings: list[str] = []
         # Keys of sessions that this request started; their status is known without a read.
         self.just_started: set[tuple[str, str]] = set()
+        # of a subscription: nothing will change any more
+        self.is_last_answer = False
         self.meter = Meter(budget)
-        self._has_written = False
+        self._has_written = consistent
         self._converted: dict[tuple[int, str], tuple[object, object]] = {}
 
     @cached_property

@@ -96,13 +96,16 @@ def parent_key_of(entity: Entity[Any], tenant: str, given: Arguments) -> Key | N
 
 def query_fields(resource: Resource) -> dict[str, graphene.Field]:
     """Return the query for one record and the query for a list."""
-    single = {name: graphene.String(required=True) for name in key_names(resource.entity)}
     return {
-        resource.name: graphene.Field(
-            resource.type, **single, resolver=partial(_resolve_one, resource)
-        ),
+        resource.name: one_field(resource, partial(resolve_one, resource)),
         f"{resource.name}_list": list_field(resource, f"{resource.title}ListType"),
     }
+
+
+def one_field(resource: Resource, resolve: Callable[..., object]) -> graphene.Field:
+    """Return a field for the record under a key."""
+    arguments = {name: graphene.String(required=True) for name in key_names(resource.entity)}
+    return graphene.Field(resource.type, **arguments, resolver=resolve)
 
 
 def list_field(resource: Resource, type_name: str) -> graphene.Field:
@@ -150,9 +153,11 @@ def find(
     return found
 
 
-def _resolve_one(
+def resolve_one(
     resource: Resource, root: object, info: GraphQLResolveInfo, **given: object
 ) -> object:
+    """Return the record under the key in the arguments, or what it must be awaited from."""
+
     def below(loaders: Loaders) -> ChildrenLoader[Any] | None:
         if any(_selects(info, to_camel(name)) for name in resource.from_agents):
             return loaders.session_agents

@@ -26,6 +26,10 @@ TYPES: Mapping[str, str] = {
         " without an error."
     ),
     "Mutation": "Write operations. Every error has a code in `extensions.code`.",
+    "Subscription": (
+        "Live operations, over a WebSocket or as server-sent events: the present state at once, and"
+        " again whenever it has changed, at most 10 times a second."
+    ),
     "DateTime": "A date and time in UTC, in ISO 8601: `2026-11-02T09:00:00.250000+00:00`.",
 }
 
@@ -35,6 +39,24 @@ FIELDS: Mapping[str, str] = {
     "node": "The record of any type with this id; null when there is none.",
     "userInbox": (
         "The session agents of all sessions that wait for a person's answer, the latest first."
+    ),
+    "Subscription.session": (
+        "The session as it is now, and whenever it has changed; null while it does not exist. The"
+        " stream ends when the session and its agents have ended."
+    ),
+    "Subscription.sessionList": "A page of sessions as it is now, and whenever it has changed.",
+    "Subscription.userInbox": (
+        "The session agents that wait for a person as they are now, and whenever that has changed."
+    ),
+    "Subscription.agentOutput": (
+        "The text of an agent while it is written, as far as this server sees it; `agentOutput` of"
+        " the session agent is the whole text. The stream ends with the agent."
+    ),
+    "delta": "The text since the answer before; empty when there is none.",
+    "done": "Whether the agent has ended: no more text follows.",
+    "AgentOutputType.attempt": (
+        "The attempt that writes the text; when it changes, the text begins anew. Null before the"
+        " first attempt."
     ),
     "coordination": "The coordination; null when it does not exist.",
     "task": "The task; null when it does not exist or was deleted.",

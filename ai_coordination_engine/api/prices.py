@@ -116,6 +116,7 @@ class _Expected:
         schema: GraphQLSchema,
     ) -> None:
         self._schema = schema
+        self._roots = (schema.query_type, schema.subscription_type)
         self._fragments = {
             node.name.value: node
             for node in document.definitions
@@ -185,7 +186,7 @@ class _Expected:
         """Return the cost of a field of objects without its subfields."""
         if parent is self._schema.mutation_type:
             return WRITE
-        if parent is self._schema.query_type or page is not None:
+        if parent in self._roots or page is not None:
             names = {argument.name.value for argument in node.arguments}
             if "limit" not in field.args:
                 return CALL

@@ -5,6 +5,7 @@ import graphene
 from ai_coordination_engine.api.counts import counts_field
 from ai_coordination_engine.api.crud import list_field, mutation_fields, query_fields
 from ai_coordination_engine.api.descriptions import describe
+from ai_coordination_engine.api.live.root import subscription_type
 from ai_coordination_engine.api.nodes import node_field
 from ai_coordination_engine.api.operations import OPERATIONS, ask_query, ping
 from ai_coordination_engine.api.plans import plan_field
@@ -12,7 +13,7 @@ from ai_coordination_engine.api.prices import set_price
 from ai_coordination_engine.api.resources import INBOX, RESOURCES
 
 
-def _query() -> type[graphene.ObjectType]:
+def _queries() -> dict[str, object]:
     fields: dict[str, object] = {"ping": ping()}
     for resource in RESOURCES:
         fields.update(query_fields(resource))
@@ -20,7 +21,7 @@ def _query() -> type[graphene.ObjectType]:
     fields["user_inbox"] = list_field(INBOX, "UserInboxType")
     fields["session_counts"] = counts_field()
     fields["plan_session"] = plan_field()
-    return type("Query", (graphene.ObjectType,), {**fields, "ask_operation_hub": ask_query()})
+    return {**fields, "ask_operation_hub": ask_query()}
 
 
 def _mutation() -> type[graphene.ObjectType]:
@@ -31,7 +32,12 @@ def _mutation() -> type[graphene.ObjectType]:
     return type("Mutation", (graphene.ObjectType,), fields)
 
 
-SCHEMA = graphene.Schema(query=_query(), mutation=_mutation())
+_QUERIES = _queries()
+SCHEMA = graphene.Schema(
+    query=type("Query", (graphene.ObjectType,), _QUERIES),
+    mutation=_mutation(),
+    subscription=subscription_type(_QUERIES),
+)
 """The schema of the API; `str(SCHEMA)` is its SDL."""
 describe(SCHEMA.graphql_schema)
 for operation in OPERATIONS:

@@ -153,6 +153,16 @@ async def run(
         return {"errors": formatted_errors(invalid.errors)}
     except CoordinationError as error:
         return {"errors": formatted_errors([error])}
+    return await executed(document, parameters, documents, context)
+
+
+async def executed(
+    document: DocumentNode, parameters: Parameters, documents: Documents, context: Context
+) -> dict[str, object]:
+    """Execute an operation of a valid document once, and return the response object.
+
+    A subscription is executed like a query.
+    """
     result = execute(
         documents.schema,
         document,

@@ -7,6 +7,7 @@ from functools import cached_property
 from ai_coordination_engine.ports import (
     ActionFunctions,
     AllowList,
+    Changes,
     Clock,
     Queue,
     Runtimes,
@@ -43,6 +44,7 @@ class App:
     actions: ActionFunctions
     secrets: Secrets
     clock: Clock
+    changes: Changes
     allow_list: AllowList | None = None
     process: str = ""
     settings_since: float = 0

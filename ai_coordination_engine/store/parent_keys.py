@@ -69,6 +69,11 @@ def _escaped(tenant: str) -> str:
     return tenant.replace("%", "%25").replace(SEPARATOR, "%20")
 
 
+def tenant_of(stored: str) -> str:
+    """The tenant in the stored hash key of a child table."""
+    return stored.partition(SEPARATOR)[0].replace("%20", SEPARATOR).replace("%25", "%")
+
+
 def internal(*parts: object) -> str:
     """The hash key of an internal item; it begins with a space, which no client's uuid does."""
     return SEPARATOR + SEPARATOR.join(map(str, parts))

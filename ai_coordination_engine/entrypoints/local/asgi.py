@@ -18,6 +18,8 @@ from ai_coordination_engine.entrypoints.local.asgi_routes import (
     webhook_route,
 )
 from ai_coordination_engine.entrypoints.local.health import health_route
+from ai_coordination_engine.entrypoints.local.live.connection import LiveSockets
+from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
 from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 from ai_coordination_engine.errors import Unauthenticated
 
@@ -41,7 +43,8 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
 
     documents = Documents(SCHEMA.graphql_schema)
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
-    graphql = GraphQLRoutes(documents, context, origins, page_for).routes()
+    websocket = LiveSockets(documents, context, Feeds(app.changes)).serve
+    graphql = GraphQLRoutes(documents, context, origins, page_for, websocket).routes()
     webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
     health = health_route(app.state_problem, processes)
     return Router([*graphql, *page_routes(), webhook, health, not_found_route(origins)])

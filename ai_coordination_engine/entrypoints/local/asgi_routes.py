@@ -7,8 +7,9 @@ from functools import partial
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.api.transport import (
@@ -61,18 +62,22 @@ class GraphQLRoutes:
     """Serves one schema.
 
     `context` creates the GraphQL context for an endpoint id, a part id and an HTTP method. `page`
-    returns the page for a browser, or None when the request is not from a browser.
+    returns the page for a browser, or None when the request is not from a browser. `websocket`
+    serves a WebSocket connection.
     """
 
     documents: Documents
     context: Callable[[str | None, str | None, str], Context]
     cors_origins: Sequence[str] = ()
     page: Callable[[HttpRequest], HttpResponse | None] = lambda _: None
+    websocket: Callable[[WebSocket], Awaitable[None]] | None = None
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes of the API, with and without an endpoint in the path."""
+        paths = [path + slash for path in PATHS for slash in ("", "/")]
         return [
-            Route(path + slash, AnyMethod(self._endpoint)) for path in PATHS for slash in ("", "/")
+            *(Route(path, AnyMethod(self._endpoint)) for path in paths),
+            *(WebSocketRoute(path, self.websocket) for path in paths if self.websocket),
         ]
 
     async def _endpoint(self, http: HttpRequest) -> HttpResponse:

@@ -6,7 +6,6 @@ longer than that either. Otherwise the connection is closed, after a 408 respons
 be sent.
 """
 
-import os
 from asyncio import TimerHandle
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -15,22 +14,9 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from ai_coordination_engine.api.transport import HttpError, Request, failure
+from ai_coordination_engine.entrypoints.local.open_socket import OpenSocket
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.forks import close_in_children
-
-
-class _OpenSocket:
-    """The socket of a connection, as a forked child has it. Closing it leaves the connection of the
-    parent, and the event loop that both share, as they are.
-    """
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-
-    def close(self) -> None:
-        """Close the child's copy, unless the connection has ended."""
-        if self._socket is not None and (number := self._socket.fileno()) >= 0:
-            os.close(number)
 
 
 class BoundedProtocol(H11Protocol):
@@ -41,13 +27,14 @@ class BoundedProtocol(H11Protocol):
     linger_seconds: ClassVar[float] = 5.0
     """How long the rest of a request is read and discarded after it has been answered."""
 
+    _is_upgraded = False
     _timer: TimerHandle | None = None
     _writing: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the timer of the first request."""
         super().connection_made(transport)
-        self._in_children = _OpenSocket(transport.get_extra_info("socket"))
+        self._in_children = OpenSocket(transport.get_extra_info("socket"))
         close_in_children(self._in_children)
         self._begin()
 
@@ -105,8 +92,15 @@ class BoundedProtocol(H11Protocol):
         )
         self.transport.close()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection to the WebSocket protocol."""
+        super().handle_websocket_upgrade(event)
+        self._is_upgraded = True
+        self._stop("_timer")
+
     def _should_upgrade(self) -> bool:
-        return False  # WebSocket is not supported; the request is answered as plain HTTP
+        # another protocol is ignored, and the request is answered as plain HTTP
+        return self._get_upgrade() == b"websocket" and self._should_upgrade_to_ws()
 
     @property
     def _awaits_request(self) -> bool:
@@ -118,7 +112,7 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        if not self._awaits_request or self.transport.is_closing():
+        if self._is_upgraded or not self._awaits_request or self.transport.is_closing():
             self._stop("_timer")
         elif self._timer is None:
             self._timer = self.loop.call_at(self._deadline(), self._check)

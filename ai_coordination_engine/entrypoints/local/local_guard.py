@@ -30,11 +30,13 @@ class LocalGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with 400 or 403."""
-        problem = self._problem(Headers(scope=scope)) if scope["type"] == "http" else None
+        is_guarded = scope["type"] in ("http", "websocket")
+        problem = self._problem(Headers(scope=scope)) if is_guarded else None
         if problem is None:
             await self._app(scope, receive, send)
             return
-        response = failure(Request(scope["method"], {}), problem)
+        response = failure(Request(scope.get("method", "GET"), {}), problem)
+        # starlette answers the request for a WebSocket with it, too
         await HttpResponse(response.body, response.status, response.headers)(scope, receive, send)
 
     def _problem(self, headers: Headers) -> Exception | None:

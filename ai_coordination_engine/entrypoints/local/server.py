@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from ai_coordination_engine.api.limits import Limits
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
@@ -24,6 +25,7 @@ from ai_coordination_engine.entrypoints.local.agreement import shared
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.entrypoints.local.home import StartError, WrongInput, home
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
+from ai_coordination_engine.entrypoints.local.live.websocket_protocol import BoundedWebSocket
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
 from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
@@ -125,7 +127,9 @@ def _http(app: ASGIApp, settings: Settings, listener: socket.socket) -> Iterator
     config = uvicorn.Config(
         LocalGuard(app, settings.cors_origins),
         http=BoundedProtocol,
-        ws="none",
+        ws=BoundedWebSocket,
+        ws_max_size=Limits().body_bytes,
+        ws_per_message_deflate=False,
         lifespan="off",
         proxy_headers=False,
         server_header=False,

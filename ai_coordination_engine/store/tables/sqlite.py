@@ -5,6 +5,7 @@ A write reads the item, evaluates the condition and the update, and writes, in o
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from sqlite3 import Connection
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +13,8 @@ from pynamodb.expressions.condition import Condition, NotExists
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.ports import Changes
+from ai_coordination_engine.store.changed import topics_of
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.record import Record
@@ -54,10 +57,10 @@ class Row(NamedTuple):
 
 
 class SqliteTables:
-    """The tables in one file."""
+    """The tables in one file. Writes are announced to `changes` once they are committed."""
 
-    def __init__(self, file: DatabaseFile) -> None:
-        self._file = file
+    def __init__(self, file: DatabaseFile, changes: Changes | None = None) -> None:
+        self._file, self._changes = file, changes
         self._texts = Texts()
         self._made: dict[str, SqliteItems] = {}
 
@@ -66,7 +69,7 @@ class SqliteTables:
         if name not in self._made:
             layout = Layout.of(model, name)
             self._file.write(layout.create)
-            self._made[name] = SqliteItems(self._file, layout, self._texts)
+            self._made[name] = SqliteItems(self._file, layout, self._texts, self._changes)
         return self._made[name]
 
     def write_together(self, writes: Sequence[Write]) -> None:
@@ -83,6 +86,8 @@ class SqliteTables:
                 connection.execute(*statement)
 
         self._file.write(write_all)
+        for table, key in places:
+            self._made[table].announce(key)
 
     def get_items(
         self, wanted: Iterable[tuple[str, RawKey]], *, consistent: bool
@@ -103,9 +108,11 @@ class SqliteTables:
 class SqliteItems:
     """The items of one table."""
 
-    def __init__(self, file: DatabaseFile, layout: Layout, texts: Texts) -> None:
+    def __init__(
+        self, file: DatabaseFile, layout: Layout, texts: Texts, changes: Changes | None
+    ) -> None:
         self.layout = layout
-        self._file, self._texts = file, texts
+        self._file, self._texts, self._changes = file, texts, changes
 
     def get(self, key: Key, *, consistent: bool) -> RawItem | None:
         """One statement; it sees everything committed before."""
@@ -164,6 +171,7 @@ class SqliteItems:
                 connection.execute(*each)
 
         self._file.write(write_all)
+        self.announce(*map(self._key_of, works))
 
     def part_of(self, write: Write) -> tuple[Key, Callable[[Connection], Statement]]:
         """The key of a part of a transaction, and what makes its statement. Both raise `Invalid`
@@ -190,6 +198,13 @@ class SqliteItems:
         row = connection.execute(self.layout.select, key).fetchone()
         return None if row is None else self._texts.item(row[0])
 
+    def announce(self, *keys: Key) -> None:
+        """Tell who watches that these items have changed, once that is committed."""
+        changes = self._changes
+        if changes is not None and changes.is_watched:
+            topics = {topic for key in keys for topic in topics_of(self.layout.name, key)}
+            self._file.afterwards(partial(changes.announce, topics))
+
     # Inside
 
     def _change(
@@ -204,7 +219,9 @@ class SqliteItems:
                 raise Refused(old)
             return write(connection, old)
 
-        return self._file.write(change)
+        result = self._file.write(change)
+        self.announce(key)
+        return result
 
     def _is_of_a_free_key(self, condition: Condition) -> bool:
         """Whether a condition holds exactly if there is no item."""
@@ -221,6 +238,7 @@ class SqliteItems:
                 raise Refused(self.read(connection, row.key))
 
         self._file.write(insert)
+        self.announce(row.key)
 
     def _updated(self, key: Key, old: RawItem | None, actions: Sequence[Action]) -> RawItem:
         return updated(old or self.layout.raw_key(key), actions, self.layout.key_names)

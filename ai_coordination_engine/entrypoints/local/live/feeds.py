@@ -1,0 +1,78 @@
+"""The feeds of one server: one for each distinct subscription that somebody watches."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.live.subscription import Subscription
+from ai_coordination_engine.entrypoints.local.live.feed import Feed, Watcher, wait_for
+from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.observability import logger
+from ai_coordination_engine.ports import Changes
+
+MOST_WATCHERS = 10_000
+
+
+class Feeds:
+    """Watches subscriptions in one event loop; `changes` tells when to execute them again."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._feeds: dict[tuple[str, ...], Feed] = {}
+        self._tasks: dict[Feed, asyncio.Task[None]] = {}
+        self._watched = 0
+        self._looking: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def watching(
+        self, subscription: Subscription, context: Callable[[], Context]
+    ) -> AsyncIterator[Watcher]:
+        """Watch a subscription while the context is open. `context` makes a context of its tenant
+        for each execution. Raises `Throttled` when too many are watched.
+        """
+        if self._watched >= MOST_WATCHERS:
+            raise Throttled(
+                f"the server has {MOST_WATCHERS} subscriptions already: try again later"
+            )
+        feed = self._feed(subscription, context)
+        watcher = feed.join()
+        self._watched += 1
+        try:
+            yield watcher
+        finally:
+            self._watched -= 1
+            watcher.leave()
+            if not feed.watchers:
+                await self._end(feed)
+
+    def _feed(self, subscription: Subscription, context: Callable[[], Context]) -> Feed:
+        feed = self._feeds.get(subscription.key)
+        if feed is None or feed.is_over:
+            feed = Feed(subscription, lambda: subscription.execute(context()), self._changes)
+            self._feeds[subscription.key] = feed
+            self._tasks[feed] = asyncio.create_task(feed.run())
+            if self._looking is None:
+                self._looking = asyncio.create_task(self._look())
+        return feed
+
+    async def _end(self, feed: Feed) -> None:
+        if self._feeds.get(feed.subscription.key) is feed:
+            del self._feeds[feed.subscription.key]
+        task = self._tasks.pop(feed)
+        looking = self._looking
+        if not self._tasks and looking is not None:
+            looking.cancel()
+            self._looking = None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def _look(self) -> None:
+        """Look for changes by other processes while somebody watches."""
+        while True:
+            await wait_for(asyncio.Event(), self._changes.look_seconds)
+            try:
+                await asyncio.to_thread(self._changes.look)
+            except Exception as error:  # the next look may succeed
+                logger.warning("could not look for changes", extra={"reason": str(error)})
