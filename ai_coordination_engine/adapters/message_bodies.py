@@ -1,5 +1,6 @@
 """Convert the engine's messages to JSON bodies and back; every queue uses them."""
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,6 +15,8 @@ from pydantic import (
 
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+
+_KEPT = 64  # messages: one is read when its agent is claimed, and when its step begins
 
 
 class _Body(BaseModel):
@@ -86,6 +89,7 @@ def body_of(message: QueueMessage) -> str:
     )
 
 
+@lru_cache(_KEPT)
 def message_from_body(body: str) -> QueueMessage:
     """Return the message in a body; raises `BadUserInput` when the body is not a valid message."""
     try:

@@ -49,6 +49,7 @@ from ai_coordination_engine.engine.attempt.tries import (
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.stand_ins import is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,
@@ -69,6 +70,7 @@ def run_step(
     stopping: Event | None = None,
     claimed: Claim | None = None,
     finish: Callable[[bool], None] | None = None,
+    stand_in: Callable[[SessionAgent], None] | None = None,
 ) -> None:
     """Handle one message: run its agent, then the successors that it claims.
 
@@ -76,10 +78,12 @@ def run_step(
     successors are left to other workers. `claimed`: the claim of the agent, if it was made already.
     `finish`: called at the end of each transaction that ends an attempt, if there are any, with
     whether the message may be deleted; it is called again when the transaction is repeated, and
-    only the last call counts. Returns when the message may be deleted: the work is done, or another
-    message stands for it. Raises `Busy` when the message must be kept for later.
+    only the last call counts. `stand_in`: called in another thread if an agent takes longer than it
+    may; it handles the message again, with this agent claimed, where it is `overdue`. Returns when
+    the message may be deleted: the work is done, or another message stands for it. Raises `Busy`
+    when the message must be kept for later.
     """
-    chain = Chain(deadline, stopping, finish)
+    chain = Chain(deadline, stopping, finish, stand_in)
     try:
         agent = _begin(app, wake, chain, claimed or claim(app, wake))
         while agent is not None:
@@ -287,7 +291,8 @@ def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure
 def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None:
     """Run a claimed agent to its end and return the successor that was claimed with it, if any."""
     started = datetime.fromtimestamp(agent.started_at, UTC)
-    log_event("attempt started", agent)
+    if not is_overdue():
+        log_event("attempt started", agent)
     budget, held = Budget(), None
     reported: dict[str, Any] = {}
     record = partial(runs.record, app, agent, started, reported=reported)
@@ -340,7 +345,7 @@ def _result(
     if request is None:
         return _map(app, agent, budget)
     known = questions.again(app, agent)
-    return call(app, request) if known is None else AgentResult(known)
+    return call(app, request, chain.instead_of(agent)) if known is None else AgentResult(known)
 
 
 def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
@@ -361,13 +366,11 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
 
     Usually no request is made: only if reading the inputs took long.
     """
-    lease = new_lease(app)
-    if (
-        agent.lease_until - lease.now
-        >= request.timeout_seconds + app.settings.lease_margin_seconds / 2
-    ):
+    left = agent.lease_until - app.clock.now().timestamp()
+    needed = request.timeout_seconds + app.settings.lease_margin_seconds / 2
+    if left >= needed or is_overdue():
         return True
-    renewed = app.agents.renew(agent, lease)
+    renewed = app.agents.renew(agent, new_lease(app))
     if isinstance(renewed, Rejected):
         _lease_lost_before_call(app, agent, renewed.record)
         return False

@@ -11,6 +11,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.scheduling import firing, owed
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage
+from ai_coordination_engine.store.models import SessionAgent
 
 
 def process_message(
@@ -21,6 +22,7 @@ def process_message(
     stopping: Event | None = None,
     claimed: Claim | None = None,
     finish: Callable[[bool], None] | None = None,
+    stand_in: Callable[[SessionAgent], None] | None = None,
 ) -> None:
     """Handle a message; arguments as in `step.run_step`. Raises `Busy` if it must be kept."""
     if isinstance(message, Fire):
@@ -29,7 +31,13 @@ def process_message(
         owed.go_on(app, message)
     else:
         step.run_step(
-            app, message, deadline=deadline, stopping=stopping, claimed=claimed, finish=finish
+            app,
+            message,
+            deadline=deadline,
+            stopping=stopping,
+            claimed=claimed,
+            finish=finish,
+            stand_in=stand_in,
         )
 
 

@@ -7,7 +7,7 @@ classes. `store.models` declares records with these.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,8 +27,12 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+0000", re.ASCII)
 
 
 class HasValues(Protocol):
-    """The part of a record that an attribute uses. `values_read`: what was read of it, or set."""
+    """The part of a record that an attribute uses.
 
+    `item_read`: the item that it was read from. `values_read`: what was read of that, or set.
+    """
+
+    item_read: Mapping[str, Any]
     values_read: dict[str, Any]
 
     def stored(self, name: str) -> Any:
@@ -54,7 +58,7 @@ class AttributePath(Path):
 
     def operand(self, value: Any) -> Value:
         """A value of the attribute, beside it or in a sum."""
-        return Value(self.serialized(value))
+        return value_of(self.serialized(value))
 
     def _to_operand(self, value: Any) -> Any:
         if isinstance(value, _Operand):
@@ -81,6 +85,13 @@ class AttributePath(Path):
     _to_value = operand
 
 
+def value_of(stored: dict[str, Any]) -> Value:
+    """The operand of a value as it is stored. PynamoDB's own looks for its type in a list."""
+    operand = Value.__new__(Value)
+    (operand.attr_type,), operand.values = stored, (stored,)
+    return operand
+
+
 class Stored(attributes.Attribute[T]):
     """An attribute of a record; on the class of the record, it makes conditions and updates."""
 
@@ -103,7 +114,9 @@ class Stored(attributes.Attribute[T]):
             return self
         name = self.name
         read = instance.values_read
-        return read[name] if name in read else instance.stored(name)
+        if name in read:
+            return read[name]
+        return instance.stored(name) if name in instance.item_read else None
 
     def __set__(self, instance: HasValues, value: T | None) -> None:
         instance.values_read[self.name] = value
@@ -165,7 +178,13 @@ class Stored(attributes.Attribute[T]):
 
     def set(self, value: Any) -> updates.SetAction | updates.RemoveAction:
         """Give it a value; an empty set removes it."""
-        return self.path.set(value)
+        path = self.path
+        if isinstance(value, _Operand | Stored):
+            return path.set(value)
+        stored = path.serialized(value)
+        if None in stored.values():
+            return updates.RemoveAction(path)
+        return updates.SetAction(path, value_of(stored))
 
     def remove(self) -> updates.RemoveAction:
         """Remove it."""

@@ -5,7 +5,7 @@ attribute of a record returns the value in both cases.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, overload
 
@@ -29,6 +29,7 @@ class BlobReference:
 class HasPayloads(Protocol):
     """The part of a record that `Payload` and `ReadOnce` use."""
 
+    item_read: Mapping[str, Any]
     values_read: dict[str, Any]
 
     def load_payload(self, name: str) -> Any:
@@ -61,7 +62,12 @@ class Payload(Stored[Any]):
             return self
         name = self.name
         read = instance.values_read
-        stored = read[name] if name in read else instance.stored(name)
+        if name in read:
+            stored = read[name]
+        elif name in instance.item_read:
+            stored = instance.stored(name)
+        else:
+            return None
         return instance.load_payload(name) if isinstance(stored, BlobReference) else stored
 
     def serialize(self, value: Any) -> str:

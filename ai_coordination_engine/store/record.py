@@ -73,7 +73,7 @@ class Record(AttributeContainer):
     _loaded: Mapping[BlobReference, Any] = MappingProxyType({})
 
     # not stored: the item that the record was read from, and the attributes that were read or set
-    _item: Mapping[str, Any] = MappingProxyType({})
+    item_read: Mapping[str, Any] = MappingProxyType({})
     values_read: dict[str, Any]
 
     def __init__(
@@ -119,21 +119,21 @@ class Record(AttributeContainer):
         An attribute is converted when it is read first: a step reads a few of them.
         """
         record = cls.__new__(cls)
-        record._item, record.values_read, record.blobs = data, {}, blobs
+        record.item_read, record.values_read, record.blobs = data, {}, blobs
         record.stored(cls.key_names()[0])
         return record
 
     @property  # PynamoDB's own is an attribute
     def attribute_values(self) -> dict[str, Any]:  # type: ignore[override]
         """The values of all attributes by name, payloads as they are stored."""
-        for name in self._item.keys() & self.get_attributes().keys():
+        for name in self.item_read.keys() & self.get_attributes().keys():
             self.stored(name)
         return self.values_read
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
         """The item as it is stored. PynamoDB's own would load the payloads."""
         attributes, item = self.get_attributes(), dict[str, dict[str, Any]]()
-        for name in {**self._item, **self.values_read}:
+        for name in {**self.item_read, **self.values_read}:
             if name in attributes and (value := self._serialized(attributes[name], name)):
                 item[name] = value
         hash_key, range_key = self.key_names()
@@ -149,7 +149,7 @@ class Record(AttributeContainer):
         A set is always written anew: its order is that of Python, wherever the record comes from.
         """
         if name not in self.values_read and attribute.attr_type not in SETS:
-            raw: dict[str, Any] = self._item[name]
+            raw: dict[str, Any] = self.item_read[name]
             return None if "NULL" in raw else raw
         value = self.stored(name)
         text = None if value is None else attribute.serialize(value)
@@ -190,7 +190,7 @@ class Record(AttributeContainer):
         values = self.values_read
         if name in values:
             return values[name]
-        attribute, raw = self.get_attributes()[name], self._item.get(name)
+        attribute, raw = self.get_attributes()[name], self.item_read.get(name)
         if raw is None or "NULL" in raw:
             return None
         # another thread may have been faster: its value is the record's

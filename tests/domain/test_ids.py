@@ -1,10 +1,10 @@
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_coordination_engine.domain.ids import child_uuid, new_uuid
+from ai_coordination_engine.domain.ids import child_uuid, name_uuid, new_uuid
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC))
@@ -40,3 +40,8 @@ def test_a_session_agent_is_found_again_and_differs_between_sessions_and_times()
         child_uuid("s", 3, NOW + timedelta(milliseconds=1)),
     }
     assert len(different) == 3
+
+
+@given(st.text())
+def test_the_uuid_of_a_name_is_that_of_python(name: str) -> None:
+    assert name_uuid(name) == str(uuid5(NAMESPACE_URL, name))

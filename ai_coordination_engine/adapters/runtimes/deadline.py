@@ -4,8 +4,12 @@ import os
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
+from math import inf
 from queue import SimpleQueue
+from time import monotonic
 from typing import Generic, TypeVar
+
+from ai_coordination_engine.stand_ins import Replaced, is_overdue, stand_in
 
 T = TypeVar("T")
 
@@ -68,18 +72,101 @@ class _Thread:
 
 _idle: list[_Thread] = []
 """The one that was used last is taken first."""
-os.register_at_fork(after_in_child=_idle.clear)  # a forked child has none of these threads
+
+
+class _Watched:
+    """A call that a thread makes itself, until when it may take, and what goes on if it takes
+    longer.
+    """
+
+    __slots__ = ("go_on", "until")
+
+    def __init__(self, until: float, go_on: Callable[[], None]) -> None:
+        self.until, self.go_on = until, go_on
+
+
+class _Watchdog:
+    """Lets another thread go on in place of each one whose call passes its deadline."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._watched: set[_Watched] = set()
+        self._next = inf  # when it looks again
+        self._has_thread = False
+
+    def begin(self, seconds: float, go_on: Callable[[], None]) -> _Watched:
+        """Watch a call from now on."""
+        watched = _Watched(monotonic() + seconds, go_on)
+        with self._changed:
+            self._watched.add(watched)
+            if watched.until < self._next:
+                self._look_at(watched.until)
+        return watched
+
+    def end(self, watched: _Watched) -> bool:
+        """Watch a call no longer; whether it has ended in time."""
+        with self._changed:
+            is_in_time = watched in self._watched
+            self._watched.discard(watched)
+        return is_in_time
+
+    def _look_at(self, moment: float) -> None:
+        self._next = moment
+        self._changed.notify()
+        if not self._has_thread:
+            self._has_thread = True
+            threading.Thread(target=self._run, name="ace-deadlines", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait(max(min(self._next - monotonic(), threading.TIMEOUT_MAX), 0))
+                now = monotonic()
+                late = {each for each in self._watched if each.until <= now}
+                self._watched -= late
+                self._next = min((each.until for each in self._watched), default=inf)
+            for each in late:
+                threading.Thread(target=each.go_on, name="ace-step", daemon=True).start()
+
+
+_watchdog = _Watchdog()
+
+
+def _forget_threads() -> None:
+    """Begin anew in a forked child, which has none of these threads."""
+    global _watchdog  # noqa: PLW0603
+    _idle.clear()
+    _watchdog = _Watchdog()
+
+
+os.register_at_fork(after_in_child=_forget_threads)
 
 
 def run_within(seconds: float, call: Callable[[], T]) -> T:
     """Return or raise what `call` does; raises `DeadlinePassed` after `seconds`, or at once if not
     positive.
 
-    The call runs in a daemon thread, since an executor's thread would keep the process from
-    exiting. The thread has the caller's context variables, so its log lines carry the same ids.
+    In a thread that another one may replace, the call runs in that thread, and it raises `Replaced`
+    after `seconds`. Elsewhere it runs in a daemon thread, since an executor's thread would keep the
+    process from exiting. It has the caller's context variables, so its log lines carry the same
+    ids.
     """
-    if seconds <= 0:
+    if seconds <= 0 or is_overdue():
         raise DeadlinePassed(seconds)
+    go_on = stand_in()
+    return _beside(seconds, call) if go_on is None else _watched(seconds, call, go_on)
+
+
+def _watched(seconds: float, call: Callable[[], T], go_on: Callable[[], None]) -> T:
+    watched = _watchdog.begin(seconds, go_on)
+    try:
+        return copy_context().run(call)
+    finally:
+        if not _watchdog.end(watched):
+            raise Replaced
+
+
+def _beside(seconds: float, call: Callable[[], T]) -> T:
     submitted = _Call(call)
     try:
         thread = _idle.pop()

@@ -10,7 +10,7 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, Lease, token_of
-from ai_coordination_engine.store.transitions.outcome import Outcome
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 
 
 def new_lease(app: App) -> Lease:
@@ -37,6 +37,11 @@ def claim(app: App, wake: Wake) -> Claim:
     """Claim the agent of a message, if it is ready. One write."""
     lease = new_lease(app)
     return Claim(lease, app.agents.claim(wake.tenant, wake.key, lease))
+
+
+def claimed(app: App, agent: SessionAgent) -> Claim:
+    """The claim of an agent that this process has claimed before."""
+    return Claim(new_lease(app), Applied(agent))
 
 
 class ExpiringOnError:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Event, Lock
 from typing import Any, TypeVar
-from uuid import NAMESPACE_URL, uuid5
 
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.ids import name_uuid
 from ai_coordination_engine.domain.json_text import loads
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
@@ -26,6 +26,7 @@ from ai_coordination_engine.ports import (
     Message,
     PredecessorOutput,
 )
+from ai_coordination_engine.stand_ins import replaceable
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.records.entities import COORDINATION
@@ -43,12 +44,14 @@ class Chain:
 
     Both are kept by the name of the agent's edges, so that values from before a reset are not used
     after it. `notes` are remarks on attempts that go on. `deadline` is the last moment (epoch
-    seconds); `stopping` is set when the process is about to end. `finish` as in `run_step`.
+    seconds); `stopping` is set when the process is about to end. `finish` and `stand_in`: as in
+    `run_step`.
     """
 
     deadline: float | None
     stopping: Event | None
     finish: Callable[[bool], None] | None = None
+    stand_in: Callable[[SessionAgent], None] | None = None
     outputs: dict[int, AgentOutput] = field(default_factory=dict)
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
@@ -67,6 +70,19 @@ class Chain:
         if self.alone:
             self.alone = False
             _ALONE.release()
+
+    def instead_of(self, agent: SessionAgent) -> Callable[[], None] | None:
+        """What another thread does if the agent takes longer than it may in this one; None: nothing
+        can.
+        """
+        if (stand_in := self.stand_in) is None:
+            return None
+
+        def go_on() -> None:
+            self.run_beside_others()
+            stand_in(agent)
+
+        return go_on
 
     def ending(self, successor: T | None) -> T | None:
         """The successor that was claimed; if there is none, the work of the message is done."""
@@ -92,16 +108,17 @@ class Chain:
         return max(1.0, min(limit, left))
 
 
-def call(app: App, request: AgentRequest) -> AgentResult:
+def call(app: App, request: AgentRequest, go_on: Callable[[], None] | None) -> AgentResult:
     """The result of the runtime. Raises `AgentFailure`, also for results that cannot be
-    handed off.
+    handed off. `go_on`: called by another thread, instead of a failure, if there is no result in
+    time.
     """
     ids = {
         "tenant": request.tenant,
         "session_uuid": request.session_uuid,
         "run_uuid": request.run_uuid,
     }
-    with attempt_span(request.agent_name, **ids):
+    with attempt_span(request.agent_name, **ids), replaceable(go_on):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
     if len(result.output) > MAX_TEXT:
         message = f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}."
@@ -187,7 +204,7 @@ def idempotency_key(agent: SessionAgent) -> str:
         agent.on_fallback,
         *([agent.corrections] if agent.corrections else []),
     )
-    return str(uuid5(NAMESPACE_URL, json.dumps(names)))
+    return name_uuid(json.dumps(names))
 
 
 def _check(agent: SessionAgent, before: list[AgentOutput]) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
@@ -11,14 +12,16 @@ from typing import Any, Protocol, cast, runtime_checkable
 from ai_coordination_engine.backend import READ_SECONDS
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.load import Load
-from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
+from ai_coordination_engine.entrypoints.local.next_message import Finish, NextMessage, Received
 from ai_coordination_engine.errors import FileUnusable, Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
+from ai_coordination_engine.stand_ins import Replaced, overdue
 
 MAX_MESSAGES = 10  # of one ReceiveMessage (Amazon SQS API reference)
 LONGEST_POLL = 20  # seconds (Amazon SQS API reference)
@@ -255,11 +258,23 @@ class LocalWorker:
         inbox.put(Received(message))
 
     def _run(self, inbox: SimpleQueue[Received]) -> None:
-        while True:
-            received: Received | None = inbox.get()
-            while received is not None:
-                received = self._process(received)
-            self._idle.append(inbox)
+        with suppress(Replaced):
+            while True:
+                self._process_all(inbox.get())
+                self._idle.append(inbox)
+                self._load.end()
+
+    def _process_all(self, received: Received | None) -> None:
+        """Process a message, and those that this thread receives after it."""
+        while received is not None:
+            received = self._process(received)
+
+    def _stand_in(self, received: Received, claimed: Claim) -> None:
+        """Go on in place of a thread whose agent takes longer than it may."""
+        with suppress(Replaced):
+            with overdue():
+                then = self._process(replace(received, claimed=claimed))
+            self._process_all(then)
             self._load.end()
 
     def _give_up(self) -> None:
@@ -275,8 +290,8 @@ class LocalWorker:
         try:
             number = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
             delivery = Delivery(message["Body"], message.get("MessageId", ""), number)
-            then = self._app and NextMessage(self._app, self._messages.read, finish, self._stopping)
-            step = partial(then.run, claimed=received.claimed) if then else self._step
+            then = self._next_message(received, finish)
+            step = partial(then.run, begun=received.claimed) if then else self._step
             seconds = self._deliveries.process(delivery, step)
             if seconds is None:
                 return then.get() if then else next(map(Received, finish()), None)
@@ -286,6 +301,12 @@ class LocalWorker:
         except Exception:  # the message comes back when its visibility timeout ends
             logger.exception("could not delete or return a message")
         return None
+
+    def _next_message(self, received: Received, finish: Finish) -> NextMessage | None:
+        if self._app is None:
+            return None
+        stand_in = partial(self._stand_in, received)
+        return NextMessage(self._app, self._messages.read, finish, self._stopping, stand_in)
 
     def _finish(self, receipt: str) -> list[JSONObject]:
         """Delete a message; receive the next one for the same thread, if that may go on."""

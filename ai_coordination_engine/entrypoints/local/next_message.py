@@ -6,9 +6,10 @@ from threading import Event
 
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt.leases import Claim, claim
+from ai_coordination_engine.engine.attempt.leases import Claim, claim, claimed
 from ai_coordination_engine.engine.work import process_message
 from ai_coordination_engine.ports import QueueMessage, Wake
+from ai_coordination_engine.store.models import SessionAgent
 
 Finish = Callable[[], Sequence[JSONObject]]
 """Deletes the message of a step and receives the next one, if there is one to go on with."""
@@ -28,21 +29,28 @@ class NextMessage:
     """
 
     def __init__(
-        self, app: App, read: Callable[[str], QueueMessage], finish: Finish, stopping: Event
+        self,
+        app: App,
+        read: Callable[[str], QueueMessage],
+        finish: Finish,
+        stopping: Event,
+        stand_in: Callable[[Claim], None] | None = None,
     ) -> None:
         self._app, self._read, self._finish, self._stopping = app, read, finish, stopping
+        self._stand_in = stand_in
         self._is_done = False
         self._next: Received | None = None
 
-    def run(self, message: QueueMessage, claimed: Claim | None) -> None:
+    def run(self, message: QueueMessage, begun: Claim | None) -> None:
         """Run the step of the message, as `process_message`."""
         try:
             process_message(
                 self._app,
                 message,
                 stopping=self._stopping,
-                claimed=claimed,
+                claimed=begun,
                 finish=self._end,
+                stand_in=self._stand_in and self._replace,
             )
         except BaseException:
             self._is_done = False  # the transaction may have failed
@@ -53,6 +61,11 @@ class NextMessage:
         if not self._is_done:
             self._app.records.parallel.together(self._go_on)
         return self._next
+
+    def _replace(self, agent: SessionAgent) -> None:
+        """Go on in another thread than that of the agent, which takes longer than it may."""
+        if self._stand_in is not None:
+            self._stand_in(claimed(self._app, agent))
 
     def _end(self, is_done: bool) -> None:
         """End an attempt; what followed from it in a transaction that failed is forgotten."""

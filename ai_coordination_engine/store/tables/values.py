@@ -2,6 +2,7 @@
 how large they are.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any
@@ -11,6 +12,8 @@ SETS = frozenset({"SS", "NS", "BS"})
 # numbers have 38 digits ("Supported data types and naming rules", Amazon DynamoDB)
 DIGITS = Context(prec=38)
 EXACT = Context(prec=300)  # for sums: DynamoDB refuses one with more digits, and rounds nothing
+# as it is stored, with 38 digits at most
+_PLAIN = re.compile(r"-?(?:[1-9][0-9]{0,37}|(?:0|[1-9][0-9]{0,18})\.[0-9]{0,17}[1-9])")
 _POWERS = range(-130, 126)  # of ten, of the first digit
 
 
@@ -63,8 +66,7 @@ def stored(value: Value) -> Value:
 
 
 def _stored_number(text: str) -> str:
-    is_whole = text.isdecimal() and text.isascii() and text[0] != "0"
-    return text if is_whole and len(text) <= DIGITS.prec else digits(Decimal(text))
+    return text if _PLAIN.fullmatch(text) else digits(Decimal(text))
 
 
 def size(value: Value) -> int:
