@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states client demo package wheel lock clean
+.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states vendor client demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -57,6 +57,11 @@ bench-peers: install .venv-langgraph/.stamp .venv-dbos/.stamp .venv-ministack/.s
 
 house: install ## print metrics of the code: files and calls on the path of a step, layers, complexity
 	@$(BIN)/python -m benchmarks.house
+
+vendor: ## write the libraries of the web console from their lock
+	mkdir -p build/vendor && cp .ci/console/* build/vendor
+	cd build/vendor && npm ci --ignore-scripts --no-audit --no-fund
+	node build/vendor/vendor.mjs build/vendor/node_modules ai_coordination_engine/console
 
 states: install ## write the states, phases and transitions to docs/states.md
 	@$(BIN)/python .ci/states > docs/states.md

@@ -22,6 +22,7 @@ OF_NO_ROOM = {
     "benchmarks",
     "clients",
     "conformance",
+    "console",
     "deployment",
     "examples",
     "house",

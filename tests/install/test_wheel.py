@@ -22,7 +22,8 @@ def test_the_wheel_holds_every_file_of_the_package(
     )
     assert set(listed.stdout.splitlines()) <= names
     assert {name for name in names if not name.startswith(PACKAGE + "/")} == set()
-    assert {f"{PACKAGE}/entrypoints/local/page.html", f"{PACKAGE}/py.typed"} <= names
+    kept = {"entrypoints/local/document.html", "console/index.html", "py.typed"}
+    assert {f"{PACKAGE}/{name}" for name in kept} <= names
 
 
 def test_the_examples_are_found_at_the_top_too() -> None:

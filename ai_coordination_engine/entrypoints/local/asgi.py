@@ -10,17 +10,20 @@ from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.identity import local_tenant
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.api.webhooks import PATH as WEBHOOK
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.asgi_routes import (
     GraphQLRoutes,
+    answering_route,
     not_found_route,
-    webhook_route,
 )
+from ai_coordination_engine.entrypoints.local.console import console_for, console_routes
+from ai_coordination_engine.entrypoints.local.documents import document_routes
 from ai_coordination_engine.entrypoints.local.health import health_route
 from ai_coordination_engine.entrypoints.local.live.connection import LiveSockets
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
-from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
+from ai_coordination_engine.entrypoints.local.run_file_route import PATHS, run_file_answerer
 from ai_coordination_engine.errors import Unauthenticated
 
 
@@ -44,7 +47,10 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     documents = Documents(SCHEMA.graphql_schema)
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
     websocket = LiveSockets(documents, context, Feeds(app.changes)).serve
-    graphql = GraphQLRoutes(documents, context, origins, page_for, websocket).routes()
-    webhook = webhook_route(partial(answer_webhook, app=app), documents.limits)
+    graphql = GraphQLRoutes(documents, context, origins, console_for, websocket).routes()
+    webhook = answering_route(WEBHOOK, partial(answer_webhook, app=app), documents.limits)
     health = health_route(app.state_problem, processes)
-    return Router([*graphql, *page_routes(), webhook, health, not_found_route(origins)])
+    check = run_file_answerer(app)
+    run_files = [answering_route(path, check, documents.limits) for path in PATHS]
+    pages = [*document_routes(), *console_routes()]
+    return Router([*graphql, *run_files, webhook, health, *pages, not_found_route(origins)])

@@ -1,4 +1,4 @@
-"""Starlette routes for GraphQL over HTTP, for the reports of long jobs, and for unknown paths."""
+"""Starlette routes for GraphQL over HTTP, for other answers of the API, and for unknown paths."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,6 @@ from ai_coordination_engine.api.transport import (
     failure,
     too_large,
 )
-from ai_coordination_engine.api.webhooks import PATH
 from ai_coordination_engine.entrypoints.aws.http_events import unknown_path
 from ai_coordination_engine.errors import BadUserInput
 
@@ -50,8 +49,8 @@ def only_get(endpoint: Endpoint) -> Endpoint:
     async def refusing(http: HttpRequest) -> HttpResponse:
         if http.method in ("GET", "HEAD"):
             return await endpoint(http)
-        return _http_response(
-            failure(_without_body(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD"))
+        return as_http(
+            failure(without_body(http), HttpError(405, BadUserInput("use GET"), allow="GET, HEAD"))
         )
 
     return refusing
@@ -62,7 +61,7 @@ class GraphQLRoutes:
     """Serves one schema.
 
     `context` creates the GraphQL context for an endpoint id, a part id and an HTTP method. `page`
-    returns the page for a browser, or None when the request is not from a browser. `websocket`
+    returns the answer to a browser, or None when the request is not from a browser. `websocket`
     serves a WebSocket connection.
     """
 
@@ -91,20 +90,22 @@ class GraphQLRoutes:
         return await answer(request, self.documents, made, self.cors_origins)
 
 
-def webhook_route(webhook: Callable[[Request], Awaitable[Response]], limits: Limits) -> Route:
-    """Return the route for the reports of long jobs."""
+def answering_route(
+    path: str, answerer: Callable[[Request], Awaitable[Response]], limits: Limits
+) -> Route:
+    """Return a route whose requests `answerer` answers, within the limits of the API."""
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return await _response(http, webhook, limits.body_bytes)
+        return await _response(http, answerer, limits.body_bytes)
 
-    return Route(PATH, AnyMethod(endpoint))
+    return Route(path, AnyMethod(endpoint))
 
 
 def not_found_route(cors_origins: Sequence[str]) -> Route:
     """Return the route for all other paths; it answers 404."""
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return _http_response(failure(_without_body(http), unknown_path(), cors_origins))
+        return as_http(failure(without_body(http), unknown_path(), cors_origins))
 
     return Route("/{path:path}", AnyMethod(endpoint))
 
@@ -116,22 +117,24 @@ async def _response(
     cors_origins: Sequence[str] = (),
 ) -> HttpResponse:
     """Return the response to a request; never raises."""
-    request = _without_body(http)
+    request = without_body(http)
     try:
         if http.method == "POST":
             request = replace(request, body=await _body(http, max_bytes))
-        return _http_response(await answerer(request))
+        return as_http(await answerer(request))
     except ClientDisconnect:
         return HttpResponse(status_code=CLIENT_CLOSED)
     except Exception as error:
-        return _http_response(failure(request, error, cors_origins))
+        return as_http(failure(request, error, cors_origins))
 
 
-def _http_response(response: Response) -> HttpResponse:
+def as_http(response: Response) -> HttpResponse:
+    """Return a response of the API as one of Starlette."""
     return HttpResponse(response.body, response.status, response.headers)
 
 
-def _without_body(http: HttpRequest) -> Request:
+def without_body(http: HttpRequest) -> Request:
+    """Return the request without its body, which is not read."""
     headers: dict[str, str] = {}
     for name, value in http.headers.items():
         headers[name] = f"{headers[name]},{value}" if name in headers else value

@@ -1,9 +1,10 @@
 """Checks of a run file before anything starts: a dry run, and what the settings do not allow.
 
-`ace run` and `ace check` call them.
+`ace run`, `ace check` and the console call them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.domain.graph import plan
@@ -14,7 +15,13 @@ from ai_coordination_engine.domain.shapes import (
 )
 from ai_coordination_engine.domain.task_warnings import of_graph
 from ai_coordination_engine.engine.planning.preview import preview
-from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
+from ai_coordination_engine.entrypoints.run_file.run_file import (
+    RunFile,
+    RunFileError,
+    parse_run_file,
+    problem_line,
+)
+from ai_coordination_engine.entrypoints.run_file.yaml_nodes import Problem
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.settings import Settings
@@ -28,6 +35,37 @@ def dry_run(settings: Settings, run: RunFile) -> DryRun:
 
     Raises `BadUserInput` with the places of what a start would refuse.
     """
+    try:
+        return _preview(settings, run)
+    except BadUserInput as error:
+        raise BadUserInput("\n".join(run.located(error.message))) from error
+
+
+class Checked(NamedTuple):
+    """A text that was checked: its run file and the dry run, unless there are `problems`."""
+
+    run: RunFile | None
+    plan: DryRun | None
+    problems: Sequence[Problem]
+    warnings: Sequence[Problem]
+
+
+def checked(settings: Settings, allow_list: AllowList | None, text: str) -> Checked:
+    """Check the text of a run file; `allow_list` None: not whether its runtimes are allowed."""
+    try:
+        run = parse_run_file(text)
+    except RunFileError as error:
+        return Checked(None, None, error.problems, ())
+    try:
+        plan = _preview(settings, run)
+    except BadUserInput as error:
+        return Checked(None, None, run.problems(error.message), ())
+    warnings = [each for warning in plan.warnings for each in run.problems(warning)]
+    refused = _refused(allow_list, run) if allow_list else ()
+    return Checked(run, plan, (), sorted({*warnings, *refused}))
+
+
+def _preview(settings: Settings, run: RunFile) -> DryRun:
     coordination = Coordination("", run.coordination_uuid, agents=run.agents)
     task = Task(
         run.coordination_uuid,
@@ -41,10 +79,7 @@ def dry_run(settings: Settings, run: RunFile) -> DryRun:
         plan_limits=run.plan_limits,
         plan_fallback=run.plan_fallback,
     )
-    try:
-        return preview(settings, coordination, task, run.task_query)
-    except BadUserInput as error:
-        raise BadUserInput("\n".join(run.located(error.message))) from error
+    return preview(settings, coordination, task, run.task_query)
 
 
 def agent_warnings(run: RunFile) -> Iterator[str]:
@@ -63,6 +98,11 @@ def not_allowed(allow_list: AllowList, run: RunFile, kind: str = "") -> Iterator
     """Yield a line, with its place, for each runtime and action function that the settings refuse;
     `kind` goes before the message.
     """
+    for each in _refused(allow_list, run):
+        yield problem_line(run.name, each._replace(message=kind + each.message))
+
+
+def _refused(allow_list: AllowList, run: RunFile) -> Iterator[Problem]:
     for agent in run.agents:
         uuid = agent["agent_uuid"]
         function = run.agent_actions.get(uuid, {}).get("action_function") or {}
@@ -75,4 +115,4 @@ def not_allowed(allow_list: AllowList, run: RunFile, kind: str = "") -> Iterator
             key, problem = "action_function", allow_list.of_action(module_name, function_name)
         if problem is not None:
             name = agent.get("agent_name", uuid)
-            yield run.agent_line(uuid, key, f"{kind}agent {name}: {problem}")
+            yield run.agent_problem(uuid, key, f"agent {name}: {problem}")

@@ -79,21 +79,22 @@ class RunFile:
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
+    def problems(self, message: str) -> list[Problem]:
+        """Convert a message of the API to problems of this file, with their places."""
+        return self.places.problems(message) if self.places else [Problem(1, 1, message)]
+
     def located(self, message: str, kind: str = "") -> list[str]:
         """Convert a message of the API to lines `file:line:column: problem` about this file."""
-        found = self.places.problems(message) if self.places else [Problem(1, 1, message)]
+        found = self.problems(message)
         return [
             problem_line(self.name, each._replace(message=kind + each.message)) for each in found
         ]
 
-    def agent_line(self, uuid: str, key: str, message: str) -> str:
-        """Return a line about a key of an agent or of its action."""
-        return problem_line(
-            self.name,
-            self.places.agent_problem(uuid, key, message)
-            if self.places
-            else Problem(1, 1, message),
-        )
+    def agent_problem(self, uuid: str, key: str, message: str) -> Problem:
+        """Return a problem of a key of an agent or of its action."""
+        if self.places is None:
+            return Problem(1, 1, message)
+        return self.places.agent_problem(uuid, key, message)
 
 
 def problem_line(name: str, problem: Problem) -> str:

@@ -14,11 +14,12 @@ from starlette.applications import Starlette
 
 from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.entrypoints.local import page
+from ai_coordination_engine.entrypoints.local import documents
 from ai_coordination_engine.entrypoints.local.asgi_routes import GraphQLRoutes, not_found_route
+from ai_coordination_engine.entrypoints.local.console import console_for, console_routes
+from ai_coordination_engine.entrypoints.local.documents import document_routes
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
 from ai_coordination_engine.entrypoints.local.markdown_page import html_of
-from ai_coordination_engine.entrypoints.local.page import page_for, page_routes
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 ORIGIN = "https://app.example"
@@ -41,11 +42,14 @@ class FakeContext:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    documents = Documents(graphene.Schema(query=Query).graphql_schema, Limits(body_bytes=100))
+    parsed = Documents(graphene.Schema(query=Query).graphql_schema, Limits(body_bytes=100))
     origins = [*LOOPBACK, ORIGIN]
-    graphql = GraphQLRoutes(documents, FakeContext, origins, page_for).routes()
+    graphql = GraphQLRoutes(parsed, FakeContext, origins, console_for).routes()
     app = LocalGuard(
-        Starlette(routes=[*page_routes(), *graphql, not_found_route(origins)]), [ORIGIN]
+        Starlette(
+            routes=[*graphql, *document_routes(), *console_routes(), not_found_route(origins)]
+        ),
+        [ORIGIN],
     )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000"
@@ -62,34 +66,37 @@ def refused(answered: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/graphql", "/graphql/", "/acme/graphql", "/acme/ai_coordination_graphql"]
+    ("path", "page"),
+    [
+        ("/graphql", "/"),
+        ("/graphql/", "/"),
+        ("/acme/graphql", "/acme/"),
+        ("/acme/ai_coordination_graphql", "/acme/"),
+        ("/%5C%5Cevil.example/graphql", "/%5C%5Cevil.example/"),
+        ("/%22%3E%3Cscript%3E'/graphql", "/%22%3E%3Cscript%3E%27/"),
+    ],
 )
-async def test_a_browser_gets_a_page_that_needs_nothing_else(
-    client: httpx.AsyncClient, path: str
+async def test_a_browser_that_opens_the_api_gets_the_console(
+    client: httpx.AsyncClient, path: str, page: str
 ) -> None:
     answered = await client.get(path, headers={"accept": BROWSER})
-    assert (answered.status_code, answered.headers["content-type"]) == (
-        200,
-        "text/html; charset=utf-8",
-    )
-    endpoint = "http://127.0.0.1:8000" + ("/graphql" if path == "/" else path)
-    assert f"<code>{endpoint}</code>" in answered.text
-    assert f"curl -s '{endpoint}' " in answered.text
-    assert re.findall(r'(?:src|href)="([^"]*)"', answered.text) == [
-        "data:,",
-        "/README.md",
-        "/schema.graphql",
-    ]
-    policy = answered.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert answered.headers["x-content-type-options"] == "nosniff"
+    assert (answered.status_code, answered.headers["location"]) == (302, page)
+    assert answered.headers["vary"] == "accept"
+    shown = await client.get(page, headers={"accept": BROWSER})
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
-async def test_the_page_holds_what_the_path_says_as_text(client: httpx.AsyncClient) -> None:
-    answered = await client.get("/%22%3E%3Cscript%3Ealert(1)'/graphql", headers={"accept": BROWSER})
-    assert answered.text.count("<script>") == 1
-    assert "/%22%3E%3Cscript%3Ealert%281%29%27/graphql'" in answered.text
+async def test_a_browser_that_sends_a_query_gets_its_answer(client: httpx.AsyncClient) -> None:
+    headers = {"accept": BROWSER}
+    answered = await client.get("/graphql", params={"query": "{ hello }"}, headers=headers)
+    assert answered.json() == {"data": {"hello": "Hello"}}
+
+
+async def test_what_is_no_browser_finds_no_console_below_an_endpoint(
+    client: httpx.AsyncClient,
+) -> None:
+    answered = await client.get("/acme/", headers={"accept": "application/json"})
+    assert refused(answered) == (404, "NOT_FOUND")
 
 
 async def test_the_schema_that_the_page_links_to_is_there_as_text(
@@ -115,9 +122,9 @@ async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(
                 200,
                 "text/html; charset=utf-8",
             ), path
-            pages[path] = answered.text
+            pages[path] = answered.text.partition("<main>")[2]
             found = [
-                each for each in re.findall(r'href="([^"]*)"', answered.text) if each != "data:,"
+                each for each in re.findall(r'href="([^"]*)"', pages[path]) if each != "data:,"
             ]
             own = [
                 path + each if each.startswith("#") else each
@@ -136,15 +143,15 @@ async def test_every_link_of_the_documentation_leads_to_a_page_and_its_heading(
 async def test_an_installed_package_shows_its_readme_alone(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(page, "_ROOT", tmp_path)
-    page._documents.cache_clear()
+    monkeypatch.setattr(documents, "_ROOT", tmp_path)
+    documents._documents.cache_clear()
     try:
         shown, other = await client.get("/README.md"), await client.get("/docs/agents.md")
     finally:
-        page._documents.cache_clear()
+        documents._documents.cache_clear()
     assert (shown.status_code, other.status_code) == (200, 404)
     assert "<h1 " in shown.text
-    assert 'href="/' not in shown.text
+    assert 'href="/' not in shown.text.partition("<main>")[2]
 
 
 def test_a_link_to_what_is_not_served_stays_as_its_words() -> None:

@@ -59,8 +59,8 @@ def test_a_warning_about_an_unknown_key_stands_at_the_key() -> None:
     assert run.located('agents[0].runtime: the key "tempo" is unknown.', "warning: ") == [
         'c.yaml:5:97: warning: runtime: the key "tempo" is unknown.'
     ]
-    assert run.agent_line("w-1", "runtime", "not allowed") == "c.yaml:6:7: not allowed"
-    assert run.agent_line("w-1", "action_function", "not allowed") == "c.yaml:14:76: not allowed"
+    assert run.agent_problem("w-1", "runtime", "not allowed") == (6, 7, "not allowed")
+    assert run.agent_problem("w-1", "action_function", "not allowed") == (14, 76, "not allowed")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,25 @@
+// vendor.mjs NODE_MODULES FOLDER: write the libraries of the console, with their licences, to vendor.js in FOLDER.
+import { build } from "esbuild";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const [modules, folder] = process.argv.slice(2);
+const PACKAGES = ["preact", "htm", "graphql-ws"];
+const CONTENTS = `export { h, render, Fragment } from "preact";
+export { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+export { default as htm } from "htm";
+export { createClient } from "graphql-ws/client";`;
+
+function licence(name) {
+  const { version, license } = JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8"));
+  const file = name === "graphql-ws" ? "LICENSE.md" : "LICENSE";
+  const text = readFileSync(join(modules, name, file), "utf8").replaceAll("*/", "* /").trim();
+  return `${name} ${version}, ${license}\n\n${text}\n`;
+}
+
+const { outputFiles } = await build({
+  stdin: { contents: CONTENTS, resolveDir: join(modules, "..") },
+  bundle: true, format: "esm", minify: true, target: "es2022", legalComments: "none", write: false,
+});
+const head = `/* Made by make vendor; not written by hand.\n\n${PACKAGES.map(licence).join("\n")}*/\n`;
+writeFileSync(join(folder, "vendor.js"), head + outputFiles[0].text);

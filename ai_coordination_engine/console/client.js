@@ -1,0 +1,180 @@
+// The API: requests over HTTP, and live documents over a WebSocket, or else asked for each second.
+import { createClient, useEffect, useState } from "./vendor.js";
+import { authorization, signIn } from "./sign_in.js";
+
+export const config = await fetch("/console/config.json").then((found) => found.json());
+const below = location.pathname.replace(/[^/]*$/, "");
+const endpoint = new URL(config.graphql ?? `${below}graphql`, location.href).href;
+const socketAddress = new URL(config.websocket ?? endpoint, location.href).href.replace(/^http/, "ws");
+/** The address of another route of this server, beside the API of the tenant. */
+export const beside = (path) => new URL(path, endpoint).href;
+export { endpoint };
+
+export class ApiError extends Error {
+  constructor(message, code, errors) {
+    super(message);
+    Object.assign(this, { code, errors });
+  }
+}
+
+export async function post(url, body, signal) {
+  let response;
+  try {
+    const headers = { "content-type": "application/json", ...(await authorization(config)) };
+    response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal });
+  } catch (error) {
+    throw signal?.aborted ? error : new ApiError("The server does not answer.", "OFFLINE");
+  }
+  if (response.status === 401) signIn(config);
+  try {
+    return await response.json();
+  } catch {
+    throw new ApiError(`The server answered ${response.status} without JSON.`);
+  }
+}
+
+/** The data of a GraphQL request; throws `ApiError`. */
+export async function ask(query, variables = {}, signal = undefined) {
+  const answer = await post(endpoint, { query, variables }, signal);
+  if (answer.errors?.length) throw failure(answer.errors);
+  return answer.data;
+}
+
+function failure(errors) {
+  const messages = [...new Set(errors.map((each) => each.message))];
+  return new ApiError(messages.join(" "), errors[0].extensions?.code, errors);
+}
+
+// The WebSocket. It is opened when something is watched, and opened again whenever it breaks.
+
+let state = "connecting";
+const observers = new Set();
+
+function become(next) {
+  state = next;
+  for (const each of [...observers]) each(next);
+}
+
+export function useConnection() {
+  const [current, set] = useState(state);
+  useEffect(() => {
+    observers.add(set);
+    set(state);
+    return () => observers.delete(set);
+  }, []);
+  return current;
+}
+
+let overdue;
+const client = createClient({
+  url: socketAddress,
+  lazyCloseTimeout: 5000,
+  keepAlive: 10_000,
+  retryAttempts: Infinity,
+  shouldRetry: () => true,
+  retryWait: (tries) => new Promise((done) => {
+    setTimeout(done, Math.min(200 * 2 ** tries, 5000) * (0.75 + Math.random() / 2));
+  }),
+  connectionParams: () => authorization(config),
+  on: {
+    opened: (socket) => { client.socket = socket; },
+    connected: () => become("live"),
+    closed: () => {
+      clearTimeout(overdue);
+      if (state !== "polling") become("broken");
+    },
+    ping: (received) => {
+      if (!received) overdue = setTimeout(() => client.socket.close(4408, "No pong"), 5000);
+    },
+    pong: (received) => received && clearTimeout(overdue),
+  },
+});
+addEventListener("online", () => state !== "live" && client.socket?.close());
+
+/**
+ * Tell `next` the value of a document now and whenever it changes. `document` begins with its
+ * variables. While there is no WebSocket, it is asked for each second. Answers a function that stops.
+ */
+export function watch(document, variables, { next, fail, end }) {
+  let timer;
+  const aborting = new AbortController();
+  let live = false;
+  const poll = async () => {
+    clearTimeout(timer);
+    try {
+      const data = await ask(`query ${document}`, variables, aborting.signal);
+      if (aborting.signal.aborted || live) return;
+      if (state !== "live") become("polling");
+      next(data);
+    } catch (error) {
+      if (aborting.signal.aborted) return;
+      if (error.code === "OFFLINE") become("broken");
+      fail(error);
+    }
+    timer = setTimeout(poll, 1000);
+  };
+  const observe = (connection) => {
+    if (connection !== "broken" || aborting.signal.aborted) return;
+    live = false;
+    clearTimeout(timer);
+    timer = setTimeout(poll, 250);
+  };
+  observers.add(observe);
+  if (state === "live" || state === "connecting") timer = setTimeout(poll, 1500);
+  else poll();
+  const stop = client.subscribe({ query: `subscription ${document}`, variables }, {
+    next: async ({ data, errors, extensions }) => {
+      if (errors?.length) return fail(failure(errors));
+      clearTimeout(timer);
+      if (extensions?.truncated) return poll();
+      live = true;
+      return next(data);
+    },
+    error: (problem) => {
+      if (aborting.signal.aborted) return;
+      const refused = Array.isArray(problem) && failure(problem);
+      if (refused && refused.code && refused.code !== "BAD_USER_INPUT") fail(refused);
+      else poll();
+    },
+    complete: () => {
+      if (aborting.signal.aborted) return;
+      clearTimeout(timer);
+      observers.delete(observe);
+      end?.();
+    },
+  });
+  return () => {
+    aborting.abort();
+    clearTimeout(timer);
+    observers.delete(observe);
+    stop();
+  };
+}
+
+/** The latest value of a document, and the error that keeps it from changing. `pace` says how many
+ * milliseconds a value may wait for the next one; `count` makes it watch again. */
+export function useWatched(document, variables, { count = 0, pace = () => 0 } = {}) {
+  const key = JSON.stringify(variables);
+  const [found, set] = useState({ key, value: null, error: null });
+  useEffect(() => {
+    if (!variables) return undefined;
+    let pending = null;
+    let timer;
+    const show = () => {
+      timer = undefined;
+      set({ key, value: pending, error: null });
+    };
+    const stop = watch(document, variables, {
+      next: (data) => {
+        pending = data;
+        timer ??= setTimeout(show, pace(data));
+      },
+      fail: (error) => set((last) => ({ ...last, key, error })),
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, [document, key, count]);
+  return found.key === key ? found : { key, value: null, error: null };
+}

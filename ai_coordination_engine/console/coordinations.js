@@ -1,0 +1,106 @@
+// Coordinations: their agents, tasks and schedules, and a start of a task.
+import { useState } from "./vendor.js";
+import { ask } from "./client.js";
+import { Output } from "./text.js";
+import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, to, useLoaded, visible } from "./ui.js";
+
+const LIST = `query ($cursor: String, $name: String) { coordinationList(limit: 30, cursor: $cursor, coordinationName: $name) {
+  coordinationList { coordinationUuid coordinationName coordinationDescription agents updatedAt } nextCursor } }`;
+const ONE = `query ($c: String!) { coordination(coordinationUuid: $c) {
+  coordinationUuid coordinationName coordinationDescription agents updatedAt } }`;
+const TASKS = `query ($c: String!, $cursor: String) { taskList(coordinationUuid: $c, limit: 20, cursor: $cursor) {
+  taskList { taskUuid taskName taskDescription initialTaskQuery subtaskQueries agentActions plan updatedAt } nextCursor } }`;
+const SCHEDULES = `query ($c: String!, $cursor: String) { taskScheduleList(coordinationUuid: $c, limit: 20, cursor: $cursor) {
+  taskScheduleList { scheduleUuid taskUuid schedule status timezone lastFireAt runCount upcoming(limit: 3)
+    whyNotFired { message } task { taskName } } nextCursor } }`;
+const START = `mutation ($c: String!, $t: String!, $query: String, $s: String) {
+  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t, taskQuery: $query, sessionUuid: $s) {
+    procedureTaskSession { sessionUuid } } }`;
+
+/** One page after the other of a list of the API. */
+function usePages(query, field, variables) {
+  const [cursors, setCursors] = useState([null]);
+  const key = JSON.stringify(variables);
+  const [found, error, again] = useLoaded(() => ask(query, { ...variables, cursor: cursors.at(-1) }), [key, cursors]);
+  const page = found?.[field];
+  const turn = (number) => setCursors(number < cursors.length ? cursors.slice(0, number + 1) : [...cursors, page.nextCursor]);
+  const pages = html`<${Pages} page=${cursors.length - 1} more=${page?.nextCursor} onPage=${turn} />`;
+  const state = error ? html`<${Problem} error=${error} again=${again} />` : !page && html`<${Loading} />`;
+  return { rows: page?.[field], pages, state };
+}
+
+export function Coordinations() {
+  const [name, setName] = useState("");
+  const { rows, pages, state } = usePages(LIST, "coordinationList", { name: name || undefined });
+  return html`<main><h1>Coordinations</h1>
+    <div class="filters"><label>Name <input type="search" placeholder="contains" onChange=${(event) => setName(event.target.value.trim())} /></label></div>
+    ${state}
+    ${rows?.length === 0 && html`<${Empty} title=${name ? "No coordination matches" : "There are no coordinations yet"}>
+      <a href=${to("editor")}>Write a run file</a>: it makes one.<//>`}
+    <div class="cards">${(rows ?? []).map((each) => html`<article class="panel" key=${each.coordinationUuid}>
+      <h2><a href=${to("coordination", each.coordinationUuid)}>${visible(each.coordinationName ?? each.coordinationUuid)}</a></h2>
+      <p>${visible(each.coordinationDescription ?? "")}</p>
+      <p class="line muted"><span>${each.agents?.length ?? 0} agents</span><span>changed <${Ago} time=${each.updatedAt} /></span></p></article>`)}</div>
+    ${pages}</main>`;
+}
+
+export function Coordination({ path: [, c] }) {
+  const [found, error, again] = useLoaded(() => ask(ONE, { c }), [c]);
+  const coordination = found?.coordination;
+  if (error) return html`<main><${Problem} error=${error} again=${again} /></main>`;
+  if (!found) return html`<main><${Loading} /></main>`;
+  if (!coordination) return html`<main><${Empty} title="There is no such coordination"><a href=${to("coordinations")}>Show all</a><//></main>`;
+  const agents = (coordination.agents ?? []).slice(0, 500);
+  return html`<main><p class="muted"><a href=${to("coordinations")}>Coordinations</a></p>
+    <h1>${visible(coordination.coordinationName ?? c)}</h1><p>${visible(coordination.coordinationDescription ?? "")}</p>
+    <p class="line muted"><${Uuid} value=${c} /><span>changed <${Ago} time=${coordination.updatedAt} /></span></p>
+    <h2>Tasks</h2><${Tasks} c=${c} />
+    <h2>Schedules</h2><${Schedules} c=${c} />
+    <h2>Agents</h2><div class="cards">${agents.map((each) => html`<article class="panel" key=${each.agentUuid}>
+      <h3>${visible(each.agentName ?? each.agentUuid)}${each.agentType && each.agentType !== "task" && ` · ${each.agentType}`}</h3>
+      <p>${visible(each.agentDescription ?? "")}</p>
+      ${each.runtime ? html`<${Output} text=${JSON.stringify(each.runtime)} label="runtime" />` : html`<p class="muted">runs on the server's default</p>`}
+    </article>`)}</div></main>`;
+}
+
+function Tasks({ c }) {
+  const { rows, pages, state } = usePages(TASKS, "taskList", { c });
+  const [chosen, setChosen] = useState(null);
+  return html`${state}${rows?.length === 0 && html`<${Empty} title="No tasks yet" />`}
+    ${rows?.length > 0 && html`<table class="rows"><thead><tr><th>Task</th><th>Steps</th><th>Changed</th><th /></tr></thead><tbody>
+      ${rows.map((each) => html`<tr key=${each.taskUuid}><td class="main"><strong>${visible(each.taskName ?? each.taskUuid)}</strong>
+          <span class="excerpt">${visible((each.taskDescription ?? each.initialTaskQuery ?? "").slice(0, 200))}</span></td>
+        <td data-label="Steps">${each.plan ? "planned by an agent" : each.subtaskQueries?.length || Object.keys(each.agentActions ?? {}).length}</td>
+        <td data-label="Changed"><${Ago} time=${each.updatedAt} /></td>
+        <td class="line"><a href=${to("sessions", { task: `${c} ${each.taskUuid}` })}>Sessions</a>
+          <button onClick=${() => setChosen(each)}>Start</button></td></tr>`)}</tbody></table>`}${pages}
+    ${chosen && html`<${Start} c=${c} task=${chosen} onClose=${() => setChosen(null)} />`}`;
+}
+
+function Start({ c, task, onClose }) {
+  const [query, setQuery] = useState(task.initialTaskQuery ?? "");
+  const [s] = useState(() => crypto.randomUUID());
+  const send = async () => {
+    const own = query !== (task.initialTaskQuery ?? "") ? query : undefined;
+    const data = await ask(START, { c, t: task.taskUuid, query: own, s });
+    say("The session has started.");
+    location.hash = to("session", c, data.executeProcedureTaskSession.procedureTaskSession.sessionUuid);
+  };
+  return html`<${Dialog} title="Start ${task.taskName ?? "this task"}?" action="Start" onSend=${send} onClose=${onClose}>
+    <p>A new session of this task starts now.</p>
+    <label>Query: a text, or a JSON object that fills placeholders
+      <textarea rows="5" value=${query} onInput=${(event) => setQuery(event.target.value)} /></label><//>`;
+}
+
+function Schedules({ c }) {
+  const { rows, pages, state } = usePages(SCHEDULES, "taskScheduleList", { c });
+  return html`${state}${rows?.length === 0 && html`<p class="muted">No task of this coordination has a schedule.</p>`}
+    ${rows?.length > 0 && html`<table class="rows"><thead><tr><th>Schedule</th><th>Status</th><th>Next times</th><th>Sessions</th></tr></thead><tbody>
+      ${rows.map((each) => html`<tr key=${each.scheduleUuid}><td class="main"><strong><code>${visible(each.schedule ?? "")}</code></strong>
+          <span class="excerpt">${visible(each.task?.taskName ?? each.taskUuid)} · ${each.timezone ?? "UTC"}</span></td>
+        <td data-label="Status"><${Badge} state=${each.status} />
+          ${each.status !== "active" && html`<span class="excerpt">${visible(each.whyNotFired?.message ?? "")}</span>`}</td>
+        <td data-label="Next times"><div>${(each.upcoming ?? []).map((time) => html`<div><time>${time.replace("T", " ")}</time></div>`)}
+          ${!each.upcoming?.length && html`<span class="muted">none</span>`}</div></td>
+        <td data-label="Sessions">${each.runCount ?? 0}</td></tr>`)}</tbody></table>`}${pages}`;
+}

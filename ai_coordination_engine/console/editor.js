@@ -1,0 +1,156 @@
+// A run file: it is checked while it is written, drawn, and run.
+import { useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { ask, beside, config, post, ApiError } from "./client.js";
+import { Graph, graphOf } from "./graph.js";
+import { Empty, Problem, Symbol, html, say, to } from "./ui.js";
+
+const DRAFT = "ace-draft";
+const EXAMPLE = `# A run file: a coordination of agents, a task for them, and a query.
+coordination:
+  name: First steps
+  agents:
+    - {name: researcher, runtime: {kind: function, name: echo}}
+    - {name: reviewer, runtime: {kind: function, name: answer}}   # its output is the person's answer
+    - {name: writer, runtime: {kind: function, name: echo}}
+task:
+  subtasks:
+    - {agent: researcher, query: "Collect facts about {topic}."}
+    - {agent: reviewer, query: "Is this enough? Answer true or false."}
+    - {agent: writer, query: "Write about {topic}."}
+  actions:
+    reviewer: {after: researcher, ask: ann, answer_schema: {type: boolean}}
+    writer: {after: [researcher, reviewer], when: {reviewer: "@"}}
+query: {topic: heat pumps}
+`;
+const COORDINATION = `mutation ($coordinationUuid: String!, $coordinationName: String, $coordinationDescription: String,
+    $agents: [JSONCamelCase]) {
+  insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $coordinationName,
+    coordinationDescription: $coordinationDescription, agents: $agents, updatedBy: "console") { coordination { coordinationUuid } } }`;
+const TASK = `mutation ($coordinationUuid: String!, $taskUuid: String!, $taskName: String!, $taskDescription: String,
+    $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String, $placeholders: String, $plan: Boolean,
+    $planLimits: JSONCamelCase, $planFallback: String) {
+  insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $taskName, taskDescription: $taskDescription,
+    subtaskQueries: $subtaskQueries, agentActions: $agentActions, onFailure: $onFailure, placeholders: $placeholders, plan: $plan,
+    planLimits: $planLimits, planFallback: $planFallback, updatedBy: "console") { task { taskUuid } } }`;
+const START = `mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String, $sessionUuid: String) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery,
+    sessionUuid: $sessionUuid) { procedureTaskSession { sessionUuid coordinationUuid } } }`;
+
+async function check(text, signal) {
+  const answer = await post(beside("run-file"), { text }, signal);
+  if (answer.errors) throw new ApiError(answer.errors[0].message, answer.errors[0].extensions?.code);
+  return answer;
+}
+
+/** The dry run as a graph: each agent of the run file is one node. */
+function drawn({ run, plan }) {
+  const names = new Map(run.agents.map((each) => [each.agent_uuid, each.agent_name ?? each.agent_uuid]));
+  const successors = new Map();
+  for (const [uuid, action] of Object.entries(run.agentActions)) {
+    for (const before of action.predecessors ?? []) {
+      const edge = { sessionAgentUuid: uuid, condition: action.conditions?.[before] ?? null, outcome: null };
+      successors.set(before, [...(successors.get(before) ?? []), edge]);
+    }
+  }
+  const uuids = [...new Set(plan.layers.flat())];
+  return graphOf(uuids.map((uuid) => ({
+    sessionAgentUuid: uuid, agentUuid: uuid, agentName: names.get(uuid), agentAction: run.agentActions[uuid] ?? {},
+    state: "initial", successors: successors.get(uuid) ?? [],
+  })));
+}
+
+export function Editor() {
+  const [text, setText] = useState(() => sessionStorage.getItem(DRAFT) ?? EXAMPLE);
+  const [checked, setChecked] = useState(null);
+  const [error, setError] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const area = useRef();
+  useEffect(() => {
+    sessionStorage.setItem(DRAFT, text);
+    const aborting = new AbortController();
+    const timer = setTimeout(async () => {
+      try {
+        setChecked({ text, ...(await check(text, aborting.signal)) });
+        setError(null);
+      } catch (problem) {
+        if (!aborting.signal.aborted) setError(problem);
+      }
+    }, checked ? 350 : 0);
+    return () => {
+      clearTimeout(timer);
+      aborting.abort();
+    };
+  }, [text]);
+  const start = async () => {
+    setBusy(true);
+    try {
+      const { run } = checked;
+      await ask(COORDINATION, run);
+      await ask(TASK, { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
+      const data = await ask(START, { ...run, sessionUuid: crypto.randomUUID() });
+      const { sessionUuid } = data.executeProcedureTaskSession.procedureTaskSession;
+      say("The session has started.");
+      location.hash = to("session", run.coordinationUuid, sessionUuid);
+    } catch (problem) {
+      setError(problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const go = ({ line, column }) => {
+    const lines = text.split("\n");
+    const at = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
+    area.current.focus();
+    area.current.setSelectionRange(at, at + Math.max((lines[line - 1] ?? "").length - column + 1, 0));
+    area.current.scrollTop = Math.max(line - 6, 0) * (area.current.scrollHeight / lines.length);
+  };
+  const problems = checked?.problems ?? [];
+  const current = checked?.text === text;
+  const ready = current && checked.run && !busy;
+  const graph = useMemo(() => checked?.run && drawn(checked), [checked]);
+  return html`<main><div class="head"><h1>Run file</h1><div class="actions">
+      <button onClick=${() => setText(EXAMPLE)}>Example</button>
+      <button class="primary" disabled=${!ready} onClick=${start}>Run</button></div></div>
+    <${Problem} error=${error} />
+    ${config.graphql && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}
+    <div class="split halves">
+      <div class="stage"><${Source} area=${area} text=${text} problems=${current ? problems : []} onInput=${setText} />
+        <p class="line muted" role="status">${!current ? "Checking…" : problems.some((each) => each.kind === "error")
+          ? `${problems.length} ${problems.length === 1 ? "problem" : "problems"}` : problems.length ? `Valid, with ${problems.length} to look at` : "Valid"}</p>
+        <ol class="problems">${problems.slice(0, 100).map((each) => html`<li><button onClick=${() => go(each)}>
+          <${Symbol} state=${each.kind === "error" ? "failed" : "wait_for_user_input"} /><code>${each.line}:${each.column}</code>
+          <span>${each.message}</span></button></li>`)}</ol></div>
+      <div class="stage">${graph ? html`<${DryRun} plan=${checked.plan} graph=${graph} />`
+        : html`<${Empty} title="What a run would do appears here">as soon as the file is valid.<//>`}</div>
+    </div></main>`;
+}
+
+function DryRun({ plan, graph }) {
+  const calls = Object.entries(plan.agentCalls);
+  const unknown = calls.some(([, count]) => count === null);
+  const sum = calls.reduce((total, [, count]) => total + (count ?? 0), 0);
+  return html`<${Graph} graph=${graph} onSelect=${() => {}} />
+    <p class="line muted"><span>${plan.layers.length} layers</span><span>at most ${plan.width} at once</span>
+      <span>${sum} calls${unknown && ", and one for each element of a map"}</span>
+      <span>longest chain: ${plan.criticalPath.map((each) => graph.names.get(each) ?? each).join(" → ")}</span></p>`;
+}
+
+function Source({ area, text, problems, onInput }) {
+  const numbers = useRef();
+  const marked = new Map(problems.map((each) => [each.line, each.kind === "error" ? "fail" : "ask"]).reverse());
+  const leaving = useRef(false);
+  const key = (event) => {
+    if (event.key === "Escape") leaving.current = true;
+    else if (event.key === "Tab" && !leaving.current && !event.shiftKey) {
+      event.preventDefault();
+      event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
+      onInput(event.target.value);
+    } else leaving.current = false;
+  };
+  const count = Math.min(text.split("\n").length, 20_000);
+  return html`<div class="source"><pre class="numbers" ref=${numbers} aria-hidden="true">${Array.from({ length: count }, (_, index) => html`
+      <span class=${marked.get(index + 1) ?? ""}>${index + 1}${"\n"}</span>`)}</pre>
+    <textarea ref=${area} value=${text} spellcheck=${false} wrap="off" aria-label="Run file in YAML; Escape, then Tab leaves it"
+      onInput=${(event) => onInput(event.target.value)} onKeyDown=${key}
+      onScroll=${(event) => { numbers.current.scrollTop = event.target.scrollTop; }} /></div>`;
+}

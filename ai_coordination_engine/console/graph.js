@@ -1,0 +1,189 @@
+// The graph of a session: agents in columns, edges with their conditions, maps as one agent.
+import { h, useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { laidOut } from "./background.js";
+import { FINAL, Loading, Pages, STATES, Symbol, html, moment, span, tone, useTick } from "./ui.js";
+
+const DEADLINE = 1500; // milliseconds for a layout
+const MOST = { nodes: 2000, edges: 8000 };
+const ON_A_PAGE = 400; // agents of a grid
+
+/** The graph of session agents: nodes (elements are counted at their map) and edges. */
+export function graphOf(agents) {
+  const all = new Map(agents.map((each) => [each.sessionAgentUuid, each]));
+  const elements = new Map();
+  const nodes = [];
+  for (const each of agents) {
+    const map = each.mapSessionAgentUuid;
+    if (!all.has(map)) nodes.push(each);
+    else if (elements.has(map)) elements.get(map).push(each);
+    else elements.set(map, [each]);
+  }
+  const shown = new Set(nodes.map((each) => each.sessionAgentUuid));
+  const edges = nodes.flatMap((each) => (each.successors ?? [])
+    .filter((edge) => shown.has(edge.sessionAgentUuid))
+    .map((edge) => ({ from: each.sessionAgentUuid, to: edge.sessionAgentUuid, ...edge })));
+  return { all, nodes, edges, elements, names: names(nodes) };
+}
+
+/** A name for each session agent; one that an agent shares with others gets a number. */
+function names(nodes) {
+  const found = new Map();
+  const count = new Map();
+  for (const each of nodes) {
+    const step = each.agentAction?.planStep?.id;
+    const name = step ?? each.agentName ?? each.agentUuid ?? each.sessionAgentUuid;
+    const number = (count.get(name) ?? 0) + 1;
+    count.set(name, number);
+    found.set(each.sessionAgentUuid, number > 1 ? `${name} #${number}` : name);
+  }
+  return found;
+}
+
+export function counted(agents) {
+  const counts = {};
+  for (const { state } of agents) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}
+
+/** What an agent does, in a few words; `elements` are those of its map. */
+export function summary(agent, elements) {
+  const { state, attempt, startedAt, endedAt, notBefore, agentAction: action } = agent;
+  const again = attempt > 1 ? ` · attempt ${attempt}` : "";
+  if (elements) {
+    const counts = counted(elements);
+    return `${counts.completed ?? 0}/${elements.length}${counts.failed ? ` · ${counts.failed} failed` : ""}`;
+  }
+  if (state === "executing" && startedAt) return `${span(Date.now() - moment(startedAt))}${again}`;
+  if (state === "wait_for_user_input") return `asks ${action?.userInTheLoop ?? "a person"}`;
+  if (state === "pending" && moment(notBefore) > Date.now()) {
+    return `again in ${span(moment(notBefore) - Date.now())}${again}`;
+  }
+  const took = state === "completed" && startedAt && endedAt && span(moment(endedAt) - moment(startedAt));
+  return `${took || STATES[state]?.[1] || state}${again}`;
+}
+
+/** A component that renders only if one of its properties has changed. */
+const memo = (type) => function Memo(properties) {
+  this.shouldComponentUpdate = (next) => Object.keys(next).some((key) => next[key] !== this.props[key]);
+  return h(type, properties);
+};
+
+const Node = memo(({ agent, name, elements, mark, place, selected, onSelect }) => {
+  useTick(agent.state === "executing" || agent.notBefore ? 1000 : 0);
+  const done = elements && elements.filter((each) => FINAL.has(each.state)).length / elements.length;
+  const words = summary(agent, elements);
+  return html`<button class="node ${tone(agent.state)}" aria-pressed=${selected} data-mark=${mark}
+      style=${place && { left: `${place[0]}px`, top: `${place[1]}px` }} title=${name}
+      onClick=${() => onSelect(agent.sessionAgentUuid)}>
+    <${Symbol} state=${agent.state} /><span class="name">${name}</span>
+    <span class="words">${words}</span>
+    ${elements && html`<progress max="1" value=${done} aria-label=${`Elements of ${name}`} />`}
+  </button>`;
+});
+
+const curve = (points) => points.slice(1).reduce((path, [x, y], index) => {
+  const [fromX, fromY] = points[index];
+  const middle = (fromX + x) / 2;
+  return `${path}C${middle},${fromY} ${middle},${y} ${x},${y}`;
+}, `M${points[0]}`);
+
+const SIGNS = { passes: "✓", unsatisfied: "✕", upstream_failed: "✕" };
+const OUTCOMES = { passes: "true", unsatisfied: "false", upstream_failed: "not evaluated" };
+
+function Edges({ edges, paths, width, height, running }) {
+  return html`<svg class="edges" width=${width} height=${height} aria-hidden="true">
+    ${edges.map((edge, index) => html`<path d=${curve(paths[index])}
+      class="edge ${edge.outcome ?? "open"} ${running.has(edge.to) ? "moving" : ""}" />`)}
+  </svg>`;
+}
+
+function Conditions({ edges, paths, names: of }) {
+  return edges.map((edge, index) => {
+    if (!edge.condition) return null;
+    const [[x, y], [toX, toY]] = paths[index].slice(-2);
+    const truth = OUTCOMES[edge.outcome] ?? "not known yet";
+    return html`<span class="condition ${edge.outcome ?? "open"}"
+      style=${{ left: `${(x + toX) / 2}px`, top: `${(y + toY) / 2}px` }}
+      title="${of.get(edge.from)} → ${of.get(edge.to)}: ${edge.condition} is ${truth}">
+      <span class="visually-hidden">Condition to ${of.get(edge.to)}, ${truth}: </span>
+      <span aria-hidden="true">${SIGNS[edge.outcome] ?? "?"} </span>${edge.condition}</span>`;
+  });
+}
+
+/** Where everything stands; "late" when the layout takes too long, null while it is made. */
+function usePlaces(nodes, edges) {
+  const key = `${nodes.map((each) => each.sessionAgentUuid)}|${edges.map(({ from, to }) => from + to)}`;
+  const [found, set] = useState({});
+  useEffect(() => {
+    let current = true;
+    const input = {
+      nodes: nodes.map((each) => each.sessionAgentUuid), edges: edges.map(({ from, to }) => [from, to]),
+      gap: 72 + Math.min(Math.max(0, ...edges.map((each) => (each.condition?.length ?? 0) * 6)), 96),
+    };
+    const tooMany = nodes.length > MOST.nodes || edges.length > MOST.edges;
+    (tooMany ? Promise.reject() : laidOut(input, DEADLINE)).then(
+      (places) => current && set({ key, places }),
+      () => current && set({ key, places: "late" }),
+    );
+    return () => { current = false; };
+  }, [key]);
+  // While a new layout is made, the one before would not fit the agents.
+  return found.key === key ? found.places : null;
+}
+
+export function Graph({ graph, selected, onSelect }) {
+  const { nodes, edges, elements, names: of } = graph;
+  const places = usePlaces(nodes, edges);
+  const ref = useRef();
+  const [zoom, setZoom] = useState(null);
+  const fitting = () => {
+    const { clientWidth, clientHeight } = ref.current;
+    const fits = Math.min((clientWidth - 48) / places.width, (clientHeight - 48) / places.height);
+    return Math.max(Math.min(fits, 1), 0.6);
+  };
+  useEffect(() => {
+    if (places && places !== "late" && ref.current) setZoom(fitting());
+  }, [places]);
+  const running = useMemo(
+    () => new Set(nodes.filter((each) => each.state === "executing").map((each) => each.sessionAgentUuid)),
+    [nodes],
+  );
+  if (!places) return html`<${Loading} />`;
+  if (places === "late") return html`<${Grid} graph=${graph} selected=${selected} onSelect=${onSelect} />`;
+  const scale = zoom ?? 1;
+  const { paths, width, height } = places;
+  return html`<div class="graph">
+    <div class="viewport" ref=${ref} tabindex="0" role="group" aria-label="Graph of the session">
+      <div class="sheet" style=${{ width: `${width * scale}px`, height: `${height * scale}px` }}>
+        <div class="scaled" style=${{ transform: `scale(${scale})`, width: `${width}px`, height: `${height}px` }}>
+          <${Edges} edges=${edges} paths=${paths} width=${width} height=${height} running=${running} />
+          ${nodes.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
+            name=${of.get(agent.sessionAgentUuid)} elements=${elements.get(agent.sessionAgentUuid)}
+            place=${places.places[agent.sessionAgentUuid]} onSelect=${onSelect}
+            selected=${selected === agent.sessionAgentUuid} />`)}
+          <${Conditions} edges=${edges} paths=${paths} names=${of} />
+        </div>
+      </div>
+    </div>
+    <div class="zoom" role="group" aria-label="Zoom">
+      <button aria-label="Smaller" onClick=${() => setZoom(Math.max(scale / 1.25, 0.1))}>−</button>
+      <button onClick=${() => setZoom(fitting())}>Fit</button>
+      <button aria-label="Larger" onClick=${() => setZoom(Math.min(scale * 1.25, 2))}>+</button>
+    </div></div>`;
+}
+
+/** All agents as tiles, a page at a time. */
+export function Grid({ graph, agents = graph.nodes, selected, onSelect }) {
+  const [page, setPage] = useState(0);
+  const shown = agents.slice(page * ON_A_PAGE, (page + 1) * ON_A_PAGE);
+  return html`<div class="grid" role="group" aria-label="Agents of the session">
+    ${shown.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
+      name=${graph.names.get(agent.sessionAgentUuid) ?? elementName(graph, agent)}
+      elements=${graph.elements.get(agent.sessionAgentUuid)} onSelect=${onSelect}
+      selected=${selected === agent.sessionAgentUuid} />`)}
+  </div><${Pages} page=${page} more=${agents.length > (page + 1) * ON_A_PAGE} onPage=${setPage} />`;
+}
+
+export const elementName = (graph, agent) =>
+  `${graph.names.get(agent.mapSessionAgentUuid) ?? agent.agentName ?? agent.agentUuid} [${agent.mapIndex}]`;
+

@@ -1,0 +1,193 @@
+// What waits for whom: the question, a form for the answer, and one key to approve or reject.
+import { useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { ask, useWatched } from "./client.js";
+import { Output } from "./text.js";
+import { Ago, Badge, Empty, Loading, Pages, Problem, html, replace, say, to, useLoaded, visible } from "./ui.js";
+
+const PAGE = 25;
+const LIST = `($limit: Int, $cursor: String, $person: String) { userInbox(limit: $limit, cursor: $cursor, userInTheLoop: $person) {
+  sessionAgentList { sessionAgentUuid sessionUuid coordinationUuid agentUuid agentName agentAction updatedAt dueAt
+    session { taskUuid task { taskName } coordination { coordinationName } } } nextCursor } }`;
+const QUESTION = `query ($s: String!, $a: String!) { sessionAgent(sessionUuid: $s, sessionAgentUuid: $a) {
+  agentInput agentOutput } }`;
+const ANSWER = `mutation ($s: String!, $a: String!, $text: String!) {
+  executeForUserInput(sessionUuid: $s, sessionAgentUuid: $a, userInput: $text) { ok } }`;
+
+export function Inbox({ query }) {
+  const [cursors, setCursors] = useState([null]);
+  const { value, error } = useWatched(LIST, { limit: PAGE, cursor: cursors.at(-1), person: query.person });
+  const list = value?.userInbox;
+  const waiting = list?.sessionAgentList ?? [];
+  const people = useMemo(() => new Set([...waiting.map((each) => each.agentAction?.userInTheLoop), query.person].filter(Boolean)), [list]);
+  const chosen = waiting.find((each) => each.sessionAgentUuid === query.agent) ?? waiting[0];
+  const choose = (agent) => replace(to("inbox", { ...query, agent: agent?.sessionAgentUuid }));
+  useKeys((key) => {
+    const step = { j: 1, k: -1 }[key];
+    const next = step && waiting[waiting.indexOf(chosen) + step];
+    if (next) choose(next);
+  });
+  const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
+  return html`<main><h1>Inbox</h1>
+    <div class="filters"><label>Person <select value=${query.person ?? ""}
+      onChange=${(event) => replace(to("inbox", { person: event.target.value }))}><option value="">everybody</option>
+      ${[...people].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
+      ${waiting.length > 1 && html`<p class="muted"><kbd>j</kbd> <kbd>k</kbd> next and last</p>`}</div>
+    <${Problem} error=${error} />
+    ${!list && !error && html`<${Loading} />`}
+    ${list && !waiting.length && html`<${Empty} title="Nobody is waited for">
+      A question appears here as soon as an agent asks a person.<//>`}
+    ${chosen && html`<div class="split even"><ol class="questions">${waiting.map((each) => html`<li key=${each.sessionAgentUuid}>
+        <button aria-pressed=${each === chosen} onClick=${() => choose(each)}>
+          <strong>${visible(each.agentName ?? each.agentUuid ?? "")}</strong>
+          <span>asks ${visible(each.agentAction?.userInTheLoop ?? "a person")}</span>
+          <span class="muted">${visible(each.session?.task?.taskName ?? "Without a task")} · <${Ago} time=${each.updatedAt} /></span>
+        </button></li>`)}</ol>
+      <${Question} key=${chosen.sessionAgentUuid} agent=${chosen} /></div>`}
+    <${Pages} page=${cursors.length - 1} more=${list?.nextCursor} onPage=${turn} /></main>`;
+}
+
+/** Call back for a key, unless somebody writes, or a dialog is open. */
+function useKeys(onKey) {
+  const latest = useRef(onKey);
+  latest.current = onKey;
+  useEffect(() => {
+    const pressed = (event) => {
+      const writes = event.target.closest?.("input, textarea, select, [contenteditable]");
+      if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      latest.current(event.key.toLowerCase());
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}
+
+function Question({ agent }) {
+  const keys = { s: agent.sessionUuid, a: agent.sessionAgentUuid };
+  const [found, error, again] = useLoaded(() => ask(QUESTION, keys), [keys.s, keys.a]);
+  const detail = found?.sessionAgent;
+  return html`<article class="panel"><header><h2>${visible(agent.agentName ?? agent.agentUuid ?? "")}</h2>
+      <a href=${to("session", agent.coordinationUuid, agent.sessionUuid, { agent: agent.sessionAgentUuid })}>Show the session</a></header>
+    <p class="line"><${Badge} state="wait_for_user_input" label="asks ${agent.agentAction?.userInTheLoop ?? "a person"}" />
+      ${agent.dueAt && html`<span class="muted">until <${Ago} time=${agent.dueAt} />${agent.agentAction?.defaultAnswer != null
+        && html`, then the answer is <code>${visible(String(agent.agentAction.defaultAnswer))}</code>`}</span>`}</p>
+    <${Problem} error=${error} again=${again} />
+    ${detail?.agentOutput && html`<section><h3>Plan</h3><${Output} text=${detail.agentOutput} label="plan" /></section>`}
+    ${detail?.agentInput && html`<section><h3>What it asks</h3><${Output} text=${detail.agentInput} label="question" /></section>`}
+    <${Answer} agent=${{ ...agent, agentOutput: detail?.agentOutput }} keyboard /></article>`;
+}
+
+// Answers
+
+const APPROVE = /^(approved?|yes|ok|true|accept(ed)?)$/i;
+const REJECT = /^(reject(ed)?|no|false|declined?|den(y|ied))$/i;
+
+/** The answers that stand for yes and no, where a schema (or a plan) has them. */
+export function twoAnswers(schema, isPlan) {
+  if (isPlan) return ["approve", "reject"];
+  if (schema?.type === "boolean") return ["true", "false"];
+  const words = (schema?.enum ?? []).filter((each) => typeof each === "string");
+  const found = [APPROVE, REJECT].map((pattern) => words.find((each) => pattern.test(each)));
+  return words.length === 2 && found.every(Boolean) ? found : null;
+}
+
+/** The text of an answer: JSON, or the text itself where the schema asks for one or there is none. */
+export const answerText = (schema, value) =>
+  (typeof value === "string" && !isTextual(schema) ? JSON.stringify(value) : typeof value === "string" ? value : JSON.stringify(value));
+const isTextual = (schema) => !schema || schema.type === undefined || schema.type === "string";
+
+export function Answer({ agent, onDone, keyboard }) {
+  const { agentAction: action } = agent;
+  const schema = action?.answerSchema;
+  const isPlan = Boolean(agent.agentOutput);
+  const [error, setError] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const two = twoAnswers(schema, isPlan);
+  const send = async (text) => {
+    if (busy) return;
+    setBusy(true);
+    setError(null);
+    try {
+      await ask(ANSWER, { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
+      say("Answered.");
+      onDone?.();
+    } catch (problem) {
+      setError(problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  useKeys((key) => {
+    if (!keyboard || !two) return;
+    if (key === "a") send(two[0]);
+    if (key === "r") send(two[1]);
+  });
+  return html`<section class="answer"><h3>Answer</h3>
+    ${two && html`<div class="actions"><button class="approve" disabled=${busy} onClick=${() => send(two[0])}>
+        <span aria-hidden="true">✓ </span>${words(two[0])} ${keyboard && html`<kbd>a</kbd>`}</button>
+      <button class="danger" disabled=${busy} onClick=${() => send(two[1])}><span aria-hidden="true">✕ </span>${words(two[1])}
+        ${keyboard && html`<kbd>r</kbd>`}</button></div>`}
+    ${(!two || isPlan) && html`<${Form} schema=${schema} busy=${busy} onSend=${send}
+      text=${isPlan ? agent.agentOutput : ""} label=${isPlan ? "Or another plan, or reject: why" : "Your answer"} />`}
+    <${Problem} error=${error} /></section>`;
+}
+
+const words = (text) => ({ true: "Approve", false: "Reject" }[text] ?? text[0].toUpperCase() + text.slice(1));
+
+function Form({ schema, text, label, busy, onSend }) {
+  const [value, setValue] = useState(text || initial(schema));
+  const send = (event) => {
+    event.preventDefault();
+    onSend(written(schema, value));
+  };
+  return html`<form onSubmit=${send}><${Field} schema=${schema} value=${value} onChange=${setValue} label=${schema?.title ?? label} required />
+    <div class="actions"><button class="primary" disabled=${busy}>Send the answer</button></div></form>`;
+}
+
+const FORMS = new Set(["string", "number", "integer", "boolean", "object"]);
+const fits = (schema) => !schema || schema.enum || FORMS.has(schema.type ?? "string");
+
+function initial(schema) {
+  if (schema?.default !== undefined) return schema.default;
+  if (schema?.type === "object" && schema.properties) {
+    const filled = Object.entries(schema.properties).map(([key, each]) => [key, initial(each)]);
+    return Object.fromEntries(filled.filter(([, each]) => each !== undefined));
+  }
+  if (schema?.enum) return schema.enum[0];
+  return schema?.type === "boolean" ? false : undefined;
+}
+
+/** What is sent for what stands in the form. */
+export function written(schema, value) {
+  const isOpen = !schema || !fits(schema) || (schema.type === "object" && !schema.properties);
+  return isOpen ? String(value ?? "") : answerText(schema, value ?? "");
+}
+
+function Field({ schema, value, onChange, label, required }) {
+  if (schema?.type === "object" && schema.properties) {
+    return html`<fieldset><legend>${label}</legend>${Object.entries(schema.properties).map(([key, each]) => html`
+      <${Field} key=${key} schema=${each} value=${value?.[key]} label=${each.title ?? key} required=${schema.required?.includes(key)}
+        onChange=${(next) => onChange(Object.fromEntries(Object.entries({ ...value, [key]: next }).filter(([, kept]) => kept !== undefined)))} />`)}</fieldset>`;
+  }
+  const note = schema?.description && html`<span class="muted">${visible(schema.description)}</span>`;
+  return html`<label>${label}${required && html`<span class="muted"> (required)</span>`} ${note}<${Input} schema=${schema} value=${value}
+    onChange=${onChange} required=${required} /></label>`;
+}
+
+function Input({ schema = {}, value, onChange, required }) {
+  if (schema.enum) {
+    return html`<select value=${schema.enum.indexOf(value)} onChange=${(event) => onChange(schema.enum[event.target.value])}>
+      ${schema.enum.map((each, index) => html`<option value=${index}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}</select>`;
+  }
+  if (schema.type === "boolean") {
+    return html`<input type="checkbox" checked=${value} onChange=${(event) => onChange(event.target.checked)} />`;
+  }
+  if (schema.type === "integer" || schema.type === "number") {
+    const read = (text) => onChange(text === "" ? undefined : Number(text));
+    return html`<input type="number" step=${schema.type === "integer" ? 1 : "any"} min=${schema.minimum} max=${schema.maximum}
+      value=${value ?? ""} required=${required} onInput=${(event) => read(event.target.value)} />`;
+  }
+  const text = fits(schema) ? value ?? "" : value ?? "";
+  return html`<textarea rows="3" required=${required} maxlength=${schema.maxLength} value=${text}
+    onInput=${(event) => onChange(event.target.value)} />
+    ${!fits(schema) && html`<span class="muted">as JSON</span>`}`;
+}

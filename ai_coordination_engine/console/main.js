@@ -1,0 +1,83 @@
+// The frame: navigation, the state of the connection, and the screen of the address.
+import { render, useEffect, useState } from "./vendor.js";
+import { config, useConnection, useWatched } from "./client.js";
+import { Inbox } from "./inbox.js";
+import { Session } from "./session.js";
+import { Latest, Sessions } from "./sessions.js";
+import { signOut } from "./sign_in.js";
+import { Announcements, Empty, Loading, Problem, html, to, useAddress, useLoaded } from "./ui.js";
+
+/** A screen that few people open at first: its code is loaded then. */
+const later = (load, name) => function Later(properties) {
+  const [loaded, error, again] = useLoaded(load, []);
+  if (error) return html`<main><${Problem} error=${error} again=${again} /></main>`;
+  return loaded ? html`<${loaded[name]} ...${properties} />` : html`<main><${Loading} /></main>`;
+};
+
+const SCREENS = {
+  "": Sessions, sessions: Sessions, latest: Latest, session: Session, inbox: Inbox,
+  coordinations: later(() => import("./coordinations.js"), "Coordinations"),
+  coordination: later(() => import("./coordinations.js"), "Coordination"),
+  editor: later(() => import("./editor.js"), "Editor"),
+  query: later(() => import("./query.js"), "Query"),
+};
+const NAVIGATION = [
+  ["sessions", "Sessions", ["", "sessions", "session", "latest"]], ["inbox", "Inbox", ["inbox"]],
+  ["coordinations", "Coordinations", ["coordinations", "coordination"]], ["editor", "Run file", ["editor"]],
+  ["query", "Query", ["query"]],
+];
+const CONNECTIONS = {
+  connecting: ["Connecting", "idle"], live: ["Live", "done"], polling: ["Asks each second", "hold"],
+  broken: ["Reconnecting", "fail"],
+};
+const WAITING = "($limit: Int) { userInbox(limit: $limit) { sessionAgentList { sessionAgentUuid } nextCursor } }";
+
+function Connection() {
+  const state = useConnection();
+  const [words, kind] = CONNECTIONS[state];
+  return html`<span class="connection ${kind}" role="status" data-state=${state}><span class="dot" aria-hidden="true" />${words}</span>`;
+}
+
+function Theme() {
+  const [theme, set] = useState(localStorage.getItem("ace-theme"));
+  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  useEffect(() => {
+    if (theme) document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  const turn = () => {
+    const next = dark ? "light" : "dark";
+    localStorage.setItem("ace-theme", next);
+    set(next);
+  };
+  return html`<button class="theme" aria-label="Use the ${dark ? "light" : "dark"} theme" onClick=${turn}>${dark ? "☀" : "☾"}</button>`;
+}
+
+function Waiting() {
+  const { value } = useWatched(WAITING, { limit: 20 });
+  const list = value?.userInbox;
+  const count = list?.sessionAgentList.length;
+  return count ? html` <span class="count">${count}${list.nextCursor ? "+" : ""}</span>` : null;
+}
+
+function Console() {
+  const { path, query } = useAddress();
+  const Screen = SCREENS[path[0]];
+  useEffect(() => {
+    document.title = "Coordination Engine";
+    scrollTo(0, 0);
+  }, [path.join("/")]);
+  return html`
+    <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); document.querySelector("main")?.focus(); }}>Skip to the content</a>
+    <header class="top"><a class="brand" href=${to("sessions")}><img src="/console/icon.svg" alt="" width="26" height="26" />
+        <span>Coordination Engine</span></a>
+      <nav aria-label="Screens">${NAVIGATION.map(([name, title, below]) => html`<a key=${name} href=${to(name)}
+        aria-current=${below.includes(path[0]) ? "page" : undefined}>${title}${name === "inbox" && html`<${Waiting} />`}</a>`)}</nav>
+      <div class="right"><${Connection} /><${Theme} />
+        ${config.signIn ? html`<button onClick=${signOut}>Sign out</button>`
+          : !config.graphql && html`<a href="/README.md">Docs</a>`}</div></header>
+    <div id="content">${Screen ? html`<${Screen} key=${path.join("/")} path=${path} query=${query} />`
+      : html`<main><${Empty} title="There is no such page"><a href=${to("sessions")}>Show the sessions</a><//></main>`}</div>
+    <${Announcements} />`;
+}
+
+render(html`<${Console} />`, document.body);

@@ -1,0 +1,82 @@
+// A box for GraphQL, beside the documentation that the schema has.
+import { useMemo, useState } from "./vendor.js";
+import { ask, endpoint, post } from "./client.js";
+import { Json } from "./text.js";
+import { Loading, Problem, html, useLoaded } from "./ui.js";
+
+const EXAMPLE = `{
+  sessionList(limit: 5) {
+    sessionList { sessionUuid status taskQuery }
+  }
+}`;
+const TYPE = "type { name kind ofType { name kind ofType { name kind ofType { name } } } }";
+const SCHEMA = `{ __schema { queryType { name } mutationType { name } types { name kind description
+  fields { name description isDeprecated ${TYPE} args { name description ${TYPE} } } } } }`;
+const MOST = 60; // entries of the documentation
+
+const written = (type) => (type.kind === "NON_NULL" ? `${written(type.ofType)}!`
+  : type.kind === "LIST" ? `[${written(type.ofType)}]` : type.name);
+const bare = (type) => (type.ofType ? bare(type.ofType) : type.name);
+
+export function Query() {
+  const [text, setText] = useState(() => sessionStorage.getItem("ace-query") ?? EXAMPLE);
+  const [variables, setVariables] = useState("{}");
+  const [answer, setAnswer] = useState(null);
+  const [error, setError] = useState(null);
+  const run = async () => {
+    sessionStorage.setItem("ace-query", text);
+    setError(null);
+    let given;
+    try {
+      given = JSON.parse(variables || "{}");
+    } catch {
+      setError({ message: "The variables are not valid JSON." });
+      return;
+    }
+    try {
+      setAnswer(JSON.stringify(await post(endpoint, { query: text, variables: given })));
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  const key = (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
+  };
+  return html`<main><h1>Query</h1><div class="split">
+    <div class="stage">
+      <label>Query <textarea class="source" rows="14" spellcheck=${false} value=${text} onKeyDown=${key}
+        onInput=${(event) => setText(event.target.value)} /></label>
+      <label>Variables (JSON) <textarea class="source small" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key}
+        onInput=${(event) => setVariables(event.target.value)} /></label>
+      <div class="actions"><button class="primary" onClick=${run}>Send <kbd>Ctrl ⏎</kbd></button>
+        <span class="muted">to <code>${endpoint}</code>; mutations take effect.</span></div>
+      <${Problem} error=${error} />
+      ${answer && html`<${Json} text=${answer} />`}
+    </div><${Documentation} /></div></main>`;
+}
+
+function Documentation() {
+  const [found, error, again] = useLoaded(() => ask(SCHEMA), []);
+  const [search, setSearch] = useState("");
+  const types = useMemo(() => (found?.__schema.types ?? []).filter((each) => !each.name.startsWith("__")), [found]);
+  const roots = ["Query", "Mutation", "Subscription"];
+  const words = search.trim().toLowerCase();
+  const entries = useMemo(() => types.flatMap((type) => [
+    { type, name: type.name, text: type.description },
+    ...(type.fields ?? []).map((field) => ({ type, field, name: `${type.name}.${field.name}`, text: field.description })),
+  ]), [types]);
+  const matching = entries.filter(({ type, field, name }) => (words
+    ? name.toLowerCase().includes(words) : roots.includes(type.name) && field));
+  return html`<aside class="panel" aria-label="Documentation of the schema"><h2>Schema</h2>
+    <label>Search <input type="search" value=${search} placeholder="session, SessionAgentType.state …"
+      onInput=${(event) => setSearch(event.target.value)} /></label>
+    <${Problem} error=${error} again=${again} />${!found && !error && html`<${Loading} />`}
+    <div class="types">${matching.slice(0, MOST).map(({ type, field, name, text }) => html`<details key=${name}>
+      <summary><code>${roots.includes(type.name) && field ? field.name : name}</code>
+        ${field && html` <button class="link" onClick=${(event) => { event.preventDefault(); setSearch(`${bare(field.type)}.`); }}>
+          <code>${written(field.type)}</code></button>`}</summary>
+      <p>${text}</p>${field?.args.length > 0 && html`<dl class="facts">${field.args.map((each) => html`
+        <dt><code>${each.name}: ${written(each.type)}</code></dt><dd>${each.description}</dd>`)}</dl>`}</details>`)}
+      ${found && !matching.length && html`<p class="muted">Nothing has that name.</p>`}
+      ${matching.length > MOST && html`<p class="muted">And ${matching.length - MOST} more: search for a name.</p>`}</div></aside>`;
+}

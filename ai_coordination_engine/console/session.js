@@ -1,0 +1,130 @@
+// One session: its graph, its timeline, its agents, and the selected one of them.
+import { useEffect, useMemo, useState } from "./vendor.js";
+import { AgentPanel, SessionPanel } from "./agent.js";
+import { ask, useWatched } from "./client.js";
+import { Controls } from "./controls.js";
+import { Graph, Grid, counted, graphOf } from "./graph.js";
+import { Timeline } from "./timeline.js";
+import { Badge, Empty, Loading, Problem, STATES, Tabs, html, moment, replace, span, to, tone, useTick, visible } from "./ui.js";
+
+const FIELDS = `sessionUuid coordinationUuid taskUuid userId status logs taskQuery updatedBy createdAt updatedAt
+  coordination { coordinationName } task { taskName }`;
+const AGENT = `sessionAgentUuid agentUuid agentName agentAction state attempt startedAt endedAt dueAt notBefore
+  mapIndex mapSessionAgentUuid inDegree successors`;
+const WHOLE = `($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
+  ${FIELDS} sessionAgents { ${AGENT} } } }`;
+const ALONE = `($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { ${FIELDS} } }`;
+const PAGE = `query ($s: String!, $cursor: String) { sessionAgentList(sessionUuid: $s, limit: 500, cursor: $cursor) {
+  sessionAgentList { ${AGENT} } nextCursor } }`;
+const STATUS = "query ($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { updatedAt } }";
+const MOST = 5000; // agents that are read of a session that is too large for one request
+const ENDED = new Set(["completed", "failed", "timeout", "cancelled"]);
+const VIEWS = [["graph", "Graph"], ["timeline", "Timeline"], ["agents", "Agents"]];
+
+/** The session with its agents; of a large one, as many as `MOST`, read by pages. */
+function useSession(c, s) {
+  const [count, setCount] = useState(0);
+  const [pages, setPages] = useState(null);
+  const pace = (data) => ((data.session?.sessionAgents?.length ?? 0) > 200 ? 300 : 0);
+  const { value, error } = useWatched(pages ? ALONE : WHOLE, { c, s }, { count, pace });
+  const found = value?.session;
+  const tooLarge = error?.code === "TOO_COMPLEX" && !pages;
+  const changed = found?.updatedAt;
+  useEffect(() => {
+    if (!tooLarge && !pages) return undefined;
+    let current = true;
+    const read = async () => {
+      const agents = [];
+      let cursor = null;
+      do {
+        const { sessionAgentList: page } = await ask(PAGE, { s, cursor });
+        agents.push(...page.sessionAgentList);
+        cursor = page.nextCursor;
+      } while (cursor && agents.length < MOST && current);
+      if (current) setPages({ agents, more: Boolean(cursor) });
+    };
+    const timer = setTimeout(() => read().catch(() => current && setPages((last) => last && { ...last })), pages ? 3000 : 0);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [tooLarge, pages, changed]);
+  // A session that has ended is no longer told; somebody else may run it again.
+  const ended = found && ENDED.has(found.status);
+  useEffect(() => {
+    if (!ended) return undefined;
+    const timer = setInterval(async () => {
+      if (document.hidden) return;
+      const data = await ask(STATUS, { c, s }).catch(() => null);
+      if (data?.session && data.session.updatedAt !== changed) setCount((number) => number + 1);
+    }, 3000);
+    return () => clearInterval(timer);
+  }, [ended, changed]);
+  const session = pages && found ? { ...found, sessionAgents: pages.agents } : found;
+  const refresh = () => setCount((number) => number + 1);
+  return { session, gone: value && !found, error: tooLarge ? null : error, more: pages?.more, refresh };
+}
+
+export function Session({ path: [, c, s], query }) {
+  const { session, gone, error, more, refresh } = useSession(c, s);
+  const agents = session?.sessionAgents;
+  const graph = useMemo(() => agents && graphOf(agents), [agents]);
+  const view = VIEWS.some(([name]) => name === query.view) ? query.view : "graph";
+  const go = (change) => replace(to("session", c, s, { ...query, ...change }));
+  useEffect(() => {
+    const close = (event) => event.key === "Escape" && query.agent && !document.querySelector("dialog[open]") && go({ agent: "" });
+    addEventListener("keydown", close);
+    return () => removeEventListener("keydown", close);
+  }, [query.agent, query.view, c, s]);
+  useEffect(() => {
+    if (session) document.title = `${session.task?.taskName ?? "Session"} · ${STATES[session.status]?.[1]}`;
+  }, [session?.status]);
+  if (gone) {
+    return html`<main><${Empty} title="There is no such session"><a href=${to("sessions")}>Show all sessions</a><//></main>`;
+  }
+  if (!session || !graph) return html`<main><${Problem} error=${error} />${!error && html`<${Loading} />`}</main>`;
+  const agent = graph.all.get(query.agent);
+  const select = (uuid) => go({ agent: uuid === query.agent ? "" : uuid });
+  const shown = { graph, selected: query.agent, onSelect: select };
+  return html`<main class="session">
+    <${Head} session=${session} agents=${agents} graph=${graph} onDone=${refresh} />
+    <${Problem} error=${error} />
+    ${more && html`<p class="note">The first ${agents.length.toLocaleString()} agents are shown.</p>`}
+    <div class="split">
+      <div class="stage">
+        <${Tabs} label="View" tabs=${VIEWS} current=${view} onChoose=${(name) => go({ view: name })} />
+        ${agents.length === 0 ? html`<${Empty} title="This session has no agents yet" />`
+          : view === "graph" ? html`<${Graph} ...${shown} />`
+          : view === "timeline" ? html`<${Timeline} session=${session} ...${shown} />`
+          : html`<${Grid} ...${shown} />`}
+      </div>
+      ${agent
+        ? html`<${AgentPanel} key=${agent.sessionAgentUuid} session=${session} graph=${graph} agent=${agent} onSelect=${select}
+            onClose=${() => go({ agent: "" })} onChanged=${refresh} />`
+        : html`<${SessionPanel} session=${session} graph=${graph} onSelect=${select} />`}
+    </div></main>`;
+}
+
+function Head({ session, agents, graph, onDone }) {
+  const ended = ENDED.has(session.status);
+  useTick(ended ? 0 : 1000);
+  const end = ended ? moment(session.updatedAt) : Date.now();
+  return html`<header class="head">
+    <div><p class="line muted"><a href=${to("sessions")}>Sessions</a> /
+      <a href=${to("coordination", session.coordinationUuid)}>${visible(session.coordination?.coordinationName ?? "coordination")}</a></p>
+      <h1>${visible(session.task?.taskName ?? "Session")}</h1>
+      <p class="line"><${Badge} state=${session.status} /> <span class="muted">${span(end - moment(session.createdAt))}</span></p></div>
+    <${Controls} session=${session} graph=${graph} onDone=${onDone} />
+    <${Progress} agents=${agents} />
+  </header>`;
+}
+
+const ORDER = ["completed", "executing", "wait_for_user_input", "pending", "initial", "skipped", "cancelled", "failed"];
+
+function Progress({ agents }) {
+  const counts = counted(agents);
+  const shown = ORDER.filter((state) => counts[state]);
+  return html`<div class="progress"><div class="bar" aria-hidden="true">${shown.map((state) => html`
+      <span key=${state} class="${tone(state)} ${state}" style=${{ flexGrow: counts[state] }} />`)}</div>
+    <p class="line muted">${shown.map((state) => html`<span key=${state}>${counts[state]} ${STATES[state][1].toLowerCase()}</span>`)}</p></div>`;
+}

@@ -1,0 +1,131 @@
+// The list of sessions: live, with filters, counts and a search.
+import { useEffect, useState } from "./vendor.js";
+import { ask, useWatched } from "./client.js";
+import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, to, useLoaded, useTick, visible } from "./ui.js";
+
+const PAGE = 30;
+const ROW = `sessionUuid coordinationUuid taskUuid userId status taskQuery createdAt updatedAt
+  task { taskName } coordination { coordinationName }`;
+const LIST = `($limit: Int, $cursor: String, $statuses: [String], $waits: Boolean, $coordination: String,
+    $task: String, $user: String, $prefix: String) {
+  sessionList(limit: $limit, cursor: $cursor, statuses: $statuses, waitsForPerson: $waits,
+      coordinationUuid: $coordination, taskUuid: $task, userId: $user, sessionUuidPrefix: $prefix) {
+    sessionList { ${ROW} } nextCursor } }`;
+const COUNTS = `{ sessionCounts(statuses: ["in_progress", "paused", "completed", "failed", "cancelled"]) {
+  byStatus { status count isLowerBound } waitsForPerson { count isLowerBound } } }`;
+const TASKS = "{ taskList(limit: 100) { taskList { taskUuid taskName coordinationUuid } } }";
+
+const FILTERS = {
+  "": { title: "All" },
+  running: { title: "Running", statuses: ["dispatched", "in_progress", "active", "in_transit"], count: "in_progress" },
+  waiting: { title: "Waits for a person", waits: true },
+  paused: { title: "Paused", statuses: ["paused"], count: "paused" },
+  completed: { title: "Completed", statuses: ["completed"], count: "completed" },
+  failed: { title: "Failed", statuses: ["failed", "timeout"], count: "failed" },
+  cancelled: { title: "Cancelled", statuses: ["cancelled"], count: "cancelled" },
+};
+
+function numbers(found) {
+  const shown = ({ count, isLowerBound }) => `${count}${isLowerBound ? "+" : ""}`;
+  const counts = found?.sessionCounts;
+  const by = Object.fromEntries((counts?.byStatus ?? []).map((each) => [each.status, shown(each)]));
+  return (filter) => (filter.waits ? counts && shown(counts.waitsForPerson) : by[filter.count]);
+}
+
+/** A text that is told on a while after the last key. */
+function Search({ label, value, onChange, ...rest }) {
+  const [text, setText] = useState(value ?? "");
+  useEffect(() => setText(value ?? ""), [value]);
+  useEffect(() => {
+    if (text === (value ?? "")) return undefined;
+    const timer = setTimeout(() => onChange(text.trim()), 300);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<label>${label}
+    <input type="search" value=${text} onInput=${(event) => setText(event.target.value)} ...${rest} /></label>`;
+}
+
+export function Sessions({ query }) {
+  const filter = FILTERS[query.show] ?? FILTERS[""];
+  const [cursors, setCursors] = useState([null]);
+  const choose = (change) => {
+    setCursors([null]);
+    replace(to("sessions", { ...query, ...change }));
+  };
+  const task = query.task?.split(" ");
+  const { value, error } = useWatched(LIST, {
+    limit: PAGE, cursor: cursors.at(-1), statuses: filter.statuses, waits: filter.waits,
+    coordination: task?.[0], task: task?.[1], user: query.user, prefix: query.prefix,
+  });
+  const list = value?.sessionList;
+  const latest = list?.sessionList[0]?.updatedAt;
+  const [counts] = useLoaded(() => ask(`query ${COUNTS}`), [latest, list?.sessionList.length]);
+  const [tasks] = useLoaded(() => ask(`query ${TASKS}`), []);
+  const number = numbers(counts);
+  const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
+  return html`<main>
+    <h1>Sessions</h1>
+    <div class="filters">
+      <div class="chips" role="group" aria-label="Status">
+        ${Object.entries(FILTERS).map(([name, each]) => html`<button key=${name} aria-pressed=${each === filter}
+          onClick=${() => choose({ show: name })}>${each.title} ${number(each) && html`<span class="count">${number(each)}</span>`}</button>`)}
+      </div>
+      <label>Task <select value=${query.task ?? ""} onChange=${(event) => choose({ task: event.target.value })}>
+        <option value="">all tasks</option>
+        ${(tasks?.taskList.taskList ?? []).map((each) => html`<option key=${each.taskUuid}
+          value="${each.coordinationUuid} ${each.taskUuid}">${each.taskName ?? each.taskUuid}</option>`)}</select></label>
+      <${Search} label="User" value=${query.user} onChange=${(user) => choose({ user })} placeholder="all users" />
+      <${Search} label="Uuid" value=${query.prefix} onChange=${(prefix) => choose({ prefix })}
+        placeholder="begins with" spellcheck=${false} />
+    </div>
+    <${Problem} error=${error} />
+    ${!list && !error && html`<${Loading} />`}
+    ${list && (list.sessionList.length ? html`<${Rows} sessions=${list.sessionList} />` : html`<${Nothing} query=${query} />`)}
+    <${Pages} page=${cursors.length - 1} more=${list?.nextCursor} onPage=${turn} />
+  </main>`;
+}
+
+function Nothing({ query }) {
+  if (query.show || query.task || query.user || query.prefix) {
+    return html`<${Empty} title="No session matches"><a href=${to("sessions")}>Show all sessions</a><//>`;
+  }
+  return html`<${Empty} title="There are no sessions yet">
+    <a href=${to("editor")}>Write a run file and run it</a>, or start one with <code>ace run FILE</code>.<//>`;
+}
+
+const excerpt = (text) => visible((text ?? "").slice(0, 160).replace(/\s+/g, " "));
+
+function Rows({ sessions }) {
+  return html`<table class="rows sessions"><thead><tr><th>Status</th><th>Session</th><th>User</th><th>Started</th>
+      <th>Took</th></tr></thead>
+    <tbody>${sessions.map((each) => html`<${Row} key=${each.sessionUuid} session=${each} />`)}</tbody></table>`;
+}
+
+function Row({ session }) {
+  const { status, createdAt, updatedAt, coordination, task, userId } = session;
+  const ended = ["completed", "failed", "timeout", "cancelled"].includes(status);
+  useTick(ended ? 0 : 1000);
+  const end = ended ? moment(updatedAt) : Date.now();
+  return html`<tr>
+    <td data-label="Status"><${Badge} state=${status} /></td>
+    <td data-label="Session" class="main"><a href=${to("session", session.coordinationUuid, session.sessionUuid)}>
+        ${visible(task?.taskName ?? "Without a task")}</a>
+      <span class="muted">${visible(coordination?.coordinationName ?? "")}</span>
+      <span class="excerpt">${excerpt(session.taskQuery)}</span>
+      <code class="muted">${session.sessionUuid.slice(0, 18)}</code></td>
+    <td data-label="User">${userId ? visible(userId) : html`<span class="muted">–</span>`}</td>
+    <td data-label="Started"><${Ago} time=${createdAt} /></td>
+    <td data-label="Took">${span(end - moment(createdAt))}</td></tr>`;
+}
+
+const LATEST = "{ sessionList(limit: 1) { sessionList { sessionUuid coordinationUuid } } }";
+
+/** Go to the newest session, or to the list while there is none. */
+export function Latest() {
+  const [found, error, again] = useLoaded(() => ask(`query ${LATEST}`), []);
+  const latest = found?.sessionList.sessionList[0];
+  useEffect(() => {
+    if (found) replace(latest ? to("session", latest.coordinationUuid, latest.sessionUuid) : to("sessions"));
+  }, [found]);
+  return html`<main>${error ? html`<${Problem} error=${error} again=${again} />` : html`<${Loading} />`}</main>`;
+}

@@ -1,0 +1,88 @@
+"""The route `/run-file`: check the text of a run file; the console's editor calls it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from pydantic.alias_generators import to_camel
+
+from ai_coordination_engine.api.transport import (
+    JSON,
+    HttpError,
+    Request,
+    Response,
+    decoded,
+    response,
+)
+from ai_coordination_engine.domain.dry_run import DryRun
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput, Unauthenticated
+
+if TYPE_CHECKING:
+    from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
+
+PATHS = ("/run-file", "/{endpoint_id}/run-file")
+MAX_PROBLEMS = 200
+_ASKED = 'send a JSON object with the run file: {"text": "coordination: …"}'
+
+
+def run_file_answerer(app: App) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers the requests; it checks one text at a time, beside the event loop.
+
+    The answer has `problems` (`kind`, `line`, `column`, `message`); if none of them is an error,
+    also the `run` as variables of the API and the `plan`, what a run would do. Nothing is written.
+    """
+    turn = asyncio.Lock()
+
+    async def answerer(request: Request) -> Response:
+        text = _text(app, request)
+        async with turn:
+            return response(200, await asyncio.to_thread(_checked, app, text), JSON, {})
+
+    return answerer
+
+
+def _text(app: App, request: Request) -> str:
+    """Return the text of a request; raises `HttpError` and `Unauthenticated`."""
+    if app.settings.auth != "local":
+        raise Unauthenticated("this server cannot verify credentials: set ACE_AUTH=local")
+    if request.method != "POST":
+        raise HttpError(405, BadUserInput("use POST"), allow="POST")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise HttpError(415, BadUserInput(f"the content type must be {JSON}"))
+    asked = decoded(request.body, "the request body", request.headers["content-type"])
+    text = asked.get("text") if isinstance(asked, dict) else None
+    if not isinstance(text, str):
+        raise BadUserInput(_ASKED)
+    return text
+
+
+def _checked(app: App, text: str) -> dict[str, Any]:
+    # Imported here because only an editor needs the parser: PyYAML takes 15 ms.
+    from ai_coordination_engine.entrypoints.run_file.run_checks import checked  # noqa: PLC0415
+
+    found = checked(app.settings, app.allow_list, text)
+    kinds = {"error": found.problems, "warning": found.warnings}
+    problems = [{"kind": kind, **each._asdict()} for kind, group in kinds.items() for each in group]
+    run, plan = found.run, found.plan
+    return {
+        "problems": problems[:MAX_PROBLEMS],
+        "run": run and _run(run),
+        "plan": plan and _plan(plan),
+    }
+
+
+def _plan(plan: DryRun) -> dict[str, Any]:
+    shown = {**asdict(plan), "width": plan.width}
+    return {to_camel(name): value for name, value in shown.items()}
+
+
+def _run(run: "RunFile") -> dict[str, Any]:
+    """Return the run file as variables of the mutations that run it."""
+    left_out = ("name", "places")
+    return {
+        to_camel(each.name): getattr(run, each.name)
+        for each in fields(run)
+        if each.name not in left_out
+    }
