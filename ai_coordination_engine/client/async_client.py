@@ -1,11 +1,13 @@
-"""The client for code with `async`."""
+"""The client, for code with `async`."""
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -13,9 +15,16 @@ from uuid import uuid4
 import httpx
 
 from ai_coordination_engine.client import operations, views
-from ai_coordination_engine.client.answers import data_of, lost, place
-from ai_coordination_engine.client.endpoint import Bearer, Token, endpoint, is_loopback
-from ai_coordination_engine.client.errors import ApiError, NotFound, TooComplex
+from ai_coordination_engine.client.answers import data_of, lost, place, read
+from ai_coordination_engine.client.async_streams import EventStreams, Sockets
+from ai_coordination_engine.client.endpoint import (
+    Bearer,
+    Token,
+    checked_websocket,
+    endpoint,
+    is_loopback,
+)
+from ai_coordination_engine.client.errors import ApiError, NotFound, NotOffered, TooComplex
 from ai_coordination_engine.client.model import Json, Page
 from ai_coordination_engine.client.operation import UNSET, Operation, Unset
 from ai_coordination_engine.client.records import (
@@ -31,7 +40,8 @@ from ai_coordination_engine.domain.ids import new_uuid
 T = TypeVar("T")
 _logger = logging.getLogger("ai_coordination_engine.client")
 _UPDATED_BY = "python-client"
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 10.0  # seconds
 _PAGE = 1000  # agents of a session too large for one request
 _WRITES = ("mutation", "subscription", "askOperationHub")
 
@@ -41,8 +51,10 @@ class AsyncClient:
 
     `url` is the address of a server or its whole endpoint. `tenant` is an endpoint id, or
     `endpoint_id#part_id`. `token` is a bearer token, or a function that returns the present one;
-    `auth` is any other authentication of httpx. `timeout` is in seconds. Warnings of the API go to
-    `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise `ApiError`.
+    `auth` is any other authentication of httpx. `timeout` is in seconds. Subscriptions use
+    server-sent events, or the WebSocket at `websocket_url`, which AWS needs. Warnings of the API
+    go to `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise
+    `ApiError`.
     """
 
     def __init__(
@@ -54,19 +66,28 @@ class AsyncClient:
         auth: httpx.Auth | None = None,
         timeout: float = 30.0,
         retries: Retries = DEFAULT_RETRIES,
+        websocket_url: str | None = None,
         on_warning: Callable[[str], object] = _logger.warning,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url, headers = endpoint(url, tenant)
+        where = endpoint(url, tenant)
+        bearer = None if token is None else Bearer(token)
+        local = is_loopback(where.url)
+        self._url = where.url
         self._retries = retries
         self._on_warning = on_warning
         self._http = httpx.AsyncClient(
-            auth=Bearer(token) if token is not None else auth,
-            headers={"content-type": "application/json", **headers},
+            auth=bearer or auth,
+            headers=where.headers,
             timeout=timeout,
             transport=transport,
-            trust_env=not is_loopback(self._url),
+            trust_env=not local,
         )
+        self._streams: EventStreams | Sockets = EventStreams(self._http, self._url)
+        if websocket_url is not None:
+            address = checked_websocket(websocket_url)
+            named = where.endpoint_id, where.part_id
+            self._streams = Sockets(address, bearer, named, local, timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({place(self._url)!r})"
@@ -109,7 +130,7 @@ class AsyncClient:
         )
         return operation.read(data)
 
-    async def records(self, operation: Operation[Page[T]]) -> AsyncIterator[T]:
+    async def records(self, operation: Operation[Page[T]]) -> AsyncGenerator[T]:
         """Yield the records of all pages of a list."""
         while True:
             page = await self.send(operation)
@@ -148,7 +169,7 @@ class AsyncClient:
         except TooComplex:
             found = await self._session_by_pages(coordination_uuid, session_uuid)
         if found is None:
-            raise NotFound(f"the session {session_uuid} does not exist")
+            raise _not_found(session_uuid)
         return found
 
     async def wait(
@@ -156,27 +177,73 @@ class AsyncClient:
     ) -> SessionView:
         """Return a session when it has ended, with whatever status.
 
+        It asks after growing pauses, so that the end is seen late by at most a tenth of the time.
         Raises `TimeoutError` after `timeout` seconds.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        async for view in self.watch(coordination_uuid, session_uuid):
-            if view.has_ended:
-                return view
-            if until is not None and time.monotonic() >= until:
-                raise TimeoutError(f"the session {session_uuid} is {view.status} after {timeout} s")
-        raise NotFound(f"the session {session_uuid} no longer exists")
-
-    async def watch(self, coordination_uuid: str, session_uuid: str) -> AsyncIterator[SessionView]:
-        """Yield a session as it is, and again whenever it has changed, until it has ended."""
-        last: SessionView | None = None
+        session = operations.session(coordination_uuid=coordination_uuid, session_uuid=session_uuid)
+        began = time.monotonic()
         while True:
+            found = await self.send(session)
+            if found is None or found.status in views.ENDED:
+                return await self.session(coordination_uuid, session_uuid)
+            elapsed = time.monotonic() - began
+            left = float("inf") if timeout is None else timeout - elapsed
+            if left <= 0:
+                raise TimeoutError(
+                    f"the session {session_uuid} is {found.status} after {timeout} s"
+                )
+            await asyncio.sleep(min(max(elapsed / 10, _SHORTEST_WAIT), _LONGEST_WAIT, left))
+
+    async def subscribe(self, operation: Operation[T]) -> AsyncGenerator[T]:
+        """Yield the results of a subscription, first the present one, until the server ends it.
+
+        When the connection is lost, it subscribes again and yields the present result. Raises
+        `NotOffered` if the server has no such connections.
+        """
+        attempt, began = 0, 0.0
+        told: set[str] = set()
+        while True:
+            try:
+                async with aclosing(self._results(operation)) as answers:
+                    async for answer in answers:
+                        yield operation.read(read(answer, partial(self._tell_once, told)))
+                        attempt = 0
+                return
+            except ApiError as error:
+                began = began if attempt else time.monotonic()
+                attempt += 1
+                pause = self._retries.pause(
+                    error, attempt, time.monotonic() - began, repeatable=True
+                )
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def watch(self, coordination_uuid: str, session_uuid: str) -> AsyncGenerator[SessionView]:
+        """Yield a session as it is, and again whenever it has changed, until it has ended.
+
+        It asks again and again if the server offers no subscriptions, or the session is too large
+        for one answer. Raises `NotFound` if the session does not exist.
+        """
+        operation = views.session_view(coordination_uuid, session_uuid, "subscription")
+        last: SessionView | None = None
+        try:
+            async with aclosing(self.subscribe(operation)) as found:
+                async for view in found:
+                    if view is None:
+                        raise _not_found(session_uuid)
+                    if view != last:
+                        yield view
+                        last = view
+            return
+        except (NotOffered, TooComplex):
+            pass
+        while last is None or not last.has_ended:
             asked = time.monotonic()
             view = await self.session(coordination_uuid, session_uuid)
             if view != last:
                 yield view
                 last = view
-            if view.has_ended:
-                return
             await asyncio.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
     def sessions(
@@ -186,7 +253,7 @@ class AsyncClient:
         task_uuid: str | Unset = UNSET,
         user_id: str | Unset = UNSET,
         statuses: Sequence[str] | Unset = UNSET,
-    ) -> AsyncIterator[Session]:
+    ) -> AsyncGenerator[Session]:
         """Yield sessions, the latest first."""
         operation = operations.session_list(
             coordination_uuid=coordination_uuid,
@@ -198,7 +265,7 @@ class AsyncClient:
 
     def inbox(
         self, user: str | None = None, *, coordination_uuid: str | None = None
-    ) -> AsyncIterator[Question]:
+    ) -> AsyncGenerator[Question]:
         """Yield the agents that wait for an answer, of one person or of all, the latest first."""
         return self.records(views.inbox(user, coordination_uuid))
 
@@ -325,9 +392,7 @@ class AsyncClient:
         repeatable: bool,
     ) -> dict[str, Any]:
         """Send a request until it is answered, or the retries are used up."""
-        request = {"query": document, "variables": variables}
-        if operation_name is not None:
-            request["operationName"] = operation_name
+        request = {"query": document, "variables": variables, "operationName": operation_name}
         body = json.dumps(request, allow_nan=False).encode()
         began, attempt = time.monotonic(), 0
         while True:
@@ -341,6 +406,16 @@ class AsyncClient:
                     raise
             await asyncio.sleep(pause)
 
+    def _results(self, operation: Operation[Any]) -> AsyncGenerator[dict[str, Any]]:
+        """Return the responses of one connection for a subscription."""
+        request = {"query": operation.document, "variables": operation.variables}
+        return self._streams.results(request)
+
+    def _tell_once(self, told: set[str], warning: str) -> None:
+        if warning not in told:
+            told.add(warning)
+            self._on_warning(warning)
+
     async def _post(self, body: bytes) -> dict[str, Any]:
         try:
             response = await self._http.post(self._url, content=body)
@@ -348,6 +423,10 @@ class AsyncClient:
             raise lost(error, place(self._url)) from None
         data: dict[str, Any] = data_of(response, self._on_warning)
         return data
+
+
+def _not_found(session_uuid: str) -> NotFound:
+    return NotFound(f"the session {session_uuid} does not exist")
 
 
 def _control(session: Session, by: str) -> dict[str, Any]:

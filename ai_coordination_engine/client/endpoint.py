@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import quote
 
@@ -43,8 +44,23 @@ def checked(token: str) -> str:
     raise ValueError("the token must be printable ASCII without spaces: check how it is read")
 
 
-def endpoint(url: str, tenant: str | None) -> tuple[httpx.URL, dict[str, str]]:
-    """Return the address of the API and the headers that name the tenant; raises `ValueError`.
+@dataclass(frozen=True)
+class Endpoint:
+    """The address of the API, and the tenant as the caller names it."""
+
+    url: httpx.URL
+    endpoint_id: str | None = None
+    part_id: str | None = None
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The headers of each request."""
+        part = {} if self.part_id is None else {b"part-id": self.part_id.encode()}
+        return {b"content-type": b"application/json", **part}
+
+
+def endpoint(url: str, tenant: str | None) -> Endpoint:
+    """Return the address of the API for a tenant; raises `ValueError`.
 
     `url` is the address of a server, or its whole endpoint, which ends with `graphql`. `tenant` is
     an endpoint id, or `endpoint_id#part_id`.
@@ -56,7 +72,7 @@ def endpoint(url: str, tenant: str | None) -> tuple[httpx.URL, dict[str, str]]:
         base, name = f"{base}/{name}" if name else base, _NAMES[0]
     parts = [base, name] if endpoint_id is None else [base, quote(endpoint_id, safe=""), name]
     address = parsed.copy_with(raw_path="/".join(parts).encode())
-    return address, {"part-id": part_id} if part_id else {}
+    return Endpoint(address, endpoint_id, part_id)
 
 
 def _parsed(url: str) -> httpx.URL:
@@ -80,6 +96,19 @@ def _ids(tenant: str) -> tuple[str, str | None]:
     if endpoint_id and bool(separator) == bool(part_id):
         return endpoint_id, part_id or None
     raise ValueError("the tenant must be an endpoint id, or endpoint_id#part_id")
+
+
+def checked_websocket(url: str) -> str:
+    """Return the address of a WebSocket API; raises `ValueError`."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme in ("ws", "wss") and parsed.host and not parsed.userinfo:
+        return url
+    raise ValueError(
+        "the URL of the WebSocket must begin with ws:// or wss://, without credentials"
+    )
 
 
 def is_loopback(url: httpx.URL) -> bool:

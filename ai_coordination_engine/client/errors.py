@@ -129,3 +129,9 @@ class UnexpectedAnswer(ApiError):
     """The answer is not one of this API; most often the URL is wrong."""
 
     code = "UNEXPECTED_ANSWER"
+
+
+class NotOffered(ApiError):
+    """The server, or this installation, has no way to do it."""
+
+    code = "NOT_OFFERED"

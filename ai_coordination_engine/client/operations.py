@@ -5,6 +5,7 @@ from datetime import datetime
 from ai_coordination_engine.client.model import Json, Page
 from ai_coordination_engine.client.operation import UNSET, Operation, Unset, given
 from ai_coordination_engine.client.records import (
+    AgentOutput,
     AskOperationHub,
     BackfillTaskSchedule,
     CompleteAsyncTask,
@@ -1455,4 +1456,128 @@ def heartbeat_async_task(*, async_task_uuid: str) -> Operation[bool]:
         ("heartbeatAsyncTask", "ok"),
         bool,
         is_repeatable("heartbeatAsyncTask", variables),
+    )
+
+
+_SUBSCRIBE_SESSION_LIST = (
+    """
+subscription sessionList($coordinationUuid: String, $taskUuid: String, $userId: String,
+  $statuses: [String], $sessionUuidPrefix: String, $waitsForPerson: Boolean, $pageNumber: Int,
+  $limit: Int, $cursor: String) { sessionList(coordinationUuid: $coordinationUuid, taskUuid:
+  $taskUuid, userId: $userId, statuses: $statuses, sessionUuidPrefix: $sessionUuidPrefix,
+  waitsForPerson: $waitsForPerson, pageNumber: $pageNumber, limit: $limit, cursor: $cursor) {
+  records: sessionList { ...Session } nextCursor } }
+"""
+    + Session.fragment
+)
+
+
+def subscribe_session_list(
+    *,
+    coordination_uuid: str | Unset | None = UNSET,
+    task_uuid: str | Unset | None = UNSET,
+    user_id: str | Unset | None = UNSET,
+    statuses: list[str] | Unset | None = UNSET,
+    session_uuid_prefix: str | Unset | None = UNSET,
+    waits_for_person: bool | Unset | None = UNSET,
+    page_number: int | Unset | None = UNSET,
+    limit: int | Unset | None = UNSET,
+    cursor: str | Unset | None = UNSET,
+) -> Operation[Page[Session]]:
+    """A page of sessions as it is now, and whenever it has changed."""
+    variables = given(
+        {
+            "coordinationUuid": coordination_uuid,
+            "taskUuid": task_uuid,
+            "userId": user_id,
+            "statuses": statuses,
+            "sessionUuidPrefix": session_uuid_prefix,
+            "waitsForPerson": waits_for_person,
+            "pageNumber": page_number,
+            "limit": limit,
+            "cursor": cursor,
+        }
+    )
+    return Operation(
+        "sessionList", _SUBSCRIBE_SESSION_LIST, variables, ("sessionList",), Page[Session], True
+    )
+
+
+_SUBSCRIBE_USER_INBOX = (
+    """
+subscription userInbox($userInTheLoop: String, $coordinationUuid: String,
+  $sessionUuidPrefix: String, $sessionAgentUuidPrefix: String, $pageNumber: Int, $limit: Int,
+  $cursor: String) { userInbox(userInTheLoop: $userInTheLoop, coordinationUuid:
+  $coordinationUuid, sessionUuidPrefix: $sessionUuidPrefix, sessionAgentUuidPrefix:
+  $sessionAgentUuidPrefix, pageNumber: $pageNumber, limit: $limit, cursor: $cursor) { records:
+  sessionAgentList { ...SessionAgent } nextCursor } }
+"""
+    + SessionAgent.fragment
+)
+
+
+def subscribe_user_inbox(
+    *,
+    user_in_the_loop: str | Unset | None = UNSET,
+    coordination_uuid: str | Unset | None = UNSET,
+    session_uuid_prefix: str | Unset | None = UNSET,
+    session_agent_uuid_prefix: str | Unset | None = UNSET,
+    page_number: int | Unset | None = UNSET,
+    limit: int | Unset | None = UNSET,
+    cursor: str | Unset | None = UNSET,
+) -> Operation[Page[SessionAgent]]:
+    """The session agents that wait for a person as they are now, and whenever that has changed."""
+    variables = given(
+        {
+            "userInTheLoop": user_in_the_loop,
+            "coordinationUuid": coordination_uuid,
+            "sessionUuidPrefix": session_uuid_prefix,
+            "sessionAgentUuidPrefix": session_agent_uuid_prefix,
+            "pageNumber": page_number,
+            "limit": limit,
+            "cursor": cursor,
+        }
+    )
+    return Operation(
+        "userInbox", _SUBSCRIBE_USER_INBOX, variables, ("userInbox",), Page[SessionAgent], True
+    )
+
+
+_SUBSCRIBE_SESSION = (
+    """
+subscription session($coordinationUuid: String!, $sessionUuid: String!) {
+  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) { ...Session } }
+"""
+    + Session.fragment
+)
+
+
+def subscribe_session(*, coordination_uuid: str, session_uuid: str) -> Operation[Session | None]:
+    """The session as it is now, and whenever it has changed; null while it does not exist. The stream ends when the session and its agents have ended."""
+    variables = given({"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid})
+    return Operation("session", _SUBSCRIBE_SESSION, variables, ("session",), Session | None, True)
+
+
+_SUBSCRIBE_AGENT_OUTPUT = (
+    """
+subscription agentOutput($sessionUuid: String!, $sessionAgentUuid: String!) {
+  agentOutput(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid) { ...AgentOutput
+  } }
+"""
+    + AgentOutput.fragment
+)
+
+
+def subscribe_agent_output(
+    *, session_uuid: str, session_agent_uuid: str
+) -> Operation[AgentOutput | None]:
+    """The text of an agent while it is written, as far as this server sees it; `agentOutput` of the session agent is the whole text. The stream ends with the agent."""
+    variables = given({"sessionUuid": session_uuid, "sessionAgentUuid": session_agent_uuid})
+    return Operation(
+        "agentOutput",
+        _SUBSCRIBE_AGENT_OUTPUT,
+        variables,
+        ("agentOutput",),
+        AgentOutput | None,
+        True,
     )

@@ -669,3 +669,20 @@ class BackfillTaskSchedule(Model):
 
     sessions: list[Session] | None
     """The sessions of these times."""
+
+
+class AgentOutput(Model):
+    """A part of the text that an agent writes."""
+
+    fragment: ClassVar[str] = """
+fragment AgentOutput on AgentOutputType { delta done attempt }
+"""
+
+    delta: str
+    """The text since the answer before; empty when there is none."""
+
+    done: bool
+    """Whether the agent has ended: no more text follows."""
+
+    attempt: int | None
+    """The attempt that writes the text; when it changes, the text begins anew. Null before the first attempt."""

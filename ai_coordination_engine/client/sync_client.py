@@ -3,8 +3,10 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -12,9 +14,15 @@ from uuid import uuid4
 import httpx
 
 from ai_coordination_engine.client import operations, views
-from ai_coordination_engine.client.answers import data_of, lost, place
-from ai_coordination_engine.client.endpoint import Bearer, Token, endpoint, is_loopback
-from ai_coordination_engine.client.errors import ApiError, NotFound, TooComplex
+from ai_coordination_engine.client.answers import data_of, lost, place, read
+from ai_coordination_engine.client.endpoint import (
+    Bearer,
+    Token,
+    checked_websocket,
+    endpoint,
+    is_loopback,
+)
+from ai_coordination_engine.client.errors import ApiError, NotFound, NotOffered, TooComplex
 from ai_coordination_engine.client.model import Json, Page
 from ai_coordination_engine.client.operation import UNSET, Operation, Unset
 from ai_coordination_engine.client.records import (
@@ -24,13 +32,15 @@ from ai_coordination_engine.client.records import (
     SessionAgent,
 )
 from ai_coordination_engine.client.retries import DEFAULT_RETRIES, Retries
+from ai_coordination_engine.client.sync_streams import EventStreams, Sockets
 from ai_coordination_engine.client.views import Question, SessionView
 from ai_coordination_engine.domain.ids import new_uuid
 
 T = TypeVar("T")
 _logger = logging.getLogger("ai_coordination_engine.client")
 _UPDATED_BY = "python-client"
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 10.0  # seconds
 _PAGE = 1000  # agents of a session too large for one request
 _WRITES = ("mutation", "subscription", "askOperationHub")
 
@@ -40,8 +50,10 @@ class Client:
 
     `url` is the address of a server or its whole endpoint. `tenant` is an endpoint id, or
     `endpoint_id#part_id`. `token` is a bearer token, or a function that returns the present one;
-    `auth` is any other authentication of httpx. `timeout` is in seconds. Warnings of the API go to
-    `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise `ApiError`.
+    `auth` is any other authentication of httpx. `timeout` is in seconds. Subscriptions use
+    server-sent events, or the WebSocket at `websocket_url`, which AWS needs. Warnings of the API
+    go to `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise
+    `ApiError`.
     """
 
     def __init__(
@@ -53,19 +65,28 @@ class Client:
         auth: httpx.Auth | None = None,
         timeout: float = 30.0,
         retries: Retries = DEFAULT_RETRIES,
+        websocket_url: str | None = None,
         on_warning: Callable[[str], object] = _logger.warning,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._url, headers = endpoint(url, tenant)
+        where = endpoint(url, tenant)
+        bearer = None if token is None else Bearer(token)
+        local = is_loopback(where.url)
+        self._url = where.url
         self._retries = retries
         self._on_warning = on_warning
         self._http = httpx.Client(
-            auth=Bearer(token) if token is not None else auth,
-            headers={"content-type": "application/json", **headers},
+            auth=bearer or auth,
+            headers=where.headers,
             timeout=timeout,
             transport=transport,
-            trust_env=not is_loopback(self._url),
+            trust_env=not local,
         )
+        self._streams: EventStreams | Sockets = EventStreams(self._http, self._url)
+        if websocket_url is not None:
+            address = checked_websocket(websocket_url)
+            named = where.endpoint_id, where.part_id
+            self._streams = Sockets(address, bearer, named, local, timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({place(self._url)!r})"
@@ -106,7 +127,7 @@ class Client:
         data = self._execute(operation.document, operation.variables, None, operation.repeatable)
         return operation.read(data)
 
-    def records(self, operation: Operation[Page[T]]) -> Iterator[T]:
+    def records(self, operation: Operation[Page[T]]) -> Generator[T]:
         """Yield the records of all pages of a list."""
         while True:
             page = self.send(operation)
@@ -145,7 +166,7 @@ class Client:
         except TooComplex:
             found = self._session_by_pages(coordination_uuid, session_uuid)
         if found is None:
-            raise NotFound(f"the session {session_uuid} does not exist")
+            raise _not_found(session_uuid)
         return found
 
     def wait(
@@ -153,27 +174,73 @@ class Client:
     ) -> SessionView:
         """Return a session when it has ended, with whatever status.
 
+        It asks after growing pauses, so that the end is seen late by at most a tenth of the time.
         Raises `TimeoutError` after `timeout` seconds.
         """
-        until = None if timeout is None else time.monotonic() + timeout
-        for view in self.watch(coordination_uuid, session_uuid):
-            if view.has_ended:
-                return view
-            if until is not None and time.monotonic() >= until:
-                raise TimeoutError(f"the session {session_uuid} is {view.status} after {timeout} s")
-        raise NotFound(f"the session {session_uuid} no longer exists")
-
-    def watch(self, coordination_uuid: str, session_uuid: str) -> Iterator[SessionView]:
-        """Yield a session as it is, and again whenever it has changed, until it has ended."""
-        last: SessionView | None = None
+        session = operations.session(coordination_uuid=coordination_uuid, session_uuid=session_uuid)
+        began = time.monotonic()
         while True:
+            found = self.send(session)
+            if found is None or found.status in views.ENDED:
+                return self.session(coordination_uuid, session_uuid)
+            elapsed = time.monotonic() - began
+            left = float("inf") if timeout is None else timeout - elapsed
+            if left <= 0:
+                raise TimeoutError(
+                    f"the session {session_uuid} is {found.status} after {timeout} s"
+                )
+            time.sleep(min(max(elapsed / 10, _SHORTEST_WAIT), _LONGEST_WAIT, left))
+
+    def subscribe(self, operation: Operation[T]) -> Generator[T]:
+        """Yield the results of a subscription, first the present one, until the server ends it.
+
+        When the connection is lost, it subscribes again and yields the present result. Raises
+        `NotOffered` if the server has no such connections.
+        """
+        attempt, began = 0, 0.0
+        told: set[str] = set()
+        while True:
+            try:
+                with closing(self._results(operation)) as answers:
+                    for answer in answers:
+                        yield operation.read(read(answer, partial(self._tell_once, told)))
+                        attempt = 0
+                return
+            except ApiError as error:
+                began = began if attempt else time.monotonic()
+                attempt += 1
+                pause = self._retries.pause(
+                    error, attempt, time.monotonic() - began, repeatable=True
+                )
+                if pause is None:
+                    raise
+            time.sleep(pause)
+
+    def watch(self, coordination_uuid: str, session_uuid: str) -> Generator[SessionView]:
+        """Yield a session as it is, and again whenever it has changed, until it has ended.
+
+        It asks again and again if the server offers no subscriptions, or the session is too large
+        for one answer. Raises `NotFound` if the session does not exist.
+        """
+        operation = views.session_view(coordination_uuid, session_uuid, "subscription")
+        last: SessionView | None = None
+        try:
+            with closing(self.subscribe(operation)) as found:
+                for view in found:
+                    if view is None:
+                        raise _not_found(session_uuid)
+                    if view != last:
+                        yield view
+                        last = view
+            return
+        except (NotOffered, TooComplex):
+            pass
+        while last is None or not last.has_ended:
             asked = time.monotonic()
             view = self.session(coordination_uuid, session_uuid)
             if view != last:
                 yield view
                 last = view
-            if view.has_ended:
-                return
             time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - asked)))
 
     def sessions(
@@ -183,7 +250,7 @@ class Client:
         task_uuid: str | Unset = UNSET,
         user_id: str | Unset = UNSET,
         statuses: Sequence[str] | Unset = UNSET,
-    ) -> Iterator[Session]:
+    ) -> Generator[Session]:
         """Yield sessions, the latest first."""
         operation = operations.session_list(
             coordination_uuid=coordination_uuid,
@@ -195,7 +262,7 @@ class Client:
 
     def inbox(
         self, user: str | None = None, *, coordination_uuid: str | None = None
-    ) -> Iterator[Question]:
+    ) -> Generator[Question]:
         """Yield the agents that wait for an answer, of one person or of all, the latest first."""
         return self.records(views.inbox(user, coordination_uuid))
 
@@ -320,9 +387,7 @@ class Client:
         repeatable: bool,
     ) -> dict[str, Any]:
         """Send a request until it is answered, or the retries are used up."""
-        request = {"query": document, "variables": variables}
-        if operation_name is not None:
-            request["operationName"] = operation_name
+        request = {"query": document, "variables": variables, "operationName": operation_name}
         body = json.dumps(request, allow_nan=False).encode()
         began, attempt = time.monotonic(), 0
         while True:
@@ -336,6 +401,16 @@ class Client:
                     raise
             time.sleep(pause)
 
+    def _results(self, operation: Operation[Any]) -> Generator[dict[str, Any]]:
+        """Return the responses of one connection for a subscription."""
+        request = {"query": operation.document, "variables": operation.variables}
+        return self._streams.results(request)
+
+    def _tell_once(self, told: set[str], warning: str) -> None:
+        if warning not in told:
+            told.add(warning)
+            self._on_warning(warning)
+
     def _post(self, body: bytes) -> dict[str, Any]:
         try:
             response = self._http.post(self._url, content=body)
@@ -343,6 +418,10 @@ class Client:
             raise lost(error, place(self._url)) from None
         data: dict[str, Any] = data_of(response, self._on_warning)
         return data
+
+
+def _not_found(session_uuid: str) -> NotFound:
+    return NotFound(f"the session {session_uuid} does not exist")
 
 
 def _control(session: Session, by: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Records together with those below them, as `wait`, `watch` and the inbox answer them."""
 
+from typing import Literal
+
 from ai_coordination_engine.client.model import Page
 from ai_coordination_engine.client.operation import Operation
 from ai_coordination_engine.client.records import Session, SessionAgent
@@ -9,7 +11,7 @@ ENDED = frozenset({"completed", "failed", "timeout", "cancelled"})
 
 _SESSION = (
     """
-query sessionView($coordinationUuid: String!, $sessionUuid: String!) {
+{kind} sessionView($coordinationUuid: String!, $sessionUuid: String!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
     ...Session sessionAgents { ...SessionAgent } }
 }"""
@@ -48,11 +50,14 @@ class Question(SessionAgent):
     agent_input: str | None
 
 
-def session_view(coordination_uuid: str, session_uuid: str) -> Operation[SessionView | None]:
+def session_view(
+    coordination_uuid: str, session_uuid: str, kind: Literal["query", "subscription"] = "query"
+) -> Operation[SessionView | None]:
     """The session with its agents; None if it does not exist."""
     variables = {"coordinationUuid": coordination_uuid, "sessionUuid": session_uuid}
+    document = _SESSION.replace("{kind}", kind)
     return Operation(
-        "sessionView", _SESSION, variables, ("session",), SessionView | None, repeatable=True
+        "sessionView", document, variables, ("session",), SessionView | None, repeatable=True
     )
 
 

@@ -1,6 +1,7 @@
 """The client against a real server on loopback."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -68,6 +69,20 @@ async def test_the_same_with_async(url: str, client: Client) -> None:
         ended = await same.wait("c", started.session_uuid, timeout=10)
     assert ended == client.session("c", started.session_uuid)
     assert ended.status == "completed"
+
+
+def test_a_session_is_watched_over_a_websocket(url: str, client: Client) -> None:
+    started = client.start("c", "t", "go")
+    address = f"{url.replace('http', 'ws')}graphql"
+    with Client(url, tenant=TENANT, websocket_url=address) as watching:
+        seen = []
+        for view in watching.watch("c", started.session_uuid):
+            seen.append([each.state for each in view.session_agents])
+            for question in view.waiting:
+                client.answer(question, "yes")
+    assert seen[-1] == ["completed", "completed"]
+    assert ["completed", "wait_for_user_input"] in seen
+    assert [one for one, other in pairwise(seen) if one == other] == []
 
 
 def test_what_does_not_exist_is_not_found(client: Client) -> None:

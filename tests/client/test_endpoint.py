@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from ai_coordination_engine.client import Client
-from ai_coordination_engine.client.endpoint import Bearer, endpoint, is_loopback
+from ai_coordination_engine.client.endpoint import Bearer, Endpoint, endpoint, is_loopback
 
 SECRET = "eyJhbGciOi.secret"
 
@@ -29,14 +29,13 @@ SECRET = "eyJhbGciOi.secret"
     ],
 )
 def test_the_address(url: str, tenant: str | None, expected: str) -> None:
-    assert endpoint(url, tenant) == (httpx.URL(expected), {})
+    assert endpoint(url, tenant).url == httpx.URL(expected)
 
 
 def test_a_part_is_named_in_a_header() -> None:
-    assert endpoint("http://h", "acme#eu") == (
-        httpx.URL("http://h/acme/graphql"),
-        {"part-id": "eu"},
-    )
+    found = endpoint("http://h", "acme#eu")
+    assert found == Endpoint(httpx.URL("http://h/acme/graphql"), "acme", "eu")
+    assert found.headers == {b"content-type": b"application/json", b"part-id": b"eu"}
 
 
 @pytest.mark.parametrize(

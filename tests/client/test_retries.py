@@ -91,7 +91,7 @@ START_OF = operations.execute_procedure_task_session(
 def test_a_query_is_sent_again_until_it_is_answered(reply: Reply) -> None:
     result, bodies = sent([reply, reply, PONG], PING)
     assert result == "Hello at 1"
-    assert bodies == [{"query": PING.document, "variables": {}}] * 3
+    assert bodies == [{"query": PING.document, "variables": {}, "operationName": None}] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,293 @@
+"""Subscriptions of the client: server-sent events, a WebSocket, connections that are lost."""
+
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+from ai_coordination_engine.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    Forbidden,
+    NotOffered,
+    Operation,
+    Retries,
+    TooComplex,
+    Unauthenticated,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from ai_coordination_engine.client.server_events import EventReader
+from ai_coordination_engine.client.socket_messages import closed
+
+QUICK = Retries(attempts=3, first=0.001)
+TICKS: Operation[int] = Operation(
+    "ticks", "subscription { tick }", {}, ("tick",), int, repeatable=True
+)
+
+
+def event(name: str, data: object = "") -> bytes:
+    return f"event: {name}\ndata: {data and json.dumps(data)}\n\n".encode()
+
+
+def tick(number: int) -> bytes:
+    return event("next", {"data": {"tick": number}})
+
+
+STREAM = (
+    b":\n\n"
+    + tick(1)
+    + b": a comment\r\n\r\n"
+    + b'data: {"data": {"tick":\rdata:2}}\revent:next\r\r'
+    + 'event: next\ndata: {"data": {"tick": "a\u2028b\x85"}}\n\n'.encode()
+    + b"event: other\ndata: 1\n\nevent: next\n\n"
+    + event("complete")
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+def test_events_are_read_however_they_arrive(size: int) -> None:
+    reader = EventReader()
+    parts = [STREAM[at : at + size] for at in range(0, len(STREAM), size)]
+    results = [result["data"]["tick"] for part in parts for result in reader.results(part)]
+    assert (results, reader.is_complete) == ([1, 2, "a\u2028b\x85"], True)
+
+
+@pytest.mark.parametrize("data", ["1", "[]", "{", "null"])
+def test_an_event_that_is_no_answer_is_an_error(data: str) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        [*EventReader().results(f"event: next\ndata: {data}\n\n".encode())]
+
+
+def events(*parts: bytes) -> httpx.Response:
+    return httpx.Response(
+        200, headers={"content-type": "text/event-stream; charset=utf-8"}, content=b"".join(parts)
+    )
+
+
+Reply = httpx.Response | Exception
+
+
+def replying(replies: list[Reply]) -> httpx.MockTransport:
+    def reply(request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept"] == "text/event-stream"
+        found = replies.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return httpx.MockTransport(reply)
+
+
+def ticks(replies: list[Reply]) -> tuple[list[int], ApiError | None]:
+    """Return what a subscription yields, and the error that ends it."""
+    seen: list[int] = []
+    with Client("http://h", transport=replying(replies), retries=QUICK) as client:
+        try:
+            seen += client.subscribe(TICKS)
+        except ApiError as error:
+            return seen, error
+    return seen, None
+
+
+def test_a_stream_ends_when_the_server_completes_it() -> None:
+    assert ticks([events(tick(1), tick(2), event("complete"), tick(3))]) == ([1, 2], None)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        events(),
+        events(tick(2), b"event: next\ndata: {"),
+        httpx.ReadError("reset"),
+        httpx.Response(503),
+    ],
+    ids=repr,
+)
+def test_a_lost_stream_is_opened_again_and_answers_the_present_state(lost: Reply) -> None:
+    seen, error = ticks([events(tick(1)), lost, events(tick(3), event("complete"))])
+    assert (seen[0], seen[-1], error) == (1, 3, None)
+
+
+def test_a_stream_that_stays_lost_is_an_error_and_a_result_in_between_counts_anew() -> None:
+    failing: list[Reply] = [httpx.ConnectError("refused")] * 2
+    seen, error = ticks([*failing, events(tick(1)), *failing, httpx.ReadError("reset")])
+    assert (seen, type(error)) == ([1], Unreachable)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (httpx.Response(406, json={"errors": [{"message": "no"}]}), NotOffered),
+        (httpx.Response(200, json={"data": {"tick": 1}}), UnexpectedAnswer),
+        (httpx.Response(401, json={"message": "Unauthorized"}), Unauthenticated),
+        (
+            events(
+                event(
+                    "next",
+                    {"errors": [{"message": "no", "extensions": {"code": "TOO_COMPLEX"}}]},
+                )
+            ),
+            TooComplex,
+        ),
+    ],
+)
+def test_what_is_refused_is_not_tried_again(reply: Reply, expected: type[ApiError]) -> None:
+    seen, error = ticks([reply])
+    assert (seen, type(error)) == ([], expected)
+
+
+def test_a_warning_is_told_once_a_subscription() -> None:
+    told: list[str] = []
+    answer = event("next", {"data": {"tick": 1}, "extensions": {"warnings": ["old"]}})
+    transport = replying([events(answer, answer), events(answer, event("complete"))])
+    with Client("http://h", transport=transport, retries=QUICK, on_warning=told.append) as client:
+        assert [*client.subscribe(TICKS)] == [1, 1, 1]
+    assert told == ["old"]
+
+
+Script = Callable[[ServerConnection], None]
+
+
+@contextmanager
+def socket_server(*scripts: Script) -> Iterator[str]:
+    """A WebSocket server that serves its first connection with the first script, and so on."""
+    waiting = iter(scripts)
+    lock = threading.Lock()
+
+    def handle(connection: ServerConnection) -> None:
+        with lock:
+            script = next(waiting)
+        script(connection)
+
+    with serve(handle, "127.0.0.1", 0, subprotocols=["graphql-transport-ws"]) as server:  # type: ignore[list-item]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/live"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def script(*messages: dict[str, Any], code: int | None = None, reason: str = "") -> Script:
+    def run(connection: ServerConnection) -> None:
+        begin = json.loads(connection.recv())
+        assert begin["payload"] == {
+            "authorization": "Bearer secret",
+            "endpointId": "acme",
+            "partId": "eu",
+        }
+        connection.send('{"type": "ping"}')
+        assert json.loads(connection.recv()) == {"type": "pong"}
+        connection.send('{"type": "connection_ack"}')
+        subscribed = json.loads(connection.recv())
+        assert subscribed["payload"] == {"query": TICKS.document, "variables": {}}
+        for message in messages:
+            connection.send(json.dumps({"id": subscribed["id"], **message}))
+        if code is None:
+            connection.recv()  # until the client has gone
+        connection.close(code or 1000, reason)
+
+    return run
+
+
+def next_tick(number: int) -> dict[str, Any]:
+    return {"type": "next", "payload": {"data": {"tick": number}}}
+
+
+COMPLETE = {"type": "complete"}
+OPTIONS: dict[str, Any] = {"tenant": "acme#eu", "token": "secret", "retries": QUICK}
+
+
+def test_a_websocket_that_is_lost_is_opened_again() -> None:
+    first, last = script(next_tick(1), code=1011), script(next_tick(2), COMPLETE, code=1000)
+    with (
+        socket_server(first, last) as address,
+        Client("http://h", websocket_url=address, **OPTIONS) as client,
+    ):
+        assert [*client.subscribe(TICKS)] == [1, 2]
+
+
+async def test_a_websocket_that_is_lost_is_opened_again_with_async() -> None:
+    first, last = script(next_tick(1), code=1011), script(next_tick(2), COMPLETE, code=1000)
+    with socket_server(first, last) as address:
+        async with AsyncClient("http://h", websocket_url=address, **OPTIONS) as client:
+            assert [each async for each in client.subscribe(TICKS)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "is_final"),
+    [
+        (4403, Forbidden, True),
+        (4401, Unauthenticated, True),
+        (4406, Unreachable, True),
+        (1001, Unreachable, False),
+        (1006, Unreachable, False),
+    ],
+)
+def test_a_close_code_says_what_went_wrong(
+    code: int, expected: type[ApiError], is_final: bool
+) -> None:
+    error = closed(code, "why")
+    assert (type(error), str(error), error.retryable) == (expected, "why", not is_final)
+
+
+def test_a_refusal_over_a_websocket_is_not_tried_again() -> None:
+    problem = {"message": "deep", "extensions": {"code": "TOO_COMPLEX"}}
+    refusing = script({"type": "error", "payload": [problem]}, code=1000)
+    with (
+        socket_server(refusing) as address,
+        Client("http://h", websocket_url=address, **OPTIONS) as client,
+        pytest.raises(TooComplex, match="deep"),
+    ):
+        next(client.subscribe(TICKS))
+
+
+async def test_who_stops_watching_closes_the_connection() -> None:
+    gone = threading.Event()
+
+    def run(connection: ServerConnection) -> None:
+        try:
+            script(next_tick(1))(connection)
+        except Exception:
+            gone.set()
+
+    with socket_server(run) as address:
+        async with AsyncClient("http://h", websocket_url=address, **OPTIONS) as client:
+            results = client.subscribe(TICKS)
+            assert await anext(results) == 1
+            await results.aclose()
+        assert await asyncio.to_thread(gone.wait, 10)
+
+
+def test_a_websocket_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
+    with (
+        Client("http://h", websocket_url="ws://127.0.0.1:1", retries=QUICK) as client,
+        pytest.raises(NotOffered, match="websockets"),
+    ):
+        next(client.subscribe(TICKS))
+
+
+def test_a_websocket_that_is_not_there_is_unreachable() -> None:
+    with (
+        Client("http://h", websocket_url="ws://127.0.0.1:1/live", retries=QUICK) as client,
+        pytest.raises(Unreachable, match=r"ws://127.0.0.1:1/live does not answer"),
+    ):
+        next(client.subscribe(TICKS))
+
+
+@pytest.mark.parametrize("url", ["http://h", "h", "", "wss://me:pw@h", "a\nb"])
+def test_the_address_of_a_websocket_is_checked(url: str) -> None:
+    with pytest.raises(ValueError, match="the URL of the WebSocket") as raised:
+        Client("http://h", websocket_url=url)
+    assert "pw" not in str(raised.value)
