@@ -42,6 +42,7 @@ RUN_BY_MARK = {
         *(
             "# tour: python",
             "# clients: python",
+            "# clients: watch",
             "# my_agents.py",
             "# test_my_agents.py",
             "# my_shop.py",
@@ -167,6 +168,11 @@ def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
         while (view := client.session(plan, session_uuid)).status != "completed":
             assert time.monotonic() < deadline
     assert [agent.state for agent in results(view)] == ["completed", "skipped"]
+
+
+def test_the_python_client_watches_what_it_starts(url: str) -> None:
+    lines = run(sys.executable, "-c", snippet("# clients: watch"), API=url).splitlines()
+    assert lines[-1] == "completed ['completed', 'completed']"
 
 
 def test_a_report_of_a_job_is_read_as_shown(url: str) -> None:
@@ -307,7 +313,7 @@ def test_a_backup_is_restored_as_shown(
 
 def check_packages(*arguments: str) -> None:
     """Check that the snippet installs the packages that the tests install."""
-    known = {"httpx", "graphql-codegen", "tour.ts", "tsx"}
+    known = {"graphql-codegen", "tour.ts", "tsx"}
     for folder in ("readme", "clients", "clients/relay"):
         known |= set(
             json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))[
