@@ -15,17 +15,20 @@ from typing import Any, Generic, Literal, TypeVar
 
 from ai_coordination_engine.database.failures import of_opening, of_serving, without_locks
 from ai_coordination_engine.database.identity import Identity
+from ai_coordination_engine.database.log import Log
 from ai_coordination_engine.database.restored import drop_other_log
 from ai_coordination_engine.database.versions import prepare
 from ai_coordination_engine.database_turns import BUSY_SECONDS, Turns
-from ai_coordination_engine.errors import FileUnusable, Unavailable
+from ai_coordination_engine.errors import CoordinationError, FileUnusable, Unavailable
 from ai_coordination_engine.observability import logger
 
 T = TypeVar("T")
 Durability = Literal["full", "process", "none"]
 """What a commit survives: a power failure, the death of the process, or neither."""
 _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "none": "OFF"}
+_SYNCED_LATER = "PRAGMA synchronous = NORMAL"  # a commit is synced when others may write already
 _LOG_BYTES = 16_777_216  # that the log of the file (WAL) keeps, however far readers made it grow
+_TAKE_OVER_AFTER = 64  # commits: most of the log is taken over beside them, not in one of them
 _EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 _READERS_MILLISECONDS = 50  # that a try to empty the log waits for readers
 _AFTER_A_LONG_READ = 5.0  # seconds until it waits again
@@ -38,6 +41,7 @@ class _Work(Generic[T]):
     def __init__(self, call: Callable[[sqlite3.Connection], T]) -> None:
         self._call = call
         self.is_done = False
+        self.commit = 0  # its number; 0: it was not committed
         self._result: list[T] = []
         self._error: Exception | None = None
 
@@ -56,9 +60,10 @@ class _Work(Generic[T]):
                 raise
             self._error = error
 
-    def end(self, error: Exception | None = None) -> None:
-        """Mark the write as committed, or as failed with `error`."""
+    def end(self, error: Exception | None, commit: int) -> None:
+        """Mark the write as part of a commit, or as failed with `error`."""
         self._error = error or self._error
+        self.commit = commit
         self.is_done = True
 
     def result(self) -> T:
@@ -87,6 +92,7 @@ class DatabaseFile:
         self._mine = threading.local()
         self._readers: list[sqlite3.Connection] = []  # the one that was used last is taken first
         self._look_at_log = 0.0
+        self._taking_over = threading.Lock()
         self._version_seen = 0  # of the content, as this process sees it
         try:
             self._make_private()
@@ -97,6 +103,9 @@ class DatabaseFile:
                 self._writer.execute("PRAGMA busy_timeout = 0")
                 self._identity = Identity(path)
                 self._turns = Turns(path)
+                self._log = Log(path, syncs=durability == "full")
+                if durability == "full":
+                    self._writer.execute(_SYNCED_LATER)
             except BaseException:
                 self._writer.close()
                 raise
@@ -134,6 +143,7 @@ class DatabaseFile:
         with self._turn:
             if not work.is_done:
                 self._commit_waiting()
+        self._sync(work.commit)
         return work.result()
 
     @property
@@ -150,7 +160,7 @@ class DatabaseFile:
         if self.is_together:
             yield
             return
-        mine = self._mine
+        mine, commit = self._mine, 0
         mine.together, mine.connection, mine.failure, mine.afterwards = True, None, None, []
         try:
             yield
@@ -158,12 +168,14 @@ class DatabaseFile:
                 raise mine.failure
             if mine.connection is not None:
                 self._commit()
+                commit = self._log.written()
         finally:
             mine.together = False
             if mine.connection is not None:
                 mine.connection = None
                 self._roll_back()
                 self._turn.release()
+        self._sync(commit)
         for call in mine.afterwards:
             call()
 
@@ -195,12 +207,13 @@ class DatabaseFile:
 
     def close(self) -> None:
         """Wait for the running transaction and close the file."""
-        with self._turn:
+        with self._taking_over, self._turn:
             self._closed = True
             while self._readers:
                 self._readers.pop().close()
             self._writer.close()
             self._turns.close()
+            self._log.close()
 
     # Inside
 
@@ -249,6 +262,25 @@ class DatabaseFile:
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
+    def _take_over_log(self) -> None:
+        """Take over what is in the log into the file, while others read and write."""
+        if self._taking_over.acquire(blocking=False):
+            try:
+                with suppress(CoordinationError), self.reading() as connection:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            finally:
+                self._taking_over.release()
+
+    def _sync(self, commit: int) -> None:
+        """Wait until a commit is on the disk; 0 is none."""
+        try:
+            self._log.sync(commit)
+        except OSError as error:
+            raise self._failure(error) from error
+        if commit and commit % _TAKE_OVER_AFTER == 0:
+            with suppress(RuntimeError):  # no thread can be started now
+                threading.Thread(target=self._take_over_log, name="ace-log", daemon=True).start()
+
     def _commit_waiting(self) -> None:
         """Commit all submitted writes, also those of other threads: in one transaction, or each in
         its own when that fails.
@@ -262,20 +294,21 @@ class DatabaseFile:
         """Run writes in one transaction. False, with nothing written, when one of several fails."""
         failure: Exception | None = Unavailable(_STOPPING)
         has_begun = is_shared = False
+        commit = 0
         try:
             self._begin()
             has_begun = True
             for each in works:
                 each.run(self._writer)
             self._writer.execute("COMMIT")
-            failure = None
+            commit, failure = self._log.written(), None
         except Exception as error:
             failure = self._failure(error)
             is_shared = has_begun and len(works) > 1
         finally:
             self._roll_back()
             for each in () if is_shared else works:
-                each.end(failure)
+                each.end(failure, commit)
         return not is_shared
 
     def _begin(self) -> None:
@@ -284,7 +317,7 @@ class DatabaseFile:
             self._shorten_log()
         try:
             self._turns.begin(self._writer)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._failure(error) from error
 
     def _shorten_log(self) -> None:

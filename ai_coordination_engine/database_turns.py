@@ -29,6 +29,11 @@ class Turns:
         self._directory = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
         self._is_open = True
         close_in_children(self)
+        try:
+            self._nobody_is_next()
+        except OSError:  # directories have no locks here
+            self.close()
+            raise
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes. Raises SQLite's error when no turn comes in time.

@@ -1,5 +1,6 @@
 """Errors of SQLite and of the operating system, as errors that say what to do."""
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _PASSING = frozenset(
     }
 )
 _WITHOUT_LOCKS = frozenset({"SQLITE_IOERR_LOCK", "SQLITE_IOERR_RDLOCK", "SQLITE_IOERR_SHMMAP"})
-
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})  # flock(2)
 _NOT_WRITTEN = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_WRITE"}
 )
@@ -35,6 +36,8 @@ def of_serving(path: Path, error: Exception) -> Exception:
         return FileUnusable(
             f"{path} is damaged ({error}). Stop the server, and restore the file from a backup."
         )
+    if isinstance(error, OSError):
+        return Unavailable(f"{path} cannot be synced or locked ({error.strerror or error}).")
     if _primary(error) not in _PASSING:
         return error
     if _primary(error) == "SQLITE_BUSY":
@@ -49,6 +52,8 @@ def of_serving(path: Path, error: Exception) -> Exception:
 
 def of_opening(path: Path, error: Exception) -> FileError:
     """Convert an error at the start."""
+    if isinstance(error, OSError) and error.errno in _NO_LOCKS:
+        return without_locks(path)
     if isinstance(error, OSError):
         return FileError(f"{path} cannot be used: {error.strerror or error}.")
     if is_damage(error):
