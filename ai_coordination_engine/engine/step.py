@@ -9,6 +9,7 @@ comes again, and everything that is missing is computed from the stored agent (p
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -37,9 +38,10 @@ from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import action, runs, structured
+from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError, claim, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
-from ai_coordination_engine.engine.attempt.request import Chain, call, request_of
+from ai_coordination_engine.engine.attempt.request import Chain, call, read_for_all, request_of
 from ai_coordination_engine.engine.attempt.tries import (
     SUSPECT,
     resumptions,
@@ -71,6 +73,7 @@ def run_step(
     claimed: Claim | None = None,
     finish: Callable[[bool], None] | None = None,
     stand_in: Callable[[SessionAgent], None] | None = None,
+    branches: Branches | None = None,
 ) -> None:
     """Handle one message: run its agent, then the successors that it claims.
 
@@ -79,19 +82,45 @@ def run_step(
     `finish`: called at the end of each transaction that ends an attempt, if there are any, with
     whether the message may be deleted; it is called again when the transaction is repeated, and
     only the last call counts. `stand_in`: called in another thread if an agent takes longer than it
-    may; it handles the message again, with this agent claimed, where it is `overdue`. Returns when
+    may; it handles the message again, with this agent claimed, where it is `overdue`. `branches`:
+    where further successors run at the same time; all of them end before this returns. Returns when
     the message may be deleted: the work is done, or another message stands for it. Raises `Busy`
     when the message must be kept for later.
     """
-    chain = Chain(deadline, stopping, finish, stand_in)
+    chain = Chain(deadline, stopping, finish, stand_in, branches=branches)
+    with branches or nullcontext():
+        try:
+            _run(app, _begin(app, wake, chain, claimed or claim(app, wake)), chain)
+        finally:
+            chain.end()
+
+
+def _run(app: App, agent: SessionAgent | None, chain: Chain) -> None:
+    """Run a claimed agent, then the successors that are claimed with the end of each; of several,
+    the others run beside the first one.
+    """
     try:
-        agent = _begin(app, wake, chain, claimed or claim(app, wake))
         while agent is not None:
+            if chain.beside:
+                _branch(app, agent, chain)
             with ExpiringOnError(app, agent):
                 agent = _attempt(app, agent, chain)
             chain.run_beside_others()
     finally:
-        chain.run_beside_others()
+        chain.end()
+
+
+def _branch(app: App, agent: SessionAgent, chain: Chain) -> None:
+    """Start the agents that were claimed beside this one."""
+    beside, chain.beside = chain.beside, []
+    with ExitStack() as held:
+        for each in (agent, *beside):
+            held.enter_context(ExpiringOnError(app, each))
+        read_for_all(app, [agent, *beside], chain)
+    for each in beside:
+        chain.taken -= 1  # given back at the end of the work
+        assert chain.branches is not None
+        chain.branches.start(partial(_run, app, each, chain.branch()))
 
 
 # Beginning

@@ -8,6 +8,7 @@ from threading import Event
 
 from ai_coordination_engine.engine import step
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.scheduling import firing, owed
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage
@@ -23,6 +24,7 @@ def process_message(
     claimed: Claim | None = None,
     finish: Callable[[bool], None] | None = None,
     stand_in: Callable[[SessionAgent], None] | None = None,
+    branches: Branches | None = None,
 ) -> None:
     """Handle a message; arguments as in `step.run_step`. Raises `Busy` if it must be kept."""
     if isinstance(message, Fire):
@@ -38,6 +40,7 @@ def process_message(
             claimed=claimed,
             finish=finish,
             stand_in=stand_in,
+            branches=branches,
         )
 
 

@@ -12,6 +12,7 @@ from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy
 from ai_coordination_engine.engine.work import process_message
+from ai_coordination_engine.entrypoints.branches import Branches, Seats
 from ai_coordination_engine.entrypoints.local.local_worker import (
     MAX_MESSAGES,
     Messages,
@@ -66,6 +67,10 @@ class Worker:
             else SqsMessages(self.client, app.settings.queue_url, cast(Any, app.queue))
         )
 
+    def _branches(self) -> Branches | None:
+        is_home = not self.app.records.parallel.has_transactions
+        return Branches(Seats(self.app.settings.worker_concurrency - 1)) if is_home else None
+
     def receive(self) -> list[dict[str, Any]]:
         """Receive up to ten messages."""
         return self._messages.receive(MAX_MESSAGES, wait=False)
@@ -82,7 +87,8 @@ class Worker:
         while messages := self.receive():
             for message in messages:
                 try:
-                    process_message(self.app, self._messages.read(message["Body"]))
+                    read = self._messages.read(message["Body"])
+                    process_message(self.app, read, branches=self._branches())
                 except Busy:
                     continue
                 self.delete(message)

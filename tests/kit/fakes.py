@@ -212,6 +212,43 @@ class FakeActions:
         return result
 
 
+class FakeBranches:
+    """Implements `Branches` for up to `most` agents, one after the other, when the chain that they
+    run beside has ended. They die with the process.
+    """
+
+    def __init__(self, most: int = 9) -> None:
+        self._free = most
+        self._works: list[Callable[[], None]] = []
+
+    def take(self, most: int) -> int:
+        taken = min(most, self._free)
+        self._free -= taken
+        return taken
+
+    def give_back(self, count: int) -> None:
+        self._free += count
+
+    def start(self, work: Callable[[], None]) -> None:
+        self._works.append(work)
+
+    def __enter__(self) -> "FakeBranches":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, Exception):
+            return
+        errors = []
+        while self._works:
+            try:
+                self._works.pop(0)()
+            except Exception as error:
+                errors.append(error)
+            self._free += 1
+        if kind is None and errors:
+            raise errors[0]
+
+
 Behaviour = Callable[[AgentRequest], str | AgentResult]
 
 

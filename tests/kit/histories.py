@@ -263,8 +263,12 @@ class History:
             if self.happens("duplicate", self.trouble.duplicates):
                 queue.put_back(Delivery(delivery.wake))
             now = app.clock.now().timestamp()
+            self._stage.width = self.random.randrange(4)
             work = partial(
-                process_message, app, deadline=now + 31 if self.trouble.deadline else None
+                process_message,
+                app,
+                deadline=now + 31 if self.trouble.deadline else None,
+                branches=self._stage.branches(),
             )
             message = deliveries.Delivery(delivery.wake, "a message", delivery.received)  # type: ignore[arg-type]
             try:

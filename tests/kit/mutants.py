@@ -31,12 +31,27 @@ class Mutant:
     tests: Sequence[str]
 
 
+BRANCHES = ("engine/attempt/test_branches.py",)
 CRASHES = ("promises/test_crash_points.py",)
 BATCHES = ("store/tables/test_batches.py",)
 TRANSITIONS = ("store/transitions/test_transitions.py",)
 GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
 QUESTIONS = ("promises/test_questions.py",)
 MUTANTS = (
+    Mutant(
+        "a message is deleted before the agents beside it have ended",
+        "entrypoints/branches.py",
+        "            self._changed.wait_for(lambda: not self._running)\n",
+        "            pass\n",
+        BRANCHES,
+    ),
+    Mutant(
+        "agents that were claimed beside one whose claim is refused are kept",
+        "engine/advance/hand_off.py",
+        "for each in claimed if errors else ():",
+        "for each in ():",
+        BRANCHES,
+    ),
     Mutant(
         "who goes on with a question is written again though it was deleted",
         "engine/advance/questions.py",
@@ -285,7 +300,7 @@ MUTANTS = (
     Mutant(
         "successors are not enqueued",
         "engine/advance/hand_off.py",
-        "    app.queue.send([wake(each) for each in ready if each is not first])\n",
+        "    app.queue.send([wake(each) for each in ready if each.ordinal not in ours])\n",
         "",
         CRASHES,
     ),

@@ -40,6 +40,7 @@ from tests.kit.fakes import (
     Delivery,
     FakeActions,
     FakeBlobs,
+    FakeBranches,
     FakeClock,
     FakeQueue,
     FakeRuntime,
@@ -127,6 +128,7 @@ class Stage:
     database: Database | Contents | None = None  # where histories say what goes wrong
     iam: Iam | None = None
     home: str = "dynamodb"
+    width: int = 0  # of agents that a worker runs beside another one under the same message
 
     def renew(
         self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None
@@ -202,7 +204,9 @@ class Stage:
         crashes = 0
         while delivery := self._receive(until):
             try:
-                process_message(self.app, delivery.wake, deadline=deadline)
+                process_message(
+                    self.app, delivery.wake, deadline=deadline, branches=self.branches()
+                )
                 self.queue.delete(delivery)
             except Busy as busy:
                 self.queue.put_back(delivery)
@@ -212,6 +216,11 @@ class Stage:
                 self._revive()
                 self.queue.put_back(delivery)
         return crashes
+
+    def branches(self) -> FakeBranches | None:
+        """Where the next message runs agents at the same time: on DynamoDB, as in the product."""
+        is_home = not self.app.records.parallel.has_transactions
+        return FakeBranches(self.width) if is_home and self.width else None
 
     def _receive(self, until: float | None) -> Delivery | None:
         """Return the next message; advance the clock if only delayed ones are left."""

@@ -125,7 +125,7 @@ def conclude(
         may_differ = action.is_set(agent) or questions.is_asked(agent)
         text = completed.agent_output if may_differ else output
         chain.outputs[edge_id(completed)] = output_of(completed, text, held)
-    return advance.hand_off(app, completed, partial(chain.has_time, app), held)
+    return chain.go_on_with(advance.hand_off(app, completed, partial(chain.room, app), held))
 
 
 def _conclude_plan(app: App, agent: SessionAgent, output: str, chain: Chain) -> SessionAgent | None:

@@ -5,6 +5,7 @@ May be repeated. `advance.conclusion` calls it after an attempt; `engine.recover
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
@@ -15,7 +16,7 @@ from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.advance.ending import record_lost
 from ai_coordination_engine.engine.advance.sinks import MAX_LOGS, fail_session, finish_sink
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt.leases import new_lease
+from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import (
     COUNTED,
@@ -35,6 +36,13 @@ from ai_coordination_engine.store.transitions import counter_shards
 from ai_coordination_engine.store.transitions.outcome import applied
 
 _UPSTREAM_FAILED = "Skipped because of a failure before it."
+Room = Callable[[int], int]
+"""How many of so many successors the caller can run now."""
+
+
+def no_room(most: int) -> int:
+    """Of a caller that runs no successors."""
+    return 0
 
 
 @dataclass
@@ -65,44 +73,60 @@ class Followers:
 def hand_off(
     app: App,
     agent: SessionAgent,
-    has_time: Callable[[], bool] = lambda: False,
+    room: Room = no_room,
     held: Held | None = None,
-) -> SessionAgent | None:
-    """Release the edges of an ended agent; return a successor that was claimed for the caller.
+) -> list[SessionAgent]:
+    """Release the edges of an ended agent; return the successors that were claimed for the caller.
 
-    A successor is claimed only if the caller `has_time` to run it. All other ready successors are
-    enqueued. A successor that can never run is skipped, and so are its descendants. If the agent is
-    a sink, the session counts it as ended. `held`: which conditions hold, if they were evaluated
-    already.
+    As many are claimed as the caller has `room` for. All other ready successors are enqueued. A
+    successor that can never run is skipped, and so are its descendants. If the agent is a sink, the
+    session counts it as ended. `held`: which conditions hold, if they were evaluated already.
 
-    The claim is the last step: its lease begins when the attempt begins, even if the fan-out takes
-    long, and an error before it leaves nothing claimed.
+    The claims are the last step: their leases begin when the attempts begin, even if the fan-out
+    takes long, and an error before them leaves nothing claimed.
     """
     if questions.is_going_on(agent):
         questions.go_on(app, agent)
     outgoing_edges = evaluated(agent, held)
     if not outgoing_edges:
         finish_sink(app, agent)
-        return None
-    only = outgoing_edges[:1] if _is_only_child(agent, *outgoing_edges[0]) and has_time() else []
+        return []
+    only = outgoing_edges[:1] if _is_only_child(agent, *outgoing_edges[0]) and room(1) else []
     ready = _followers(app, agent, outgoing_edges[len(only) :])
-    if only:
-        app.queue.send([wake(each) for each in ready])
-        if (claimed := _claim_only_child(app, agent, only[0][0].ordinal)) is not None:
-            return claimed
-        ready = _followers(app, agent, only)
-    return begin(app, agent, ready, has_time)
+    if not only:
+        return begin(app, agent, ready, room)
+    claimed = _begin(app, agent, ready, room, child := only[0][0].ordinal)
+    if any(each.ordinal == child for each in claimed):
+        return claimed
+    ready = _followers(app, agent, only)
+    return [*claimed, *begin(app, agent, ready, no_room if claimed else room)]
 
 
 def begin(
-    app: App, agent: SessionAgent, ready: Sequence[SessionAgent], has_time: Callable[[], bool]
-) -> SessionAgent | None:
-    """Enqueue the agents that became ready with the end of `agent`, but one that is claimed for the
-    caller, if it `has_time`; returns that one.
+    app: App, agent: SessionAgent, ready: Sequence[SessionAgent], room: Room
+) -> list[SessionAgent]:
+    """Enqueue the agents that became ready with the end of `agent`, but those that are claimed for
+    the caller, as many as it has `room` for; returns those.
     """
-    first = _first_to_claim(agent, ready) if has_time() else None
-    app.queue.send([wake(each) for each in ready if each is not first])
-    return _claim(app, first) if first is not None else None
+    return _begin(app, agent, ready, room, None)
+
+
+def _begin(
+    app: App,
+    agent: SessionAgent,
+    ready: Sequence[SessionAgent],
+    room: Room,
+    child: int | None,
+) -> list[SessionAgent]:
+    """Likewise; `child`: an only child, whose edge is released with its claim."""
+    calls: list[Callable[[], SessionAgent | None]] = []
+    if child is not None:
+        calls = [partial(_claim_only_child, app, agent, child)]
+    mine = [each for each in ready if _may_claim(agent, each)]
+    mine = mine[: max(room(len(calls) + len(mine)) - len(calls), 0)]
+    ours = {each.ordinal for each in mine}
+    app.queue.send([wake(each) for each in ready if each.ordinal not in ours])
+    return _claim_all(app, [*calls, *(partial(_claim, app, each) for each in mine)])
 
 
 def ended(app: App, agent: SessionAgent) -> None:
@@ -159,8 +183,25 @@ def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAge
     return applied(claimed)
 
 
-def _first_to_claim(agent: SessionAgent, ready: Sequence[SessionAgent]) -> SessionAgent | None:
-    return next((each for each in ready if _may_claim(agent, each)), None)
+def _claim_all(app: App, calls: Sequence[Callable[[], SessionAgent | None]]) -> list[SessionAgent]:
+    """Make all claims at the same time; after an error, give up the agents that were claimed."""
+    errors: list[Exception] = []
+
+    def claim(call: Callable[[], SessionAgent | None]) -> SessionAgent | None:
+        try:
+            return call()
+        except Exception as error:
+            errors.append(error)
+            return None
+
+    found = app.records.parallel.run([partial(claim, each) for each in calls]) if calls else []
+    claimed = [each for each in found if each is not None]
+    with ExitStack() as given_up:
+        for each in claimed if errors else ():
+            given_up.enter_context(ExpiringOnError(app, each))
+        for error in errors[:1]:
+            raise error
+    return claimed
 
 
 def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:

@@ -311,8 +311,10 @@ def _begin(
 ) -> SessionAgent | None:
     """Start the steps without predecessors."""
     ready = [each for each in made if each.in_degree == 0 and each.paused is None]
-    has_time = partial(chain.has_time, app) if chain is not None else lambda: False
-    return advance.begin(app, agent, ready, has_time)
+    if chain is None:
+        advance.begin(app, agent, ready, advance.no_room)
+        return None
+    return chain.go_on_with(advance.begin(app, agent, ready, partial(chain.room, app)))
 
 
 def _is_pinned_by(agent: SessionAgent, now: SessionAgent | None) -> bool:

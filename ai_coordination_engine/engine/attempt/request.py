@@ -1,7 +1,7 @@
 """One attempt: the request to the agent, and the answer of its runtime."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Event, Lock
@@ -15,6 +15,7 @@ from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured, correction
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import structured
+from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id_of, own_edge_id
@@ -44,8 +45,9 @@ class Chain:
 
     Both are kept by the name of the agent's edges, so that values from before a reset are not used
     after it. `notes` are remarks on attempts that go on. `deadline` is the last moment (epoch
-    seconds); `stopping` is set when the process is about to end. `finish` and `stand_in`: as in
-    `run_step`.
+    seconds); `stopping` is set when the process is about to end. `finish`, `stand_in` and
+    `branches` as in `run_step`. `beside`: agents that were claimed beside the one that goes on;
+    `taken`: threads for such ones.
     """
 
     deadline: float | None
@@ -56,6 +58,42 @@ class Chain:
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
     alone: bool = False
+    branches: Branches | None = None
+    beside: list[SessionAgent] = field(default_factory=list)
+    taken: int = 0
+
+    def branch(self) -> "Chain":
+        """What an agent that runs beside this chain begins with."""
+        outputs, given = dict(self.outputs), dict(self.given)
+        until = self.deadline, self.stopping
+        return Chain(*until, outputs=outputs, given=given, branches=self.branches)
+
+    def room(self, app: App, most: int) -> int:
+        """How many of `most` successors can run now: one after this chain's own agent, and others
+        on threads that are taken for them.
+        """
+        if not most or not self.has_time(app):
+            return 0
+        if self.branches is not None:
+            self.taken += self.branches.take(max(most - 1 - self.taken, 0))
+        return 1 + min(self.taken, most - 1)
+
+    def go_on_with(self, claimed: Sequence[SessionAgent]) -> SessionAgent | None:
+        """Keep the agents that were claimed; return the one that runs in this thread."""
+        self.beside = [*claimed[1:]]
+        self.free(self.taken - len(self.beside))
+        return claimed[0] if claimed else None
+
+    def free(self, count: int) -> None:
+        """Give back threads that were taken."""
+        self.taken -= count
+        if self.branches is not None and count:
+            self.branches.give_back(count)
+
+    def end(self) -> None:
+        """Give back what this chain still holds."""
+        self.run_beside_others()
+        self.free(self.taken)
 
     def run_alone(self) -> None:
         """Let the next attempt run alone: no other suspect runs beside it in this process, so that
@@ -255,6 +293,22 @@ def _outputs(
     known = _remembered(agent, wanted, chain.outputs)
     missing = [ordinal for ordinal in wanted if ordinal not in known]
     return {**known, **(inputs.read_outputs(app, agent, missing) if missing else {})}
+
+
+def read_for_all(app: App, agents: Sequence[SessionAgent], chain: Chain) -> None:
+    """Read what agents that begin at the same time all need, once."""
+    wanted = {(each.epoch, tuple(each.predecessors or ())) for each in agents}
+    if len(wanted) > 1 or len(agents) < 2:
+        return
+    ((epoch, ordinals),) = wanted
+    known = _remembered(agents[0], ordinals, chain.outputs)
+    missing = [each for each in ordinals if each not in known]
+    if missing:
+        try:
+            found = inputs.read_outputs(app, agents[0], missing)
+        except AgentFailure:  # each of them meets it itself
+            return
+        chain.outputs |= {edge_id_of(each, epoch): found[each] for each in found}
 
 
 def _remembered(

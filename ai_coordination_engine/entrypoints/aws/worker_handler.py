@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from ai_coordination_engine.bootstrap import build_app
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
+from ai_coordination_engine.entrypoints.branches import Branches, Seats
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery, Messages
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.ports import Clock, QueueMessage
@@ -26,8 +27,11 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 class Step(Protocol):
     """Processes one message."""
 
-    def __call__(self, message: QueueMessage, *, deadline: float) -> None:
-        """Finish before `deadline` (epoch seconds); raises `Busy` to be called again later."""
+    def __call__(self, message: QueueMessage, *, deadline: float, branches: Branches) -> None:
+        """Finish before `deadline` (epoch seconds); raises `Busy` to be called again later.
+
+        `branches`: where further agents run at the same time.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Worker:
     deliveries: Deliveries
     clock: Clock
     pool: ThreadPoolExecutor
+    seats: Seats
 
     def handle(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Process a batch; the response lists the messages to keep.
@@ -46,8 +51,10 @@ class Worker:
         """
         deadline = self.clock.now().timestamp() + context.get_remaining_time_in_millis() / 1000
         records = event["Records"]
+        taken = self.seats.take(len(records))
         are_done = self.pool.map(partial(self._is_done, deadline=deadline), records)
         kept = [each for each, is_done in zip(records, are_done, strict=True) if not is_done]
+        self.seats.give_back(taken)
         return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in kept]}
 
     def _is_done(self, record: SqsRecord, deadline: float) -> bool:
@@ -55,7 +62,8 @@ class Worker:
         received = int(record["attributes"].get("ApproximateReceiveCount", 1))
         try:
             delivery = Delivery(record["body"], record["messageId"], received)
-            seconds = self.deliveries.process(delivery, partial(self.step, deadline=deadline))
+            step = partial(self.step, deadline=deadline, branches=Branches(self.seats))
+            seconds = self.deliveries.process(delivery, step)
             if seconds is not None:
                 self.deliveries.messages.postpone(record["receiptHandle"], seconds)
         except Exception:  # the message comes back when its visibility timeout ends
@@ -70,8 +78,9 @@ def build_handler(app: App) -> Handler:
     """Create a Lambda handler that works for `app`."""
     messages = cast(Messages, app.queue)  # in Lambda the queue is an `SqsQueue`
     deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
-    pool = ThreadPoolExecutor(app.settings.worker_concurrency, thread_name_prefix="ace-step")
-    return Worker(partial(process_message, app), deliveries, app.clock, pool).handle
+    most = app.settings.worker_concurrency
+    pool = ThreadPoolExecutor(most, thread_name_prefix="ace-step")
+    return Worker(partial(process_message, app), deliveries, app.clock, pool, Seats(most)).handle
 
 
 def cold_start() -> Handler:

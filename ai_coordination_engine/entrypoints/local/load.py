@@ -48,11 +48,24 @@ class Load:
         """Whether a thread whose step has ended may begin another one."""
         return self._running <= self._at_once
 
+    def take(self, most: int) -> int:
+        """Count up to `most` steps that begin beside another one of their message; return how many
+        may.
+        """
+        with self._changed:
+            taken = max(min(most, self._most - self._running), 0)
+            self._running += taken
+            return taken
+
+    def give_back(self, count: int) -> None:
+        """Count such steps that have ended, or that were not begun."""
+        with self._changed:
+            self._running -= count
+            self._changed.notify_all()
+
     def end(self) -> None:
         """Count a step that has ended."""
-        with self._changed:
-            self._running -= 1
-            self._changed.notify_all()
+        self.give_back(1)
 
     def wait_for_end(self, seconds: float) -> bool:
         """Wait until no step runs; return whether that is so within `seconds`."""

@@ -15,6 +15,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints import deliveries
+from ai_coordination_engine.entrypoints.branches import Branches
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.entrypoints.local.next_message import Finish, NextMessage, Received
@@ -167,7 +168,10 @@ class LocalWorker:
             queue = cast(deliveries.Messages, app.queue)
             messages = SqsMessages(sqs, app.settings.queue_url, queue)
             app = replace(app, queue=NotifyingQueue(app.queue, notified))
-        step = partial(process_message, app, stopping=stopping)
+
+        def step(message: QueueMessage) -> None:
+            process_message(app, message, stopping=stopping, branches=Branches(load))
+
         in_transactions = app if app.records.parallel.has_transactions else None
         give_up = partial(poison, app)
         worker = cls(step, messages, load, give_up, notified, stopping, app=in_transactions)

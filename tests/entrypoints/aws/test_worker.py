@@ -12,6 +12,7 @@ from ai_coordination_engine.adapters.sqs import body_of, message_from_body
 from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.entrypoints.aws import worker, worker_handler
 from ai_coordination_engine.entrypoints.aws.worker_handler import Worker
+from ai_coordination_engine.entrypoints.branches import Branches, Seats
 from ai_coordination_engine.entrypoints.deliveries import Deliveries
 from ai_coordination_engine.errors import Throttled, Unavailable
 from ai_coordination_engine.ports import Wake
@@ -75,7 +76,7 @@ class FakeStep:
         self.calls: list[tuple[str, float]] = []
         self._outcomes = outcomes or {}
 
-    def __call__(self, wake: Wake, *, deadline: float) -> None:
+    def __call__(self, wake: Wake, *, deadline: float, branches: Branches) -> None:
         self.calls.append((wake.session_agent_uuid, deadline))
         if error := self._outcomes.get(wake.session_agent_uuid):
             raise error
@@ -100,7 +101,7 @@ def handle(
         deliveries = Deliveries(
             messages or FakeMessages(), poison or FakePoison(), worker_handler.LONGEST_BACKOFF
         )
-        worker = Worker(step, deliveries, FakeClock(), pool)
+        worker = Worker(step, deliveries, FakeClock(), pool, Seats(4))
         answer = worker.handle({"Records": list(records)}, FakeContext())
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -120,10 +121,20 @@ def test_deadline_is_when_lambda_ends() -> None:
 def test_records_of_a_batch_run_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=10)
 
-    def step(wake: Wake, *, deadline: float) -> None:
+    def step(wake: Wake, *, deadline: float, branches: Branches) -> None:
         together.wait()
 
     assert handle(step, message(1), message(2), message(3)) == []
+
+
+def test_agents_beside_others_have_the_room_that_the_messages_of_a_batch_leave() -> None:
+    taken = []
+
+    def step(wake: Wake, *, deadline: float, branches: Branches) -> None:
+        taken.append(branches.take(9))
+
+    handle(step, message(1), message(2), message(3))  # of four
+    assert sorted(taken) == [0, 0, 1]
 
 
 def test_busy_message_is_sent_anew_for_when_it_may_be_free() -> None:
@@ -250,7 +261,8 @@ def test_importing_the_worker_builds_nothing() -> None:
 def test_worker_handles_one_event_after_another() -> None:
     step = FakeStep()
     with ThreadPoolExecutor(2) as pool:
-        worker = Worker(step, Deliveries(FakeMessages(), FakePoison(), 900), FakeClock(), pool)
+        deliveries = Deliveries(FakeMessages(), FakePoison(), 900)
+        worker = Worker(step, deliveries, FakeClock(), pool, Seats(2))
         for number in (1, 2):
             assert worker.handle({"Records": [message(number)]}, FakeContext()) == {
                 "batchItemFailures": []
