@@ -21,6 +21,7 @@ from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile
 from ai_coordination_engine.engine.scheduling.due import send_due
+from ai_coordination_engine.entrypoints.local.address import published
 from ai_coordination_engine.entrypoints.local.agreement import shared
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.entrypoints.local.home import StartError, WrongInput, home
@@ -89,9 +90,10 @@ def serving(
         stack.callback(sweep.stop, GRACE_SECONDS)
         pids = found.processes.pids if found.processes else tuple
         stack.enter_context(_http(asgi_app(app, pids), settings, listener))
-        yield Running(
-            app, f"http://{HOST}:{listener.getsockname()[1]}/graphql", found.where, model, notes
-        )
+        url = f"http://{HOST}:{listener.getsockname()[1]}/graphql"
+        if data_dir and found.processes:
+            stack.enter_context(published(data_dir, found.processes.name, url))
+        yield Running(app, url, found.where, model, notes)
 
 
 @contextmanager

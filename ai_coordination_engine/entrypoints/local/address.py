@@ -1,0 +1,51 @@
+"""The address of the server that holds a data directory, for commands that ask it.
+
+It is a file in the directory, for its owner alone. It names the process, whose lock says whether
+that still lives: the file of a server that was killed has no effect.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ai_coordination_engine.entrypoints.local.data_dir import private
+from ai_coordination_engine.entrypoints.local.processes import FOLDER
+
+_FILE = "address"
+_NEW = "address.new"  # of a file that is not complete yet
+
+
+@contextmanager
+def published(data_dir: Path, process: str, url: str) -> Iterator[None]:
+    """Write the address of this process, which is called `process`, while the context is open.
+
+    A directory that cannot be written, such as a full disk, only means that nobody finds it.
+    """
+    path = data_dir / _FILE
+    try:
+        with open(data_dir / _NEW, "w", encoding="utf-8", opener=private) as file:
+            json.dump({"url": url, "process": process}, file)
+        (data_dir / _NEW).rename(path)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def address_of(data_dir: Path) -> str | None:
+    """The address of the server that holds the directory; None if no server does."""
+    try:
+        found = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
+        name, url = str(found["process"]), str(found["url"])
+        with open(data_dir / FOLDER / Path(name).name) as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return url
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
