@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
+_OF_SERVERS = ("ACE_URL", "ACE_TENANT", "ACE_TOKEN")
 
 
 class OpenAIEndpoint(BaseModel):
@@ -232,12 +233,27 @@ def _of_environment(settings: type[BaseModel]) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
+@dataclass(frozen=True)
+class ServerVariables:
+    """Which server the commands of `ace` ask: `ACE_URL`, `ACE_TENANT` and `ACE_TOKEN`."""
+
+    url: str | None
+    tenant: str | None
+    token: SecretStr | None
+
+
+def server_variables() -> ServerVariables:
+    """Read the variables; an empty one is None."""
+    url, tenant, token = (os.environ.get(each, "").strip() or None for each in _OF_SERVERS)
+    return ServerVariables(url, tenant, None if token is None else SecretStr(token))
+
+
 def unknown_variables() -> Iterator[tuple[str, str | None]]:
     """Yield each environment variable `ACE_…` that is not a setting, with the most similar setting.
 
     The second value is None when no setting is similar.
     """
-    known = [_PREFIX + name.upper() for name in Settings.model_fields]
+    known = [*_OF_SERVERS, *(_PREFIX + name.upper() for name in Settings.model_fields)]
     for name in sorted(os.environ):
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
             yield name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)

@@ -13,11 +13,12 @@ from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import heartbeat
 from ai_coordination_engine.entrypoints.cli.client import Client
-from ai_coordination_engine.entrypoints.cli.session_view import AgentView, SessionView
+from ai_coordination_engine.entrypoints.cli.session_view import Why
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
 from benchmarks.harness.api import Api
+from tests.kit import views
 from tests.kit.api import data
 from tests.kit.controls import rerun
 from tests.kit.crashes import Crash
@@ -414,14 +415,17 @@ def test_a_client_is_told_why_nothing_moves(
     stage.runtime.behaviours["a"] = failing("overloaded", retryable=True)
     found = stage.agent(session.session_uuid, "a")
     run_step(stage.app, wake(found))
-    agent = AgentView(found.session_agent_uuid, "a", "a", "pending", None, None, None, True)
+    agent = views.agent(found.session_agent_uuid)
     with Client("http://unused") as told:
-        monkeypatch.setattr(told, "execute", client.data)
+        monkeypatch.setattr(
+            told, "execute", lambda document, variables: client.data(document, **variables)
+        )
         (explained,) = told.with_reasons(
-            SessionView(session.session_uuid, "in_progress", None, [agent])
+            views.view([agent], session_uuid=session.session_uuid)
         ).agents
-    assert explained == replace(agent, why=reasons(client, session)["a"]["message"])
-    assert str(explained.why).startswith("Attempt 1 failed (overloaded); the next begins at ")
+    reason = reasons(client, session)["a"]
+    assert explained == replace(agent, why=Why(reason["code"], reason["message"]))
+    assert reason["message"].startswith("Attempt 1 failed (overloaded); the next begins at ")
 
 
 # The graph

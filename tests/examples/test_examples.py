@@ -47,7 +47,7 @@ class Copies:
             session_uuid = client.begin(plan, lambda warning: pytest.fail(str(warning)))
             view = client.follow(plan, session_uuid, lambda view: None)
             if waiting := view.waiting:
-                client.answer(view, waiting[0], answer)
+                client.answer(waiting[0].record, answer)
                 view = client.follow(plan, session_uuid, lambda view: None)
         return view, as_text(view)
 

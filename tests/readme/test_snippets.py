@@ -126,10 +126,10 @@ def test_a_run_file_has_its_result(url: str, mark: str) -> None:
         while view.waiting:
             (agent,) = view.waiting
             assert agent.default_answer is not None
-            client.answer(view, agent, agent.default_answer)
+            client.answer(agent.record, agent.default_answer)
             view = client.follow(plan, session_uuid, lambda _: None)
     assert (view.status, warnings) == ("completed", [])
-    assert {agent.name: agent.output for agent in results(view)} == RESULTS[mark]
+    assert {agent.name: agent.record.agent_output for agent in results(view)} == RESULTS[mark]
 
 
 def test_a_check_prints_what_its_page_says(
@@ -158,14 +158,14 @@ def test_the_python_client_answers_what_waits_for_a_person(url: str) -> None:
         parse_run_file(snippet("# refund.yaml")), coordination_uuid="refunds-of-the-client"
     )
     with Client(url) as client:
-        session_uuid = client.start(plan)
+        session_uuid = client.start_file(plan)
         client.follow(plan, session_uuid, lambda _: None)
         assert (
             run(sys.executable, "-c", snippet("# clients: python"), API=url)
             == "approver asks ann\n"
         )
         deadline = time.monotonic() + 60
-        while (view := client.session(plan, session_uuid)).status != "completed":
+        while (view := client.view(plan.coordination_uuid, session_uuid)).status != "completed":
             assert time.monotonic() < deadline
     assert [agent.state for agent in results(view)] == ["completed", "skipped"]
 

@@ -19,7 +19,9 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write,
     write_error,
 )
+from ai_coordination_engine.entrypoints.cli.remote_options import Remote
 from ai_coordination_engine.entrypoints.cli.schedule_commands import schedule
+from ai_coordination_engine.entrypoints.cli.session_app import NOWHERE, add_session_commands
 from ai_coordination_engine.entrypoints.cli.whole_numbers import whole_number
 from ai_coordination_engine.entrypoints.cold_start import without_collections
 from ai_coordination_engine.settings import (
@@ -89,6 +91,7 @@ app.command(tables)
 app.command(dlq)
 app.command(schema)
 app.command(schedule)
+add_session_commands(app)
 
 
 @app.command
@@ -152,20 +155,31 @@ def run(
     file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
     *,
     query: Query = None,
+    answer: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(),
+            help="WHO=TEXT: the answer for an agent, or for the person whom it asks. May be"
+            " repeated.",
+        ),
+    ] = None,
     json_: Json = False,
-    data_dir: DataDir = None,
     durability: Durable = None,
     aws: Aws = False,
+    remote: Remote = NOWHERE,
 ) -> None:
     """Run a file until its session ends and print the result. Exits with 1 if the session
     failed.
+
+    It runs on the server that --url or ACE_URL names, or that holds the data directory; or else on
+    one that lives as long as the run, whose state is kept in the data directory.
     """
     with without_collections():
         from ai_coordination_engine.entrypoints.cli import run_commands  # noqa: PLC0415
     from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file  # noqa: PLC0415
 
-    plan = read_run_file(file, query)
-    run_commands.run(_settings(), plan, data_dir, with_json=json_, aws=aws, durability=durability)
+    place = run_commands.Place(remote, aws=aws, durability=durability)
+    run_commands.run(_settings(), read_run_file(file, query), place, answer or (), with_json=json_)
 
 
 @app.command

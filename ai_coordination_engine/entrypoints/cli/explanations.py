@@ -29,8 +29,8 @@ _CODES_BY_NAME = {
     "WrongInput": INVALID,
     "ExampleError": INVALID,
     "StartError": FAILED,
-    "ApiError": FAILED,
 }
+_API_ERROR, _WRONG_INPUT = "ApiError", ("BadUserInput", "NotFound")
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -57,6 +57,8 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def _explain_by_name(error: Exception) -> tuple[str, int]:
     kind = type(error).__name__
+    if _API_ERROR in (each.__name__ for each in type(error).__mro__):
+        return f"ace: {error}", INVALID if kind in _WRONG_INPUT else FAILED
     if kind in _ACCOUNT:
         return f"ace: {_ACCOUNT[kind]}", FAILED
     if kind in _CODES_BY_NAME:

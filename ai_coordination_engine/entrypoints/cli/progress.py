@@ -1,36 +1,49 @@
 """Show the states of a session's agents while they change."""
 
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
-from ai_coordination_engine.entrypoints.cli.session_view import SessionView
+from ai_coordination_engine.entrypoints.cli.session_view import (
+    OVER,
+    WAITS,
+    AgentView,
+    SessionView,
+)
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 
 _STYLES = {
     "executing": "cyan",
-    "wait_for_user_input": "yellow",
+    WAITS: "yellow",
     "completed": "green",
     "failed": "red",
     "skipped": "dim",
     "cancelled": "dim",
 }
+_FIRST = ("executing", WAITS, "failed", "pending", "initial", "completed", "skipped", "cancelled")
+"""Which agents are shown where a terminal has too few lines, by their states."""
 
 
 class Progress:
     """A live table on a terminal; elsewhere one line for each change of a state.
 
-    A line is also printed for the reason why an agent does not run.
+    A line is also printed for the reason why an agent does not run. Above the table it prints each
+    failure and each question, once.
     """
 
     def __init__(self, console: Terminal) -> None:
         self._console = console
         self._lines: dict[str, str] = {}
-        self._live = Live(console=console, refresh_per_second=12) if console.is_terminal else None
+        self._told: set[tuple[str, object]] = set()
+        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -49,34 +62,114 @@ class Progress:
     def show(self, view: SessionView) -> None:
         """Show the states of this session."""
         if self._live:
-            self._live.update(_table(self._console, view), refresh=True)
+            for line in self._news(view):
+                self._console.print(line)
+            self._live.update(_Shown(self._console, view), refresh=True)
             return
         for agent in view.agents:
             line = f"{on_one_line(agent.name)}: {agent.state}"
             if agent.why:
-                line += f". {on_one_line(agent.why)}"
-            elif self._lines.get(agent.session_agent_uuid, "").startswith(f"{line}. "):
+                line += f". {on_one_line(agent.why.message)}"
+            elif self._lines.get(agent.uuid, "").startswith(f"{line}. "):
                 continue
-            if self._lines.get(agent.session_agent_uuid) != line:
-                self._lines[agent.session_agent_uuid] = line
+            if self._lines.get(agent.uuid) != line:
+                self._lines[agent.uuid] = line
                 self._console.print(line)
+
+    def _news(self, view: SessionView) -> Iterator[str]:
+        """The failures that were not told yet: an attempt that is followed by another, or the
+        end.
+        """
+        for agent in view.agents:
+            has_failed = agent.state == "failed" or (agent.record.attempt or 1) > 1
+            told = agent.uuid, (agent.state == "failed", agent.record.attempt)
+            if has_failed and told not in self._told:
+                self._told.add(told)
+                what = "failed" if agent.state == "failed" else f"attempt {agent.record.attempt}"
+                notes = on_one_line(agent.record.notes or "")
+                yield f"{on_one_line(agent.name)}: {what}{notes and '. '}{notes}"
+
+
+class _Shown:
+    """The table of a session, made anew whenever it is drawn: times pass, and windows change."""
+
+    def __init__(self, console: Terminal, view: SessionView) -> None:
+        self._console, self._view = console, view
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = [each for each in self._view.agents if not each.is_element]
+        room = max(console.size.height - 3, 1)
+        shown = rows if len(rows) <= room else _most_telling(rows, room)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        elements = self._view.elements()
+        for agent in shown:
+            table.add_row(*_row(self._console, agent, elements.get(agent.uuid, {})))
+        yield table
+        if len(shown) < len(rows):
+            yield Text(f"… {len(rows) - len(shown)} more agents", "dim")
+
+
+def _most_telling(rows: list[AgentView], room: int) -> list[AgentView]:
+    """The rows that fit, in the order of the task: what runs, waits or failed before the rest."""
+    chosen = sorted(rows, key=lambda each: _FIRST.index(each.state))[:room]
+    kept = {each.uuid for each in chosen}
+    return [each for each in rows if each.uuid in kept]
 
 
 def _spinner(console: Terminal) -> str:
     return "dots" if console.encoding.startswith("utf") else "line"
 
 
-def _table(console: Terminal, view: SessionView) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for agent in view.agents:
-        style = _STYLES.get(agent.state, "dim")
-        state: Text | Spinner = Text(agent.state, style)
-        if agent.state == "executing":
-            state = Spinner(_spinner(console), state, style=style)
-        name = console.render_str(on_one_line(agent.name), style="bold")
-        table.add_row(
-            name,
-            state,
-            console.render_str((agent.why or agent.notes or "").split("\n")[0], style="dim"),
+def _row(
+    console: Terminal, agent: AgentView, elements: Mapping[str, int]
+) -> tuple[RenderableType, ...]:
+    style = _STYLES.get(agent.state, "dim")
+    state: RenderableType = Text(agent.state, style)
+    if agent.state == "executing":
+        state = Spinner(_spinner(console), Text(agent.state, style), style=style)
+    words = agent.why.message if agent.why else agent.record.notes or ""
+    if agent.state == WAITS:
+        words = f"asks {agent.asks}"
+    return (
+        console.render_str(on_one_line(agent.name), style="bold"),
+        _bar(elements) if elements else state,
+        Text(measures(agent), "dim"),
+        console.render_str(words.split("\n")[0], style="dim"),
+    )
+
+
+def _bar(elements: Mapping[str, int]) -> RenderableType:
+    """The progress of a map, as a bar and as `37/60`."""
+    done, total = over(elements), sum(elements.values())
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total, done, width=16), Text(f"{done}/{total}"))
+    return row
+
+
+def over(elements: Mapping[str, int]) -> int:
+    """How many elements of a map have ended."""
+    return sum(count for state, count in elements.items() if state in OVER)
+
+
+def measures(agent: AgentView) -> str:
+    """The time of the latest attempt, its number if it is not the first, and the tokens."""
+    found = []
+    if agent.record.started_at is not None and agent.state != "pending":
+        found.append(
+            elapsed((agent.record.ended_at or datetime.now(UTC)) - agent.record.started_at)
         )
-    return table
+    if (agent.record.attempt or 1) > 1:
+        found.append(f"attempt {agent.record.attempt}")
+    if agent.tokens:
+        found.append(f"{agent.tokens:,} tokens")
+    return " · ".join(found)
+
+
+def elapsed(time: timedelta) -> str:
+    """A time as `0.4 s`, `12 s`, `3:07` or `2:03:07`; never negative: clocks differ."""
+    seconds = max(time.total_seconds(), 0.0)
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,15 +1,20 @@
 """The commands `ace demo` and `ace run`."""
 
-import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import as_file
 from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
-from ai_coordination_engine.entrypoints.cli.client import ApiError, Client
+from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
+from ai_coordination_engine.entrypoints.cli.people import Answers, ask
 from ai_coordination_engine.entrypoints.cli.progress import Progress
+from ai_coordination_engine.entrypoints.cli.remote import Absence, NoServer, address, client_of
+from ai_coordination_engine.entrypoints.cli.remote_options import Remote
 from ai_coordination_engine.entrypoints.cli.serve_command import (
     introduce,
     runtime_note,
@@ -22,11 +27,12 @@ from ai_coordination_engine.entrypoints.cli.session_view import (
     as_text,
 )
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
+from ai_coordination_engine.entrypoints.local.address import address_of
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.entrypoints.run_file.run_checks import agent_warnings, not_allowed
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile, read_run_file
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.settings import Settings, server_variables
 
 SHOWN_LINES = 8
 
@@ -49,40 +55,82 @@ def demo(
         console.print(
             f"{plan.coordination_name}, {len(plan.agents)} agents. {runtime_note(running)}\n"
         )
-        view = _run(console, running, plan)
+        with Client(running.url) as client:
+            view = _Run(console, plan, Answers(())).on(client)
         for agent in view.agents:
             _print_output(console, agent)
         introduce(console, running)
         if not stop:
             until_stopped(console)
-    _check_completed(view)
+    check_completed(view)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file runs: on a server that is there, or on one that lives as long as the run."""
+
+    remote: Remote
+    aws: bool = False
+    durability: Durability | None = None
+
+    @property
+    def has_server(self) -> bool:
+        """Whether a server is there: one is named, or holds the data directory."""
+        if self.remote.data_dir is not None:
+            return address_of(self.remote.data_dir) is not None
+        return bool(self.remote.url or server_variables().url) and not self.aws
 
 
 def run(
-    settings: Settings,
-    plan: RunFile,
-    data_dir: Path | None,
-    *,
-    with_json: bool,
-    aws: bool,
-    durability: Durability | None = None,
+    settings: Settings, plan: RunFile, place: Place, answers: Sequence[str], *, with_json: bool
 ) -> None:
-    """Run a plan and print the result as text or JSON; raises `Failure` if the session failed."""
-    console = Terminal(stderr=True)
-    with serving(settings, port=0, data_dir=data_dir, aws=aws, durability=durability) as running:
-        _check_allowed(running, plan)
-        if not all(agent.get("runtime") for agent in plan.agents):
-            console.print(runtime_note(running))
-        if data_dir:
-            _note_open_sessions(console, running)
-        view = _run(console, running, plan)
-    if view.status == "completed" and view.logs:
-        console.print(view.logs)
+    """Run a plan and print the result as text or JSON; raises `Failure` if the session failed.
+
+    `answers`: each `WHO=TEXT`.
+    """
+    console, given = Terminal(stderr=True), Answers(answers)
+    given.check(plan)
+    ran, absence = _Run(console, plan, given), Absence(console)
+    view: SessionView | None = None
+    while view is None:
+        try:
+            with _client(console, settings, place, plan) as client:
+                view = ran.on(client)
+        except NoServer:
+            if ran.session_uuid is None:
+                raise
+            absence.wait()
+        except KeyboardInterrupt:
+            _say_what_goes_on(console, place, ran.session_uuid)
+            raise
+    if view.status == "completed" and view.session.logs:
+        console.print(view.session.logs)
     if with_json:
         write_json(as_json(view))
     else:
         write(as_text(view))
-    _check_completed(view)
+    check_completed(view)
+
+
+@contextmanager
+def _client(console: Terminal, settings: Settings, place: Place, plan: RunFile) -> Iterator[Client]:
+    remote = place.remote
+    if place.has_server:
+        console.print(f"Runs on the server at {address(remote)}.")
+        with client_of(remote) as client:
+            yield client
+        return
+    with serving(
+        settings, port=0, data_dir=remote.data_dir, aws=place.aws, durability=place.durability
+    ) as running:
+        _check_allowed(running, plan)
+        if not all(agent.get("runtime") for agent in plan.agents):
+            console.print(runtime_note(running))
+        with Client(running.url) as client:
+            if remote.data_dir:
+                for session in client.open_sessions():
+                    console.print(f"Continuing an earlier session: {on_one_line(session)}")
+            yield client
 
 
 def _check_allowed(running: Running, plan: RunFile) -> None:
@@ -91,98 +139,60 @@ def _check_allowed(running: Running, plan: RunFile) -> None:
         raise BadUserInput("\n".join(problems))
 
 
-def _check_completed(view: SessionView) -> None:
+def check_completed(view: SessionView) -> None:
+    """Raise `Failure` with the reasons if the session did not complete."""
     if view.status != "completed":
         raise Failure(_why(view), FAILED)
 
 
-def _run(console: Terminal, running: Running, run: RunFile) -> SessionView:
-    progress = Progress(console)
-    with Client(running.url) as client:
-        for line in agent_warnings(run):
-            console.print(line)
-        session_uuid = client.begin(run, console.print)
-        console.print(f"Session {session_uuid}")
+class _Run:
+    """One run of a file; it goes on with another client when its server was away."""
+
+    def __init__(self, console: Terminal, run: RunFile, answers: Answers) -> None:
+        self.session_uuid: str | None = None
+        self._console = console
+        self._run = run
+        self._answers = answers
+        self._progress = Progress(console)
+
+    def on(self, client: Client) -> SessionView:
+        """Start the session if it has not started, and follow it to its end."""
+        if self.session_uuid is None:
+            for line in agent_warnings(self._run):
+                self._console.print(line)
+            self.session_uuid = client.begin(self._run, self._console.print)
+            self._console.print(f"Session {self.session_uuid}")
         while True:
-            with progress:
-                view = client.follow(run, session_uuid, progress.show)
-            waiting = view.waiting
-            if not waiting:
+            with self._progress:
+                view = client.follow(self._run, self.session_uuid, self._progress.show)
+            if not view.waiting:
                 return view
-            for agent in waiting:
-                _ask(console, client, view, agent)
+            for agent in view.waiting:
+                ask(self._console, client, agent, self._answers)
 
 
-def _show(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    """Show the plan that a person is asked about, or else the agent's input."""
-    text = agent.output or client.agent_input(view, agent)
-    if text:
-        what = "Plan" if agent.output else "Input"
-        console.print(f"\n{what} of {on_one_line(agent.name)}:", style="bold")
-        console.print("\n".join(f"  {line}" for line in text.rstrip().split("\n")))
-
-
-def _ask(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    """Show a person the agent's input, or its plan, and ask until the API accepts the answer."""
-    if not sys.stdin.isatty():
-        _send_default(console, client, view, agent)
+def _say_what_goes_on(console: Terminal, place: Place, session_uuid: str | None) -> None:
+    folder = place.remote.data_dir
+    if session_uuid is None:
         return
-    _show(console, client, view, agent)
-    question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}: "
-    while True:
-        try:
-            text = console.input(question, markup=False, emoji=False)
-        except EOFError as error:
-            raise Failure(
-                f"{agent.name} still waits for an answer from {agent.asks}.", FAILED
-            ) from error
-        if text.strip() and _send_answer(console, client, view, agent, text):
-            return
-
-
-def _send_default(console: Terminal, client: Client, view: SessionView, agent: AgentView) -> None:
-    if agent.default_answer is None:
-        raise Failure(
-            f"{agent.name} waits for an answer from {agent.asks}; run it in a terminal.", FAILED
-        )
-    console.print(
-        f"{on_one_line(agent.name)} asks {on_one_line(agent.asks or '')}, and there is no terminal:"
-        f" using the default answer: {on_one_line(agent.default_answer)}"
-    )
-    _send_answer(console, client, view, agent, agent.default_answer)
-
-
-def _send_answer(
-    console: Terminal, client: Client, view: SessionView, agent: AgentView, text: str
-) -> bool:
-    """Send an answer; False when the API rejects it and another may be given.
-
-    An answer that somebody else has given already counts as given.
-    """
-    try:
-        client.answer(view, agent, text)
-    except ApiError as error:
-        console.print(str(error))
-        if error.code not in ("BAD_USER_INPUT", "CONFLICT"):
-            raise
-        return error.code == "CONFLICT"
-    return True
-
-
-def _note_open_sessions(console: Terminal, running: Running) -> None:
-    with Client(running.url) as client:
-        for session in client.open_sessions():
-            console.print(f"Continuing an earlier session: {on_one_line(session)}")
+    if place.has_server or place.aws:
+        watch = place.remote.command("watch", session_uuid)
+        console.print(f"Session {session_uuid} goes on. Watch it: {watch}")
+    elif folder is not None:
+        console.print(f"Session {session_uuid} is kept. Go on: ace serve --data-dir {folder}")
 
 
 def _why(view: SessionView) -> str:
     failed = [agent for agent in view.agents if agent.state == "failed"]
-    notes = [f"{on_one_line(agent.name)}: {agent.notes or 'no reason given'}" for agent in failed]
-    return f"the session is {view.status}. {'; '.join(notes) or view.logs or ''}".strip()
+    notes = [
+        f"{on_one_line(agent.name)}: {agent.record.notes or 'no reason given'}" for agent in failed
+    ]
+    reasons = "; ".join(notes) or view.session.logs or ""
+    return f"the session is {view.status}. {reasons}".strip()
 
 
 def _print_output(console: Terminal, agent: AgentView) -> None:
-    lines = (agent.output or agent.notes or "").rstrip().split("\n")
+    lines = (agent.record.agent_output or agent.record.notes or "").rstrip().split("\n")
     more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
     console.print(f"\n{on_one_line(agent.name)} ({agent.state})", style="bold")
     console.print("\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more]))

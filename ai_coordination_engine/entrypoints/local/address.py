@@ -42,10 +42,16 @@ def address_of(data_dir: Path) -> str | None:
     try:
         found = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
         name, url = str(found["process"]), str(found["url"])
-        with open(data_dir / FOLDER / Path(name).name) as held:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return url
+        lives = _lives(data_dir / FOLDER / Path(name).name)
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        return None
+    return url if lives else None
+
+
+def _lives(process: Path) -> bool:
+    with open(process) as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

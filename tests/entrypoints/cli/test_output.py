@@ -20,8 +20,9 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write_json,
 )
 from ai_coordination_engine.entrypoints.cli.progress import Progress
-from ai_coordination_engine.entrypoints.cli.session_view import AgentView, SessionView
+from ai_coordination_engine.entrypoints.cli.session_view import SessionView
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
+from tests.kit import views
 
 HARMLESS = "\t\n"
 OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -91,12 +92,10 @@ def shown_by(view: SessionView, **options: Any) -> str:
 
 @pytest.mark.parametrize("on_a_terminal", [False, True])
 def test_progress_shows_names_notes_and_outputs_as_they_are(on_a_terminal: bool) -> None:
-    agent = AgentView(
-        "1", "a", "[b]a\nb\x1b]0;title\x07", "completed", "", "note\x1b[2J [i]x", None, True
+    agent = views.agent(
+        "1", "completed", agent_name="[b]a\nb\x1b]0;title\x07", notes="note\x1b[2J [i]x"
     )
-    shown = shown_by(
-        SessionView("s", "completed", None, [agent]), _force_terminal=on_a_terminal, no_color=True
-    )
+    shown = shown_by(views.view([agent]), _force_terminal=on_a_terminal, no_color=True)
     assert "[b]a\\x0ab\\x1b]0;title\\x07" in shown
     assert "[red]output[/red] :warning: \\x1b[31m" in shown
     assert "\x1b]" not in shown
@@ -107,18 +106,16 @@ def test_progress_shows_names_notes_and_outputs_as_they_are(on_a_terminal: bool)
 def test_progress_says_once_why_an_agent_waits() -> None:
     console = Terminal()
     console.file = StringIO()
-    waits = AgentView(
-        "1", "a", "a", "pending", None, "failed once", None, True, why="It waits.\nUntil noon."
-    )
+    waits = views.agent("a", notes="failed once", why="It waits.\nUntil noon.")
     with Progress(console) as progress:
         for agent in (
             replace(waits, why=None),
             waits,
             waits,
             replace(waits, why=None),
-            replace(waits, state="failed", why=None),
+            views.agent("a", "failed"),
         ):
-            progress.show(SessionView("s", "in_progress", None, [agent]))
+            progress.show(views.view([agent]))
     assert console.file.getvalue().splitlines() == [
         "a: pending",
         r"a: pending. It waits.\x0aUntil noon.",

@@ -315,8 +315,8 @@ def test_an_answer_that_a_person_owes_needs_a_terminal(tmp_path: Path) -> None:
     )
     done = ace("run", str(file))
     assert done.returncode == 1
-    assert (
-        done.stderr.splitlines()[-1] == "ace: a waits for an answer from ada; run it in a terminal."
+    assert done.stderr.splitlines()[-1] == (
+        "ace: a waits for an answer from ada; run it in a terminal, or with --answer ada=TEXT."
     )
 
 
