@@ -586,13 +586,13 @@ fragment ProcedureTaskSession on ProcedureTaskSessionType { coordinationUuid ses
   taskUuid userId taskQuery partitionKey }
 """
 
-    coordination_uuid: str | None
+    coordination_uuid: str
     """The coordination's uuid: 1 to 256 printable bytes, given by the client or made by the server."""
 
-    session_uuid: str | None
+    session_uuid: str
     """The session's uuid: 1 to 256 printable bytes, given by the client or made by the server."""
 
-    task_uuid: str | None
+    task_uuid: str
     """The task's uuid: 1 to 256 printable bytes, given by the client or made by the server."""
 
     user_id: str | None
@@ -601,7 +601,7 @@ fragment ProcedureTaskSession on ProcedureTaskSessionType { coordinationUuid ses
     task_query: str | None
     """The query of the session: a text, or a JSON object whose keys fill placeholders."""
 
-    partition_key: str | None
+    partition_key: str
     """The tenant: `endpointId`, or `endpointId#partId`."""
 
 
@@ -613,28 +613,28 @@ fragment AskOperationHub on AskOperationHubType { runUuid threadUuid agentUuid a
   sessionUuid sessionAgentUuid coordinationUuid partitionKey updatedAt }
 """
 
-    run_uuid: str | None
+    run_uuid: str
     """The uuid of the run that will hold the answer."""
 
-    thread_uuid: str | None
+    thread_uuid: str
     """The thread (a conversation within the session) to which the run belongs."""
 
-    agent_uuid: str | None
+    agent_uuid: str
     """The agent's uuid in its coordination."""
 
     async_task_uuid: str | None
     """The uuid of the long job that did the work. While the job runs, `completeAsyncTask` takes this uuid."""
 
-    session_uuid: str | None
+    session_uuid: str
     """The session's uuid: 1 to 256 printable bytes, given by the client or made by the server."""
 
-    session_agent_uuid: str | None
+    session_agent_uuid: str
     """The session agent's uuid; the same agent has a different one in every session."""
 
-    coordination_uuid: str | None
+    coordination_uuid: str
     """The coordination's uuid: 1 to 256 printable bytes, given by the client or made by the server."""
 
-    partition_key: str | None
+    partition_key: str
     """The tenant: `endpointId`, or `endpointId#partId`."""
 
     updated_at: datetime | None
