@@ -33,7 +33,7 @@ from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.table import table_name
 
-SERVICES = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+SERVICES = ("apigatewaymanagementapi", "dynamodb", "lambda", "s3", "secretsmanager", "sqs")
 """The services of which clients are made."""
 
 
@@ -81,14 +81,15 @@ def client(
     *,
     read_seconds: float = READ_SECONDS,
     kind: ClientKind = "botocore",
+    url: str | None = None,
 ) -> Any:
     """Create a botocore client; region and credentials come from the standard AWS variables.
 
-    `kind` as in `Settings.aws_client`.
+    `kind` as in `Settings.aws_client`. `url`: the endpoint, if it is not that of the service.
     """
     config = client_config(read_seconds=read_seconds)
     session = session or _names_services(botocore.session.get_session())
-    made = session.create_client(service, aws_region(), config=config)
+    made = session.create_client(service, aws_region(), config=config, endpoint_url=url)
     return lean(made) if kind == "lean" else made
 
 
@@ -124,8 +125,12 @@ def create_tables(settings: Settings) -> list[str]:
 
     Used locally and in tests; on AWS the CloudFormation template creates the tables.
     """
+    # Imported here because a cold start on AWS does not need it.
+    from ai_coordination_engine.store.connections import OPERATIONAL  # noqa: PLC0415
+
     database = connect()
-    names = {model: table_name(settings.table_prefix, model) for model in MODELS}
+    models = (*MODELS, *OPERATIONAL)
+    names = {model: table_name(settings.table_prefix, model) for model in models}
     return [name for model, name in names.items() if create(database, model, name)]
 
 

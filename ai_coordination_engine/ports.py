@@ -273,6 +273,48 @@ class Queue(Protocol):
         """
 
 
+class ConnectionGone(Exception):
+    """The client of a WebSocket connection has gone."""
+
+
+class Sockets(Protocol):
+    """Sends messages to WebSocket connections that API Gateway holds. Thread-safe."""
+
+    def send(self, connection: str, message: bytes) -> None:
+        """Send a text message of at most 128 KB; raises `ConnectionGone`."""
+
+    def close(self, connection: str) -> None:
+        """Close a connection, if it is still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A message to who sends to WebSocket connections: look whether there is something to send.
+
+    `watcher`: None stands for all watchers of the topic.
+    """
+
+    topic: str
+    watcher: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """A message: close this WebSocket connection if it has not authenticated."""
+
+    connection: str
+
+
+class Reminders(Protocol):
+    """Sends messages to who sends to WebSocket connections. Delivered at least once."""
+
+    def send(self, message: Look | Expire, delay: float = 0) -> None:
+        """Send a message that becomes visible after `delay` seconds; raises `Throttled`."""
+
+    def read(self, body: str) -> Look | Expire:
+        """Return the message in a received body; raises `BadUserInput` for another text."""
+
+
 class Blobs(Protocol):
     """Stores values that are too large for a DynamoDB item. A key is written once and never
     changed.

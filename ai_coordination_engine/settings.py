@@ -75,6 +75,15 @@ class Settings(BaseModel):
     inline_limit: int = Field(
         48_000, ge=256, le=60_000, description="bytes above which a value goes to the bucket"
     )
+    http_api_url: str = Field(
+        "", description="URL of the HTTP API; its authorizer verifies the tokens of WebSockets, too"
+    )
+    socket_api_url: str = Field(
+        "", description="URL of the WebSocket API's stage; messages to clients are posted below it"
+    )
+    socket_queue_url: str = Field(
+        "", description="URL of the SQS queue that reminds of WebSocket connections and watchers"
+    )
     aws_client: ClientKind = Field(
         "lean",
         description=(

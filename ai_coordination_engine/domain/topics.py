@@ -4,6 +4,7 @@ The keys of a changed item name its topics (`store.changed`), so a stream of key
 """
 
 _SEPARATOR = "\x1f"  # in no tenant and in no uuid: both are printable
+_LISTS, _OUTPUT = "tenant", "output"
 
 
 def of_session(tenant: str, session_uuid: str) -> str:
@@ -13,9 +14,19 @@ def of_session(tenant: str, session_uuid: str) -> str:
 
 def of_tenant(tenant: str) -> str:
     """The topic of a tenant's lists: its sessions, and its inbox."""
-    return _SEPARATOR.join(("tenant", tenant))
+    return _SEPARATOR.join((_LISTS, tenant))
 
 
 def of_output(tenant: str, session_uuid: str, session_agent_uuid: str) -> str:
     """The topic of the text that an agent is writing; it is in no table."""
-    return _SEPARATOR.join(("output", tenant, session_uuid, session_agent_uuid))
+    return _SEPARATOR.join((_OUTPUT, tenant, session_uuid, session_agent_uuid))
+
+
+def is_of_lists(topic: str) -> bool:
+    """Whether it is the topic of a tenant's lists, which are read from indexes."""
+    return topic.startswith(_LISTS + _SEPARATOR)
+
+
+def is_stored(topic: str) -> bool:
+    """Whether items of tables have this topic."""
+    return not topic.startswith(_OUTPUT + _SEPARATOR)

@@ -36,7 +36,7 @@ def upload(emulator: Emulator, package: Path) -> None:
 
 def template() -> str:
     text = (ROOT / "template.yaml").read_text()
-    assert text.count("CodeUri: build/lambda/") == 3
+    assert text.count("CodeUri: build/lambda/") == 5
     return text.replace("CodeUri: build/lambda/", f"CodeUri: s3://{CODE_BUCKET}/package.zip")
 
 
@@ -146,6 +146,8 @@ def _repair_numbers(stack: Stack) -> None:
     """
     functions = stack.emulator.client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        if "ScalingConfig" not in mapping:  # that of a stream
+            continue
         functions.update_event_source_mapping(
             UUID=mapping["UUID"],
             BatchSize=int(mapping["BatchSize"]),

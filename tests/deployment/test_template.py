@@ -8,7 +8,9 @@ import pytest
 
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.assembly import MAX_RECEIVES
+from ai_coordination_engine.entrypoints.aws import sending
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store import connections
 from ai_coordination_engine.store.models import MODELS, SessionRun
 from tests.kit import iam
 
@@ -50,7 +52,7 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
         for table in of_type(template, "AWS::DynamoDB::Table").values()
     }
     modelled = {}
-    for model in MODELS:
+    for model in (*MODELS, *connections.OPERATIONAL):
         schema = model.schema()
         indexes = schema["global_secondary_indexes"]
         modelled[model.Meta.table_name] = (
@@ -66,17 +68,73 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
 
 def test_tables_are_encrypted_on_demand_recoverable_and_retained(template: dict[str, Any]) -> None:
     tables = of_type(template, "AWS::DynamoDB::Table")
-    assert len(tables) == 6
+    assert len(tables) == 7
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["SSESpecification"] == {"SSEEnabled": True}
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-        assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+        lasts = name != "Connections"  # which end with the WebSocket API
+        assert template["Resources"][name]["DeletionPolicy"] == ("Retain" if lasts else "Delete")
+
+
+def test_the_tables_of_sessions_stream_their_keys_and_nothing_else(
+    template: dict[str, Any],
+) -> None:
+    streams = {
+        name: table["StreamSpecification"]
+        for name, table in of_type(template, "AWS::DynamoDB::Table").items()
+        if "StreamSpecification" in table
+    }
+    assert streams == {
+        name: {"StreamViewType": "KEYS_ONLY"} for name in ("Sessions", "SessionAgents")
+    }
+    events = template["Resources"]["PushFunction"]["Properties"]["Events"]
+    read = {
+        each["Properties"]["Stream"]["GetAtt"].partition(".")[0]: each["Properties"]
+        for each in events.values()
+        if each["Type"] == "DynamoDB"
+    }
+    assert sorted(read) == ["SessionAgents", "Sessions"]
+    for each in read.values():
+        assert each["StartingPosition"] == "TRIM_HORIZON"
+        assert each["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert each["BisectBatchOnFunctionError"] is True
+        assert each["MaximumRetryAttempts"] == 10
+        assert each["DestinationConfig"]["OnFailure"] == {
+            "Type": "SQS",
+            "Destination": {"GetAtt": "SocketDeadLetterQueue.Arn"},
+        }
+
+
+def test_a_lease_to_send_lasts_longer_than_the_functions_that_send(
+    template: dict[str, Any],
+) -> None:
+    timeouts = [
+        template["Resources"][name]["Properties"]["Timeout"]
+        for name in ("SocketFunction", "PushFunction")
+    ]
+    assert max(timeouts) < connections.LEASE_SECONDS
+    assert template["Resources"]["SocketQueue"]["Properties"]["VisibilityTimeout"] > timeouts[1]
+    assert sending.MESSAGE_BYTES == 128 * 1024
+
+
+def test_the_functions_of_subscriptions_write_nothing_but_who_watches(
+    template: dict[str, Any],
+) -> None:
+    for role in ("SocketRole", "PushRole"):
+        for action, resource in iam.rights(role):
+            is_read = action.split(":")[1].startswith(("Get", "BatchGet", "Query", "List", "Descr"))
+            assert is_read or resource in (
+                "Connections",
+                "SocketQueue",
+                "SocketDeadLetterQueue",
+                f"{role.removesuffix('Role')}Logs",
+            ) or action == "execute-api:ManageConnections"  # fmt: skip
 
 
 def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any]) -> None:
     roles = of_type(template, "AWS::IAM::Role")
-    assert sorted(roles) == ["ApiRole", "SweepRole", "WorkerRole"]
+    assert sorted(roles) == ["ApiRole", "PushRole", "SocketRole", "SweepRole", "WorkerRole"]
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
         for statement in [*iam.statements(role), *iam.statements({"Policies": iam.attached(name)})]:
@@ -86,7 +144,18 @@ def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any
 
 def test_every_route_is_authorized(template: dict[str, Any]) -> None:
     assert template["Parameters"]["AuthMode"]["AllowedValues"] == ["JWT", "IAM"]
-    routes = of_type(template, "AWS::ApiGatewayV2::Route")
+    every = of_type(template, "AWS::ApiGatewayV2::Route")
+    routes = {name: each for name, each in every.items() if each["ApiId"] == {"Ref": "HttpApi"}}
+    # the function checks the token, which comes with a message
+    assert {
+        each["RouteKey"]: each["AuthorizationType"]
+        for name, each in every.items()
+        if name not in routes
+    } == {
+        "$connect": {"If": ["UseJwt", "NONE", "AWS_IAM"]},
+        "$disconnect": "NONE",
+        "$default": "NONE",
+    }
     # the function checks the signature, and has a key or no such route
     signed = routes.pop("PostAsyncTasks")
     assert (signed["RouteKey"], signed["AuthorizationType"]) == ("POST /async-tasks", "NONE")
@@ -127,7 +196,8 @@ def test_long_jobs_go_when_they_have_ended_and_no_run_does(template: dict[str, A
         for name, table in of_type(template, "AWS::DynamoDB::Table").items()
         if "TimeToLiveSpecification" in table
     }
-    assert times == {"SessionRuns": {"AttributeName": "expires_at", "Enabled": True}}
+    expiring = {"AttributeName": "expires_at", "Enabled": True}
+    assert times == {"SessionRuns": expiring, "Connections": expiring}
     assert "expires_at" not in SessionRun.get_attributes()
 
 
@@ -223,6 +293,8 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
         "ApiRole": [{"Ref": "WebhookSecret"}],
         "WorkerRole": [{"Ref": "SecretArns"}, {"Ref": "HttpSigningSecret"}],
         "SweepRole": [],
+        "SocketRole": [],
+        "PushRole": [],
     }
     for name in ("WebhookSecret", "HttpSigningSecret"):
         pattern = template["Parameters"][name]["AllowedPattern"]
@@ -276,7 +348,7 @@ def test_runtime_is_the_one_that_the_package_is_built_for(template: dict[str, An
 
 
 def test_browsers_may_send_what_the_local_server_takes(template: dict[str, Any]) -> None:
-    (api,) = of_type(template, "AWS::ApiGatewayV2::Api").values()
+    api = of_type(template, "AWS::ApiGatewayV2::Api")["HttpApi"]
     _, configured, otherwise = api["CorsConfiguration"]["If"]
     assert set(cors.HEADERS.split(", ")) <= set(configured["AllowHeaders"])
     assert (", ".join(configured["AllowMethods"]), configured["AllowOrigins"]) == (

@@ -15,6 +15,7 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLObjectType,
+    GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     get_argument_values,
@@ -65,12 +66,17 @@ class Subscription:
     alias: str
     topics: frozenset[str]
     key: tuple[str, ...]
-    _document: DocumentNode
+    document: DocumentNode
     _documents: Documents
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        """The schema of its document."""
+        return self._documents.schema
 
     async def execute(self, context: Context) -> Answer:
         """Execute it once in a new context of its tenant."""
-        payload = await executed(self._document, self.parameters, self._documents, context)
+        payload = await executed(self.document, self.parameters, self._documents, context)
         errors: Any = payload.get("errors", ())
         is_refused = errors and (payload.get("data") or {}).get(self.alias) is None  # type: ignore[attr-defined]
         is_passing = any(each["extensions"]["code"] in _PASSING for each in errors)

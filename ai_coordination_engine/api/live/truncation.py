@@ -1,0 +1,123 @@
+"""Shorten an answer that is too large for one message: the keys of its objects remain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    get_named_type,
+    get_nullable_type,
+    get_operation_ast,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+)
+from graphql.execution.collect_fields import collect_fields, collect_sub_fields
+from graphql.execution.values import get_variable_values
+
+from ai_coordination_engine.api.live.subscription import Answer, Subscription
+from ai_coordination_engine.domain import json_text
+
+_KEYS = ("id", "__typename", "status", "state", "pageSize", "pageNumber", "total")
+_LISTS = 1  # of objects inside one another, at first
+
+
+def truncated(subscription: Subscription, answer: Answer, room: int) -> str:
+    """Return the JSON of the answer with the keys of its objects alone, and null for all else, in
+    at most `room` bytes; `extensions.truncated` is true.
+
+    If the keys of the objects in lists have no room either, these lists are empty or null.
+    """
+    shortened = _Shortened.of(subscription)
+    text = ""
+    for lists in range(_LISTS, -1, -1):
+        data = shortened.root(answer.payload.get("data") or {}, lists)
+        text = json_text.encode({"data": data, "extensions": {"truncated": True}})
+        if len(text.encode()) <= room:
+            break
+    return text
+
+
+@dataclass(frozen=True)
+class _Shortened:
+    """The operation of an answer."""
+
+    subscription: Subscription
+    fragments: dict[str, FragmentDefinitionNode]
+    variables: dict[str, Any]
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> "_Shortened":
+        """Read the operation of a subscription."""
+        document, parameters = subscription.document, subscription.parameters
+        operation = get_operation_ast(document, parameters.operation_name)
+        assert operation is not None  # it has been executed
+        values = get_variable_values(
+            subscription.schema, operation.variable_definitions, dict(parameters.variables)
+        )
+        assert isinstance(values, dict)
+        fragments = {
+            each.name.value: each
+            for each in document.definitions
+            if isinstance(each, FragmentDefinitionNode)
+        }
+        return cls(subscription, fragments, values)
+
+    def root(self, data: Mapping[str, Any], lists: int) -> dict[str, Any]:
+        """The data with keys alone, and so many levels of lists of objects."""
+        schema, document = self.subscription.schema, self.subscription.document
+        root = schema.subscription_type
+        operation = get_operation_ast(document, self.subscription.parameters.operation_name)
+        assert root is not None
+        assert operation is not None
+        fields = collect_fields(
+            schema, self.fragments, self.variables, root, operation.selection_set
+        )
+        return self._fields(root, fields, data, lists)
+
+    def _fields(
+        self,
+        parent: GraphQLObjectType,
+        fields: Mapping[str, Sequence[FieldNode]],
+        data: Mapping[str, Any],
+        lists: int,
+    ) -> dict[str, Any]:
+        return {
+            name: self._value(parent, [*nodes], data.get(name), lists)
+            for name, nodes in fields.items()
+        }
+
+    def _value(
+        self, parent: GraphQLObjectType, nodes: list[FieldNode], value: Any, lists: int
+    ) -> Any:
+        name = nodes[0].name.value
+        field = parent.fields.get(name)
+        if value is None or field is None:  # `__typename` has no field
+            return value
+        named = get_named_type(field.type)
+        if is_leaf_type(named):
+            return value if _is_key(name) or is_non_null_type(field.type) else None
+        if _is_list(field.type) and lists == 0:
+            return [] if is_non_null_type(field.type) else None
+        if isinstance(value, list):
+            return [self._object(named, nodes, each, lists - 1) for each in value]
+        return self._object(named, nodes, value, lists)
+
+    def _object(self, named: Any, nodes: list[FieldNode], value: Any, lists: int) -> Any:
+        if value is None or not isinstance(named, GraphQLObjectType):
+            return None
+        fields = collect_sub_fields(
+            self.subscription.schema, self.fragments, self.variables, named, nodes
+        )
+        return self._fields(named, fields, value, lists)
+
+
+def _is_key(name: str) -> bool:
+    return name in _KEYS or name.endswith("Uuid")
+
+
+def _is_list(kind: Any) -> bool:
+    return is_list_type(get_nullable_type(kind))

@@ -1,0 +1,92 @@
+"""The functions of subscriptions in their roles of template.yaml: the roles allow what they do, and
+nothing else.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.harness.memory import Database
+from tests.kit.iam import Iam, rights
+from tests.kit.sockets import Home, authenticated, kinds, started, subscribe
+
+LONG = "x" * 5_000  # goes to the bucket
+CANCEL = """mutation ($c: String!, $s: String!) {
+  cancelSession(coordinationUuid: $c, sessionUuid: $s) { session { status } }
+}"""
+# else a value that is missing cannot be told from one that is forbidden
+LIST_BUCKET = ("s3:ListBucket", "Bucket")
+STREAMS = {  # what the service does in the function's name
+    (f"dynamodb:{action}", f"{table}.StreamArn")
+    for action in ("DescribeStream", "GetRecords", "GetShardIterator")
+    for table in ("Sessions", "SessionAgents")
+} | {("dynamodb:ListStreams", f"{table}/stream/*") for table in ("Sessions", "SessionAgents")}
+QUERIES = (  # over a WebSocket, too
+    'coordination(coordinationUuid: "c") { agents }',
+    "coordinationList { coordinationList { agents } }",
+    'task(coordinationUuid: "c", taskUuid: "t") { coordination { agents } }',
+    "taskList { taskList { taskName } }",
+    'taskList(coordinationUuid: "c") { taskList { taskName } }',
+    'taskScheduleList(taskUuid: "t") { taskScheduleList { status } }',
+    'sessionRunList(agentUuid: "a") { sessionRunList { status } }',
+    'taskSchedule(taskUuid: "t", scheduleUuid: "s") { task { taskName } }',
+    "taskScheduleList { taskScheduleList { status } }",
+    'sessionAgent(sessionUuid: "s", sessionAgentUuid: "a") { state }',
+    'sessionRun(sessionUuid: "s", runUuid: "r") { status }',
+    'sessionAgentList(sessionUuid: "s") { sessionAgentList { state } }',
+    'sessionRunList(sessionUuid: "s") { sessionRunList { status } }',
+)
+EVERYTHING = """subscription ($c: String!, $s: String!) {
+  session(coordinationUuid: $c, sessionUuid: $s) {
+    status logs taskQuery coordination { agents } task { taskName }
+    sessionAgents { sessionRuns { status } agentOutput agentAction session { status }
+      whyNotRunning { code } }
+    sessionRuns { agentUuid status }
+  }
+}"""
+LISTS = (
+    'sessionList(statuses: ["failed"]) { sessionList { sessionUuid } }',
+    "sessionList { sessionList { task { taskName } coordination { agents } } }",
+    "userInbox { sessionAgentList { session { status } } }",
+)
+
+
+@pytest.fixture
+def home(aws: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home, Iam]]:
+    iam = Iam(monkeypatch)
+    with asyncio.Runner() as runner:
+        yield Home(aws, runner, inline_limit=256), iam
+
+
+def test_the_functions_of_subscriptions_may_do_what_they_do(home: tuple[Home, Iam]) -> None:
+    deployed, iam = home
+    session = started(deployed, query=LONG, userInTheLoop="ann")
+    deployed.worker.drain()
+    deployed.push()
+    with iam.acting("SocketRole"):
+        for connection in ("c1", "c2"):
+            authenticated(deployed, connection)
+            subscribe(deployed, EVERYTHING, connection, **session)
+            output = f'agentOutput(sessionUuid: "{session["s"]}", sessionAgentUuid: "a") {{ done }}'
+            mine = f'sessionList(coordinationUuid: "{session["c"]}") {{ sessionList {{ status }} }}'
+            subscribe(deployed, f"subscription {{ {output} }}", connection, "output")
+            for number, each in enumerate((*LISTS, mine)):
+                subscribe(deployed, f"subscription {{ {each} }}", connection, f"l{number}")
+                subscribe(deployed, f"query {{ {each} }}", connection, f"q{number}")
+        for number, each in enumerate(QUERIES):
+            subscribe(deployed, f"{{ {each} }}", "c1", f"r{number}")
+        assert "error" not in kinds(deployed.received())
+        deployed.send({"id": "l1", "type": "complete"}, "c2")
+        deployed.event("c2", "$disconnect")
+    deployed.api("acme").data(CANCEL, **session)
+    deployed.worker.drain()
+    with iam.acting("PushRole"):
+        assert deployed.push() == deployed.remind() == []
+    assert iam.refused == {}
+    for role in ("SocketRole", "PushRole"):
+        ours = {
+            right for right in rights(role) if right[0].startswith(("dynamodb:", "s3:"))
+        } - STREAMS
+        assert ours - iam.used[role] - {LIST_BUCKET} == set(), role
+        assert LIST_BUCKET in ours

@@ -1,0 +1,588 @@
+"""Subscriptions on AWS: the functions of the WebSocket API and of the table streams together, on
+the events that API Gateway, the streams and the queue send.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from ai_coordination_engine.store.connections import LEASE_SECONDS, LONGEST_SECONDS
+from benchmarks.harness.memory import in_memory
+from benchmarks.harness.memory.requests import Refusal
+from tests.kit.crashes import Crash, Tripwire, deaths
+from tests.kit.sockets import ACK, TABLE, Home, authenticated, kinds, started, subscribe, token
+
+SESSION = """subscription ($c: String!, $s: String!) {
+  session(coordinationUuid: $c, sessionUuid: $s) {
+    sessionUuid status logs sessionAgents { sessionAgentUuid agentUuid state agentOutput }
+  }
+}"""
+LIST = "subscription { sessionList(statuses: %s) { sessionList { sessionUuid status } } }"
+INBOX = "subscription { userInbox { sessionAgentList { sessionAgentUuid } } }"
+DELETE = 'mutation { deleteCoordination(coordinationUuid: "c") { ok } }'
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Home]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        with mock_aws(), in_memory() as database, asyncio.Runner() as runner:
+            yield Home(database, runner)
+
+
+@pytest.fixture
+def home(deployed: Home) -> Home:
+    deployed.reset()
+    return deployed
+
+
+def stored(home: Home) -> list[tuple[str, str]]:
+    return sorted(home.database.tables[TABLE].items)
+
+
+@contextmanager
+def counting(home: Home) -> Iterator[Counter[str]]:
+    """Count the calls to DynamoDB, those about who watches and about what is watched apart."""
+    counted = Counter[str]()
+
+    def count(model: Any, params: Any, **_: Any) -> None:
+        tables = {params.get("TableName"), *params.get("RequestItems", ())}
+        counted[f"{model.name} {'who' if TABLE in tables else 'what'}"] += 1
+
+    home.events.register("before-parameter-build.dynamodb.*", count)
+    try:
+        yield counted
+    finally:
+        home.events.unregister("before-parameter-build.dynamodb.*", count)
+
+
+# Connecting
+
+
+def test_connecting_answers_the_subprotocol_or_is_refused(home: Home) -> None:
+    assert home.connect() == {
+        "statusCode": 200,
+        "headers": {"Sec-WebSocket-Protocol": "graphql-transport-ws"},
+    }
+    for offered in ({}, {"Sec-WebSocket-Protocol": "graphql-ws"}):
+        assert home.event("c2", "$connect", headers=offered) == {"statusCode": 400}
+    several = {"sec-websocket-protocol": "other, graphql-transport-ws"}
+    assert home.event("c3", "$connect", headers=several)["statusCode"] == 200
+    assert [each for _, each in stored(home)] == ["c1", "c3"]
+
+
+def test_connection_that_does_not_authenticate_is_deleted_after_10_seconds(home: Home) -> None:
+    home.connect("c1")
+    authenticated(home, "c2")
+    assert [(message.connection, delay) for message, delay in home.reminders.sent] == [
+        ("c1", 10.0),
+        ("c2", 10.0),
+    ]
+    assert home.remind() == []
+    assert home.sockets.gone == {"c1"}
+    assert [each for _, each in stored(home)] == ["c2"]
+
+
+def test_the_token_is_checked_by_the_http_api_for_the_tenant_that_is_named(home: Home) -> None:
+    home.connect()
+    sent = token(tenant="acme#*", exp=1_800_000_000)
+    payload = {"authorization": f"bearer {sent}", "endpointId": "acme", "Part-Id": "eu"}
+    assert home.send({"type": "connection_init", "payload": payload}) == [ACK]
+    assert home.asked == [
+        ("/acme/graphql", {"authorization": f"Bearer {sent}", "part-id": "eu"}),
+    ]
+    connection = home.connections.get("c1")
+    assert connection is not None
+    assert (connection.partition_key, connection.token_until) == ("acme#eu", 1_800_000_000)
+    assert sent not in str(home.database.tables[TABLE].items)
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "code"),
+    [
+        (401, {"authorization": token(tenant="acme")}, 4401),
+        (403, {"authorization": token(tenant="acme")}, 4403),
+        (200, {}, 4401),
+        (200, None, 4401),
+        (200, {"authorization": "Basic YTpi"}, 4401),
+        (200, {"authorization": "Bearer a\r\nb.c.d"}, 4401),
+        (200, {"authorization": "Bearer e30.!!!!.c"}, 4401),
+        (200, {"authorization": "Bearer e30.e3.c"}, 4401),
+        (200, {"authorization": token(tenant="other"), "endpointId": "acme"}, 4403),
+        (200, {"authorization": token(tenant=["a", "b"])}, 4403),
+        (200, {"authorization": token(tenant="acme"), "endpointId": "a#b"}, 4400),
+        (200, {"authorization": token(tenant="acme"), "partId": "ü"}, 4400),
+        (200, {"authorization": 7}, 4400),
+    ],
+)
+def test_refused_credentials_are_told_and_the_connection_is_closed(
+    home: Home, status: int, payload: Any, code: int
+) -> None:
+    home.connect()
+    home.status = status
+    (told,) = home.send({"type": "connection_init", "payload": payload})
+    assert (told["type"], told["payload"]["code"]) == ("ping", code)
+    assert (home.sockets.gone, stored(home)) == ({"c1"}, [])
+
+
+def test_a_second_init_and_a_subscription_before_the_first_close_the_connection(
+    home: Home,
+) -> None:
+    authenticated(home)
+    (told,) = home.send({"type": "connection_init"})
+    assert told["payload"]["code"] == 4429
+    home.connect("c2")
+    (told,) = subscribe(home, INBOX, "c2")
+    assert told["payload"]["code"] == 4401
+    assert home.sockets.gone == {"c1", "c2"}
+    assert stored(home) == []
+
+
+def test_iam_principals_have_the_tenants_of_the_settings(home: Home) -> None:
+    home.reset(auth="iam", iam_tenants={"arn:aws:iam::1:role/caller": ["acme"]})
+    home.connect("c1", identity={"userArn": "arn:aws:sts::1:assumed-role/caller/s"})
+    assert home.send({"type": "connection_init"}, "c1") == [ACK]
+    home.connect("c2", identity={"userArn": "arn:aws:iam::1:role/other"})
+    home.connect("c3")
+    codes = [
+        home.send({"type": "connection_init"}, each)[0]["payload"]["code"] for each in ("c2", "c3")
+    ]
+    assert codes == [4403, 4401]
+    assert home.asked == []
+
+
+def test_pings_are_answered_without_a_call_to_the_database(home: Home) -> None:
+    authenticated(home)
+    with counting(home) as counted:
+        assert home.send({"type": "ping", "payload": {"n": 1}}) == [
+            {"type": "pong", "payload": {"n": 1}}
+        ]
+        assert home.send({"type": "pong"}) == []
+    assert counted == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"type": "start"}', '{"type": "complete"}', ""])
+def test_invalid_messages_close_the_connection(home: Home, text: str) -> None:
+    authenticated(home)
+    (told,) = home.send(text)
+    assert told["payload"]["code"] == 4400
+    assert home.sockets.gone == {"c1"}
+
+
+# Watching
+
+
+def test_a_session_is_seen_at_once_and_moves_to_its_end(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    home.push()
+    (first,) = subscribe(home, SESSION, **session)
+    assert first["payload"]["data"]["session"]["status"] == "dispatched"
+    home.worker.drain()
+    home.push()
+    messages = home.received()[2:]
+    assert kinds(messages) == ["next", "complete"]
+    seen = messages[0]["payload"]["data"]["session"]
+    assert (seen["status"], [each["state"] for each in seen["sessionAgents"]]) == (
+        "completed",
+        ["completed", "completed"],
+    )
+    assert home.push() == home.remind() == []
+    assert home.received()[2:] == messages
+    assert [each for _, each in stored(home)] == ["c1"]
+    connection = home.connections.get("c1")
+    assert connection is not None
+    assert connection.subscriptions is None
+
+
+def test_a_session_that_has_ended_is_answered_and_completed(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    home.worker.drain()
+    assert kinds(subscribe(home, SESSION, **session)) == ["next", "complete"]
+
+
+def test_lists_and_the_inbox_of_the_tenant_alone_are_seen(home: Home) -> None:
+    authenticated(home)
+    authenticated(home, "c2", "other")
+    home.push()
+    for connection in ("c1", "c2"):
+        subscribe(home, LIST % '["failed", "in_progress"]', connection)
+        subscribe(home, INBOX, connection, "2")
+    started(home, userInTheLoop="ann")
+    home.worker.drain()
+    home.push()
+    home.remind()
+    (waiting,) = home.latest(operation="2")["userInbox"]["sessionAgentList"]
+    assert waiting["sessionAgentUuid"]
+    assert kinds(home.received("c2")) == ["connection_ack", "next", "next"]
+
+
+def test_the_same_state_is_not_sent_again(home: Home) -> None:
+    authenticated(home)
+    subscribe(home, LIST % '["failed"]')
+    started(home)
+    records = home.changes()
+    assert home.push(records) == home.push(records) == []
+    assert kinds(home.received()) == ["connection_ack", "next"]
+
+
+def test_each_distinct_operation_is_executed_once_and_each_watcher_gets_one_post(
+    home: Home,
+) -> None:
+    session = started(home)
+    home.push()
+    for number in range(4):
+        authenticated(home, f"c{number}")
+        subscribe(home, SESSION, f"c{number}", **session)
+    home.remind()
+    home.worker.drain()
+    records = home.changes()
+    posted = len(home.sockets.sizes)
+    with counting(home) as counted:
+        home.push(records)
+    assert len(home.sockets.sizes) - posted == 4 * 2  # the state, and the end
+    changes = {(each["eventSourceARN"], str(each["dynamodb"]["Keys"])) for each in records}
+    assert len(changes) == 3
+    assert counted == {
+        "Query who": 2,  # of a batch with all changes: the session's topic, and the tenant's
+        "UpdateItem who": 4 + 4,  # a lease, and what is listed
+        "BatchWriteItem who": 4,
+        "GetItem what": 1,
+        "Query what": 1,
+    }
+
+
+def test_a_step_makes_no_call_more_because_somebody_watches(home: Home) -> None:
+    counted = []
+    for watches in (False, True):
+        session = started(home)
+        home.push()
+        if watches:
+            authenticated(home)
+            subscribe(home, SESSION, **session)
+            subscribe(home, INBOX, operation="2")
+        with counting(home) as made:
+            home.worker.drain()
+        counted.append(made)
+    assert counted[0] == counted[1]
+    assert counted[0]["UpdateItem what"] > 0
+
+
+def test_a_client_that_has_gone_is_forgotten(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.sockets.gone.add("c1")
+    home.worker.drain()
+    assert home.push() == []
+    assert stored(home) == []
+
+
+def test_a_slow_client_gets_the_newest_state_and_holds_up_nobody(home: Home) -> None:
+    session = started(home)
+    for connection in ("c1", "c2"):
+        authenticated(home, connection)
+        subscribe(home, SESSION, connection, **session)
+    home.remind()
+    home.push()
+    home.sockets.slow.add("c1")
+    home.worker.drain()
+    assert home.push() == []
+    assert kinds(home.received("c2"))[-1] == "complete"
+    home.sockets.slow.clear()
+    assert home.remind() == []
+    assert kinds(home.received("c1"))[-2:] == ["next", "complete"]
+    assert home.latest()["session"]["status"] == "completed"
+
+
+def test_disconnecting_forgets_everything(home: Home) -> None:
+    authenticated(home)
+    for number in range(3):
+        subscribe(home, INBOX, operation=str(number))
+    assert len(stored(home)) == 4
+    home.event("c1", "$disconnect")
+    assert stored(home) == []
+    assert home.remind() == []
+
+
+def test_a_completed_operation_is_not_sent_any_more(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    assert home.send({"id": "1", "type": "complete"}) == []
+    home.worker.drain()
+    home.push()
+    assert kinds(home.received()) == ["connection_ack", "next"]
+    assert [each for _, each in stored(home)] == ["c1"]
+
+
+def test_an_operation_that_is_completed_before_it_begins_never_begins(home: Home) -> None:
+    authenticated(home)
+    assert home.send({"id": "1", "type": "complete"}) == []
+    assert subscribe(home, INBOX) == []
+    assert [each for _, each in stored(home)] == ["c1"]
+    assert kinds(subscribe(home, INBOX)) == ["next"]  # the id is free again
+
+
+def test_an_id_in_use_closes_the_connection(home: Home) -> None:
+    authenticated(home)
+    subscribe(home, INBOX)
+    (told,) = subscribe(home, INBOX)
+    assert told["payload"] == {"code": 4409, "reason": "Subscriber for 1 already exists"}
+    assert stored(home) == []
+
+
+def test_a_connection_has_at_most_100_subscriptions(home: Home) -> None:
+    authenticated(home)
+    home.send({"id": "early", "type": "complete"})
+    for number in range(100):
+        assert kinds(subscribe(home, INBOX, operation=str(number))) == ["next"]
+    (refused,) = subscribe(home, INBOX, operation="100")
+    assert refused["type"] == "error"
+    assert refused["payload"][0]["extensions"] == {"code": "TOO_COMPLEX", "limit": 100}
+    home.send({"id": "7", "type": "complete"})
+    assert kinds(subscribe(home, INBOX, operation="100")) == ["next"]
+    assert len(stored(home)) == 101
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ({"query": "subscription {"}, "BAD_USER_INPUT"),
+        ({"query": "subscription { nothing }"}, "BAD_USER_INPUT"),
+        ({"query": SESSION}, "BAD_USER_INPUT"),
+        ({"query": f"subscription {{ {INBOX[13:-2]} }} # {'x' * 32_768}"}, "TOO_COMPLEX"),
+        ({"query": DELETE}, "BAD_USER_INPUT"),
+        ({"query": "query A { ping } query B { ping }"}, "BAD_USER_INPUT"),
+    ],
+)  # fmt: skip
+def test_what_is_not_valid_is_answered_with_a_coded_error(
+    home: Home, payload: Any, code: str
+) -> None:
+    authenticated(home)
+    (refused,) = home.send({"id": "1", "type": "subscribe", "payload": payload})
+    assert refused["type"] == "error"
+    assert refused["payload"][0]["extensions"]["code"] == code
+    assert [each for _, each in stored(home)] == ["c1"]
+
+
+def test_a_query_is_answered_once(home: Home) -> None:
+    authenticated(home)
+    answers = subscribe(home, "{ sessionList { pageSize } }")
+    assert kinds(answers) == ["next", "complete"]
+    assert answers[0]["payload"] == {"data": {"sessionList": {"pageSize": 50}}}
+    asked, _ = subscribe(
+        home, '{ askOperationHub(coordinationUuid: "c", userQuery: "q") { runUuid } }'
+    )
+    (error,) = asked["payload"]["errors"]  # it has side effects
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_what_is_larger_than_a_message_is_answered_with_its_keys(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    home.api("acme").data(
+        """mutation ($c: String!, $s: String!, $logs: String) { insertUpdateSession(
+          coordinationUuid: $c, sessionUuid: $s, logs: $logs, updatedBy: "me") {
+          session { status } } }""",
+        **session,
+        logs="\N{SNOWMAN}" * 50_000,
+    )
+    (first,) = subscribe(home, SESSION.replace("sessionUuid status", "k: sessionUuid status"),
+                         **session)  # fmt: skip
+    seen = first["payload"]["data"]["session"]
+    agents = seen.pop("sessionAgents")
+    assert seen == {"k": session["s"], "status": "dispatched", "logs": None}
+    assert [{**each, "sessionAgentUuid": ""} for each in agents] == [
+        {"sessionAgentUuid": "", "agentUuid": name, "state": state, "agentOutput": None}
+        for name, state in (("a", "initial"), ("b", "initial"))
+    ]
+    assert first["payload"]["extensions"] == {"truncated": True}
+    assert max(home.sockets.sizes) < 131_072
+
+
+def test_an_expired_token_ends_its_subscriptions(home: Home) -> None:
+    now = int(home.clock.now().timestamp())
+    authenticated(home, exp=now + 60)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.push()
+    seen = len(home.received())
+    home.clock.advance(61)
+    home.worker.drain()
+    assert home.push() == []
+    assert len(home.received()) == seen
+    assert home.sockets.gone == {"c1"}
+    assert stored(home) == []
+    authenticated(home, "c2", exp=now + 60)
+    (told,) = subscribe(home, INBOX, "c2")
+    assert told["payload"]["code"] == 4401
+
+
+def test_items_that_have_expired_are_not_looked_at(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.clock.advance(LONGEST_SECONDS + 1)
+    home.worker.drain()
+    home.push()
+    assert kinds(home.received()) == ["connection_ack", "next"]
+    assert all("expires_at" in item for item in home.database.tables[TABLE].items.values())
+
+
+# What may come at the same time, and what may fail
+
+
+def test_a_change_between_the_watcher_and_its_first_answer_is_not_missed(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    home.push()
+
+    def meanwhile(connection: str) -> None:
+        home.sockets.before = lambda connection: None
+        home.worker.drain()
+        home.push()
+
+    home.sockets.before = meanwhile
+    subscribe(home, SESSION, **session)
+    assert home.latest()["session"]["status"] == "dispatched"  # the lease was another's
+    home.clock.advance(1)
+    home.remind()
+    assert home.latest()["session"]["status"] == "completed"
+    assert kinds(home.received())[-1] == "complete"
+
+
+def test_two_streams_send_states_in_their_order(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.remind()
+    home.push()
+    (before,) = home.connections.watchers(next(iter(topics(home))))
+    home.worker.drain()
+
+    def meanwhile(connection: str) -> None:
+        """Another invocation has an older state, read before the watcher was claimed."""
+        home.sockets.before = lambda connection: None
+        assert home.connections.claim(before) is None
+
+    home.sockets.before = meanwhile
+    home.push()
+    assert home.latest()["session"]["status"] == "completed"
+
+
+def topics(home: Home) -> set[str]:
+    return {topic for topic, _ in stored(home) if topic[0] != " "}
+
+
+def test_stale_indexes_are_made_up_for(home: Home) -> None:
+    authenticated(home)
+    subscribe(home, LIST % '["dispatched"]')
+    home.remind()
+    home.database.lags = lambda: True
+    session = started(home)
+    home.push()
+    home.database.lags = lambda: False
+    home.remind()
+    assert home.latest()["sessionList"]["sessionList"] == [
+        {"sessionUuid": session["s"], "status": "dispatched"}
+    ]
+
+
+def test_what_is_refused_for_load_is_looked_at_again(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.push()
+    home.remind()
+    home.worker.drain()
+    records = home.changes()
+    call = home.database.call
+
+    def refused(operation: str, request: Any) -> Any:
+        if operation in ("Query", "GetItem", "BatchGetItem"):
+            raise_throttled()
+        return call(operation, request)
+
+    home.database.call = refused  # type: ignore[method-assign]
+    failed = home.push(records)
+    del home.database.call  # the method of the class
+    assert failed == [records[0]["dynamodb"]["SequenceNumber"]]
+    assert home.push(records) == []
+    assert kinds(home.received())[-2:] == ["next", "complete"]
+
+
+def raise_throttled() -> None:
+    raise Refusal("ProvisionedThroughputExceededException", "slower")
+
+
+def test_a_batch_without_time_is_delivered_again_from_where_it_ended(home: Home) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    records = home.changes()
+    assert home.push(records, seconds=9) == [records[0]["dynamodb"]["SequenceNumber"]]
+
+
+def test_a_reminder_that_is_not_one_is_kept_for_the_dead_letter_queue(home: Home) -> None:
+    record = {"eventSource": "aws:sqs", "messageId": "m", "body": "{"}
+    assert home._handled([record]) == ["m"]
+
+
+def history(home: Home, trip_at: int) -> int:
+    """Connect, subscribe, run a session and disconnect another client; each event is delivered
+    again if its function has died. Return the number of crash points.
+    """
+    tripwire = Tripwire(trip_at)
+    home.reaching(tripwire)
+
+    def tried(act: Any, *, again: bool = True) -> bool:
+        try:
+            act()
+        except Crash:
+            tripwire.revive()
+            if again:
+                act()
+            return False
+        return True
+
+    session = started(home)
+    # API Gateway delivers a message once; the client of one that died connects again
+    for connection in ("c1", "c2", "c3"):
+        if (
+            tried(lambda name=connection: authenticated(home, name), again=False)
+            and tried(
+                lambda name=connection: subscribe(home, SESSION, name, **session), again=False
+            )
+            and connection != "c1"
+        ):
+            break
+    tried(home.push)
+    tried(home.remind)
+    home.worker.drain()
+    records = home.changes()
+    tried(lambda: home.push(records))
+    tried(lambda: home.event("c1", "$disconnect"), again=False)
+    for _ in range(4):  # until the lease of a function that died has expired
+        home.clock.advance(LEASE_SECONDS / 3)
+        tried(home.remind)
+    deaths[0] += bool(tripwire.trips)
+    assert home.latest(connection)["session"]["status"] == "completed"
+    assert kinds(home.received(connection))[-1] == "complete"
+    return tripwire.points
+
+
+def test_no_death_of_a_function_makes_a_watcher_miss_the_end(home: Home) -> None:
+    points = history(home, 0)
+    for number in range(1, points + 1):
+        home.reset()
+        history(home, number)
+    assert points == 58
