@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test cover mutants chaos bench bench-peers house states vendor client demo package wheel lock clean
+.PHONY: help install fmt lint test test-botocore cover mutants chaos bench bench-peers house states vendor client demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -39,6 +39,10 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp .venv-gql/.stamp) ## run the whole suite
 	@$(if $(CI),.ci/chromium)
 	$(BIN)/pytest -n 2 --durations 15 $(ARGS)
+
+# Of tests on both homes, those on DynamoDB.
+test-botocore: install .venv-ministack/.stamp ## run the tests of AWS with botocore's own clients (ARGS="tests/api" runs these alone)
+	ACE_AWS_CLIENT=botocore $(BIN)/pytest -n 2 -k "not sqlite" -m "not model" $(ARGS)
 
 cover: install ## run the suite and print the code coverage (takes about twice the time)
 	$(BIN)/pytest -n 2 --cov --cov-report=term $(ARGS)

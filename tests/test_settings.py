@@ -6,6 +6,12 @@ from pydantic import ValidationError
 from ai_coordination_engine.settings import NotJson, Settings
 
 
+@pytest.fixture(autouse=True)
+def _default_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever client the suite runs with."""
+    monkeypatch.delenv("ACE_AWS_CLIENT", raising=False)
+
+
 def test_environment_is_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ace_bucket", "lower")
     monkeypatch.setenv("ACE_INLINE_LIMIT", "300")
