@@ -7,6 +7,7 @@ package `graphql-http` test it. Comments name the sections.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from math import isfinite
@@ -16,6 +17,7 @@ from graphql import (
     DocumentNode,
     ExecutionResult,
     GraphQLError,
+    OperationDefinitionNode,
     OperationType,
     execute,
     get_operation_ast,
@@ -25,6 +27,13 @@ from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.execution import MeteredExecution, within_budget
 from ai_coordination_engine.api.formatting import error_to_show, formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
+from ai_coordination_engine.api.media_types import (
+    EVENTS,
+    GRAPHQL_JSON,
+    JSON,
+    media_type_of,
+    negotiated,
+)
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.errors import (
@@ -33,9 +42,6 @@ from ai_coordination_engine.errors import (
     PersistedQueryNotSupported,
     TooComplex,
 )
-
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
 
 _STATUS = {
     "BAD_USER_INPUT": 400,
@@ -129,7 +135,7 @@ def failure(request: Request, error: Exception, cors_origins: Sequence[str] = ()
         status = _STATUS.get(shown.code, 400) if shown else 500
     if status == 401:
         headers = {"www-authenticate": "Bearer"}
-    media_type = _negotiated(request.headers.get("accept", "")) or JSON
+    media_type = negotiated(request.headers.get("accept", "")) or JSON
     payload = {"errors": formatted_errors([error])}
     return response(
         status, payload, media_type, headers | cors.response_headers(request.headers, cors_origins)
@@ -241,21 +247,26 @@ async def _answer(
 ) -> Response:
     if request.method not in ("GET", "POST"):
         raise HttpError(405, BadUserInput("use GET or POST"), allow=cors.METHODS)
-    media_type = _negotiated(request.headers.get("accept", ""))
+    media_type = negotiated(request.headers.get("accept", ""))
     if media_type is None:
         raise HttpError(406, BadUserInput(f"the response is {GRAPHQL_JSON} or {JSON}"))
     made = context()
-    is_get = request.method == "GET"
-    values = _from_url(request) if is_get else _from_body(request, documents.limits)
-    payload = await run(
-        parameters_from(values, documents.limits), documents, made, read_only=is_get
-    )
+    parameters = parameters_of(request, documents.limits)
+    payload = await run(parameters, documents, made, read_only=request.method == "GET")
     # Sections "application/json" and "application/graphql-response+json": only the latter has a
     # status.
     status = 400 if media_type == GRAPHQL_JSON and "data" not in payload else 200
     return response(
         status, payload, media_type, cors.response_headers(request.headers, cors_origins)
     )
+
+
+def parameters_of(request: Request, limits: Limits) -> Parameters:
+    """Return the parameters of a GET or POST request; raises `HttpError` and `CoordinationError`
+    for what is none.
+    """
+    is_get = request.method == "GET"
+    return parameters_from(_from_url(request) if is_get else _from_body(request, limits), limits)
 
 
 def too_large(max_bytes: int) -> HttpError:
@@ -278,7 +289,7 @@ def _from_body(request: Request, limits: Limits) -> dict[str, object]:
 
     A byte order mark overrides the encoding.
     """
-    media_type, options = _media_type(request.headers.get("content-type", ""))
+    media_type, options = media_type_of(request.headers.get("content-type", ""))
     if media_type != JSON or options.get("charset", "utf-8") not in ("utf-8", "utf8"):
         raise HttpError(
             415,
@@ -332,9 +343,22 @@ def _check_operation(document: DocumentNode, name: str | None, read_only: bool) 
         return
     if operation.operation == OperationType.SUBSCRIPTION:
         raise BadUserInput(
-            "a subscription needs a connection that stays open: use the WebSocket endpoint"
+            "a subscription needs a connection that stays open: use the WebSocket endpoint, or the"
+            f" header Accept: {EVENTS} where the server streams"
         )
-    if read_only and operation.operation == OperationType.MUTATION:
+    if read_only:
+        _check_read_only(operation)
+
+
+def check_read_only(parameters: Parameters, documents: Documents) -> None:
+    """Raise `HttpError` 405 for a mutation; what is not valid is refused elsewhere."""
+    with suppress(DocumentError, CoordinationError):
+        document = documents.prepare(parameters.query)
+        _check_read_only(get_operation_ast(document, parameters.operation_name))
+
+
+def _check_read_only(operation: OperationDefinitionNode | None) -> None:
+    if operation is not None and operation.operation == OperationType.MUTATION:
         raise HttpError(405, BadUserInput("a mutation must be sent with POST"), allow="POST")
 
 
@@ -365,42 +389,3 @@ def response(
     body = json_text.encode(payload)
     fixed = {"content-type": f"{media_type}; charset=utf-8", "cache-control": "no-store"}
     return Response(status, {**fixed, **headers}, body.encode(errors="replace"))
-
-
-def _negotiated(accept: str) -> str | None:
-    """Return the better of the two media types for an Accept header, or `None` if it accepts
-    neither.
-
-    `application/json` is preferred unless the client names the other. The most specific range of a
-    type counts; among equal weights, the first (RFC 9110, "Accept").
-    """
-    if not accept.strip():
-        return JSON
-    ranges = [_media_type(entry) for entry in accept.split(",")]
-    choices = []
-    for media_type in (JSON, GRAPHQL_JSON):
-        matching = [
-            (accepted != "*/*", accepted == media_type, -place, _weight(options))
-            for place, (accepted, options) in enumerate(ranges)
-            if accepted in (media_type, "application/*", "*/*")
-        ]
-        if matching:
-            *_, place, weight = max(matching)
-            choices.append((weight, place, media_type == JSON, media_type))
-    return max(choices)[-1] if choices and max(choices)[0] > 0 else None
-
-
-def _media_type(value: str) -> tuple[str, dict[str, str]]:
-    media_type, *options = value.split(";")
-    pairs = (option.partition("=") for option in options)
-    return media_type.strip().lower(), {
-        name.strip().lower(): option.strip().strip('"').lower() for name, _, option in pairs
-    }
-
-
-def _weight(options: Mapping[str, str]) -> float:
-    try:
-        weight = float(options.get("q", "1"))
-    except ValueError:
-        return 0.0
-    return weight if 0 <= weight <= 1 else 0.0

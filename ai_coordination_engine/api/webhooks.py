@@ -18,8 +18,8 @@ from contextlib import suppress
 from ai_coordination_engine.api.content import check_arguments
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
 from ai_coordination_engine.api.limits import Limits
+from ai_coordination_engine.api.media_types import JSON
 from ai_coordination_engine.api.transport import (
-    JSON,
     HttpError,
     Request,
     Response,

@@ -28,7 +28,7 @@ from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents
 from ai_coordination_engine.api.transport import Context, Parameters, executed
 from ai_coordination_engine.domain import json_text, topics
-from ai_coordination_engine.errors import BadUserInput, Throttled
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled
 
 _PASSING = (Throttled.code,)
 
@@ -112,6 +112,16 @@ def subscription_of(
         document,
         documents,
     )
+
+
+def is_subscription(parameters: Parameters, documents: Documents) -> bool:
+    """Whether a request asks for a subscription; False for a document that is not valid."""
+    try:
+        document = documents.prepare(parameters.query)
+    except (DocumentError, CoordinationError):
+        return False
+    operation = get_operation_ast(document, parameters.operation_name)
+    return operation is not None and operation.operation == OperationType.SUBSCRIPTION
 
 
 def errors_of(error: Exception) -> list[dict[str, object]]:

@@ -22,6 +22,7 @@ from ai_coordination_engine.entrypoints.local.console import console_for, consol
 from ai_coordination_engine.entrypoints.local.documents import document_routes
 from ai_coordination_engine.entrypoints.local.health import health_route
 from ai_coordination_engine.entrypoints.local.live.connection import LiveSockets
+from ai_coordination_engine.entrypoints.local.live.event_stream import EventStreams
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
 from ai_coordination_engine.entrypoints.local.run_file_route import PATHS, run_file_answerer
 from ai_coordination_engine.errors import Unauthenticated
@@ -46,8 +47,10 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
 
     documents = Documents(SCHEMA.graphql_schema)
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
-    websocket = LiveSockets(documents, context, Feeds(app.changes)).serve
-    graphql = GraphQLRoutes(documents, context, origins, console_for, websocket).routes()
+    feeds = Feeds(app.changes)
+    sockets = LiveSockets(documents, context, feeds).serve
+    streams = EventStreams(documents, feeds, origins).answer
+    graphql = GraphQLRoutes(documents, context, origins, console_for, sockets, streams).routes()
     webhook = answering_route(WEBHOOK, partial(answer_webhook, app=app), documents.limits)
     health = health_route(app.state_problem, processes)
     check = run_file_answerer(app)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -62,7 +63,7 @@ class GraphQLRoutes:
 
     `context` creates the GraphQL context for an endpoint id, a part id and an HTTP method. `page`
     returns the answer to a browser, or None when the request is not from a browser. `websocket`
-    serves a WebSocket connection.
+    serves a WebSocket connection. `stream` returns the stream that answers a request, or None.
     """
 
     documents: Documents
@@ -70,6 +71,7 @@ class GraphQLRoutes:
     cors_origins: Sequence[str] = ()
     page: Callable[[HttpRequest], HttpResponse | None] = lambda _: None
     websocket: Callable[[WebSocket], Awaitable[None]] | None = None
+    stream: Callable[[Request, Callable[[], Any]], HttpResponse | None] = lambda *_: None
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the API, with and without an endpoint in the path."""
@@ -84,9 +86,13 @@ class GraphQLRoutes:
             http, partial(self._graphql, http), self.documents.limits.body_bytes, self.cors_origins
         )
 
-    async def _graphql(self, http: HttpRequest, request: Request) -> Response:
+    async def _graphql(self, http: HttpRequest, request: Request) -> Response | HttpResponse:
         part_id = request.headers.get("part-id")
         made = partial(self.context, http.path_params.get("endpoint_id"), part_id, request.method)
+        streamed = self.stream(request, made)
+        if streamed is not None:
+            http.state.is_stream = True
+            return streamed
         return await answer(request, self.documents, made, self.cors_origins)
 
 
@@ -112,7 +118,7 @@ def not_found_route(cors_origins: Sequence[str]) -> Route:
 
 async def _response(
     http: HttpRequest,
-    answerer: Callable[[Request], Awaitable[Response]],
+    answerer: Callable[[Request], Awaitable[Response | HttpResponse]],
     max_bytes: int,
     cors_origins: Sequence[str] = (),
 ) -> HttpResponse:
@@ -121,7 +127,8 @@ async def _response(
     try:
         if http.method == "POST":
             request = replace(request, body=await _body(http, max_bytes))
-        return as_http(await answerer(request))
+        answered = await answerer(request)
+        return as_http(answered) if isinstance(answered, Response) else answered
     except ClientDisconnect:
         return HttpResponse(status_code=CLIENT_CLOSED)
     except Exception as error:

@@ -62,7 +62,14 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def shutdown(self) -> None:
-        """Close the connection, but finish a response whose request was received."""
+        """Close the connection, but finish a response whose request was received. A stream never
+        ends by itself.
+        """
+        if self.cycle is not None and self.cycle.scope["state"].get("is_stream"):
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()
+            return
         if self._awaits_request and self.cycle is not None and not self.cycle.response_complete:
             self._drop()
         else:

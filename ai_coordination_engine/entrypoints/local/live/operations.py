@@ -26,13 +26,10 @@ async def results(
     documents: Documents,
     context: Callable[[], Context],
     feeds: Feeds,
-    *,
-    read_only: bool = False,
 ) -> AsyncGenerator[str, None]:
     """Yield the results: one of a query or a mutation, any number of a subscription.
 
-    `context` makes a context of the caller's tenant for each execution. Raises `Refusal`, and
-    `HttpError` for a mutation if `read_only`.
+    `context` makes a context of the caller's tenant for each execution. Raises `Refusal`.
     """
     try:
         subscription = subscription_of(parameters, documents, context().tenant)
@@ -40,7 +37,7 @@ async def results(
         raise Refusal(errors_of(error)) from None
     if subscription is None:
         # a client that leaves does not cut a mutation in half
-        running = asyncio.ensure_future(run(parameters, documents, context(), read_only=read_only))
+        running = asyncio.ensure_future(run(parameters, documents, context()))
         payload: Any = await asyncio.shield(running)
         if "data" not in payload:
             raise Refusal(payload["errors"])
