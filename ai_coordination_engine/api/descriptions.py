@@ -212,6 +212,13 @@ FIELDS: Mapping[str, str] = {
         "One of initial, pending, executing, wait_for_user_input, completed, failed, skipped, "
         "cancelled. The last four are final."
     ),
+    "phase": (
+        "What the agent is doing, or what it waits for while it is pending: one of the phases of"
+        " `docs/states.md`, such as `backoff`."
+    ),
+    "SessionType.waitsFor": (
+        "The people whose answers the session waits for, each once; empty when it waits for nobody."
+    ),
     "notes": "Why the agent failed or was skipped, in words; null when there is no such reason.",
     "SessionAgentType.attempt": (
         "The number of the latest attempt, from 1; null before the first."

@@ -93,6 +93,10 @@ class PayloadLoader(DataLoader[tuple[Record, str], Any]):
         stored = record.stored(name)
         return await self.load((record, name)) if isinstance(stored, BlobReference) else stored
 
+    async def values(self, records: Sequence[Record], name: str) -> list[Any]:
+        """Return the value of a payload of each record."""
+        return list(await asyncio.gather(*(self.value(record, name) for record in records)))
+
     async def batch_load_fn(self, payloads: list[tuple[Record, str]]) -> list[Any]:
         """Return the value of each payload."""
         reads = (asyncio.to_thread(record.read, name) for record, name in payloads)

@@ -52,6 +52,7 @@ PRICES: Mapping[str, int] = {
     "Query.__type": WRITE,
     "TaskScheduleType.upcoming": RECORD,
     "TaskScheduleType.whyNotFired": RECORD,
+    "SessionType.waitsFor": CALL + CHILDREN * RECORD,
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,

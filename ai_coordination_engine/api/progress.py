@@ -9,10 +9,12 @@ from graphql import GraphQLResolveInfo
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.scalars import DateTime
 from ai_coordination_engine.domain.attempts import Attempt
+from ai_coordination_engine.domain.lifecycle.phases import phase
 from ai_coordination_engine.domain.shapes import AsyncTask
+from ai_coordination_engine.domain.statuses import AgentState
 from ai_coordination_engine.engine.control import explain
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key
-from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.counter_shards import is_wide
 
 
@@ -45,7 +47,7 @@ async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     if agent.stored("agent_input") is not None:
         return await context.loaders.payload.value(agent, "agent_input")
     # A person who is asked needs the input before the first attempt.
-    waits = agent.state == "wait_for_user_input"
+    waits = agent.state == AgentState.WAIT_FOR_USER_INPUT
     if agent.ordinal is None or (agent.attempt is None and not waits):
         return None
     return await context.loaders.agent_input.load(agent)
@@ -75,6 +77,25 @@ def map_index(agent: SessionAgent, info: GraphQLResolveInfo) -> int | None:
 def map_session_agent_uuid(agent: SessionAgent, info: GraphQLResolveInfo) -> str | None:
     """Return the session agent of the map to which an element belongs; None for other agents."""
     return None if agent.map_ordinal is None else agent_key(agent, agent.map_ordinal)[1]
+
+
+def phase_of(agent: SessionAgent, info: GraphQLResolveInfo) -> str:
+    """Return what the agent is doing, or waiting for, now."""
+    app = info.context.app
+    return str(phase(agent, app.clock.now().timestamp(), app.lost_before()))
+
+
+async def people(session: Session, info: GraphQLResolveInfo) -> list[str]:
+    """Return the people that the session waits for, each once, in the order of the task."""
+    loaders = info.context.loaders
+    agents = await loaders.session_agents.load(session.key)
+    waiting = [each for each in agents if each.state == AgentState.WAIT_FOR_USER_INPUT]
+    actions = await loaders.payload.values(waiting, "agent_action")
+    named = [
+        agent.awaits_user or (action or {}).get("user_in_the_loop")
+        for agent, action in zip(waiting, actions, strict=True)
+    ]
+    return [*dict.fromkeys(each for each in named if each)]
 
 
 async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> explain.Why:

@@ -200,7 +200,7 @@ SESSION = Resource(
     content=content.session,
     accepted_values={"statuses": statuses.SESSION_STATUSES},
     write=_write_session,
-    from_agents=("session_agents", "definition"),
+    from_agents=("session_agents", "definition", "waits_for"),
     from_runs=("session_runs",),
     update_condition=_session_update,
 )

@@ -32,6 +32,8 @@ from ai_coordination_engine.api.progress import (
     map_index,
     map_session_agent_uuid,
     moment,
+    people,
+    phase_of,
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
@@ -193,6 +195,7 @@ class SessionType(graphene.ObjectType):
         resolver=lambda record, info: info.context.loaders.session_runs.load(_key(record)),
     )
     definition = graphene.Field(JSONCamelCase, resolver=_definition)
+    waits_for = graphene.Field(graphene.List(graphene.String), resolver=people)
 
 
 def session_field() -> graphene.Field:
@@ -221,6 +224,7 @@ class SessionAgentType(graphene.ObjectType):
     agent_output = payload(graphene.String, "agent_output")
     in_degree = graphene.Field(graphene.Int, resolver=in_degree)
     state = graphene.String(required=True)
+    phase = graphene.Field(graphene.String, resolver=phase_of)
     notes = payload(graphene.String, "notes")
     attempt = graphene.Int(description="The number of the latest attempt.")
     started_at = moment("started_at")

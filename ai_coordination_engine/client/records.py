@@ -281,7 +281,7 @@ class Session(Model):
     fragment: ClassVar[str] = """
 fragment Session on SessionType { id sessionUuid coordinationUuid taskUuid userId endpointId
   partitionKey taskQuery inputFiles iterationCount subtaskQueries status logs updatedBy
-  createdAt updatedAt }
+  createdAt updatedAt waitsFor }
 """
 
     id: str
@@ -332,15 +332,18 @@ fragment Session on SessionType { id sessionUuid coordinationUuid taskUuid userI
     updated_at: datetime
     """When the record was last changed."""
 
+    waits_for: list[str] | None
+    """The people whose answers the session waits for, each once; empty when it waits for nobody."""
+
 
 class SessionAgent(Model):
     """One agent in a session: its input, output and state."""
 
     fragment: ClassVar[str] = """
 fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coordinationUuid
-  agentUuid agentName agentAction userInput agentOutput inDegree state notes attempt startedAt
-  endedAt dueAt notBefore leaseUntil mapIndex mapSessionAgentUuid updatedBy createdAt
-  updatedAt }
+  agentUuid agentName agentAction userInput agentOutput inDegree state phase notes attempt
+  startedAt endedAt dueAt notBefore leaseUntil mapIndex mapSessionAgentUuid updatedBy
+  createdAt updatedAt }
 """
 
     id: str
@@ -375,6 +378,9 @@ fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coor
 
     state: SessionAgentState
     """One of initial, pending, executing, wait_for_user_input, completed, failed, skipped, cancelled. The last four are final."""
+
+    phase: str | None
+    """What the agent is doing, or what it waits for while it is pending: one of the phases of `docs/states.md`, such as `backoff`."""
 
     notes: str | None
     """Why the agent failed or was skipped, in words; null when there is no such reason."""

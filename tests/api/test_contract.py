@@ -23,6 +23,7 @@ from tests.kit.contract import (
     MUTATIONS,
     NON_NULL,
     QUERIES,
+    SUBSCRIPTIONS,
     TYPES,
     type_of,
 )
@@ -140,7 +141,23 @@ def test_an_operation_beyond_the_contract_has_its_arguments_and_its_answer(name:
 def test_nothing_else_is_offered() -> None:
     assert set(ROOTS["query"].fields) == {*QUERIES, *ADDED_QUERIES}
     assert set(ROOTS["mutation"].fields) == {*MUTATIONS, *ADDED_MUTATIONS, "askOperationHub"}
-    assert SCHEMA.graphql_schema.subscription_type is None
+
+
+def test_a_subscription_has_the_arguments_and_the_type_of_the_query_of_its_name() -> None:
+    fields = SCHEMA.graphql_schema.subscription_type.fields
+    assert {name: str(field.type) for name, field in fields.items()} == SUBSCRIPTIONS
+    for name in fields.keys() - {"agentOutput"}:
+        assert fields[name].args.keys() == ROOTS["query"].fields[name].args.keys()
+        check_arguments_of(
+            fields[name], QUERIES[name] if name in QUERIES else ADDED_QUERIES[name][0]
+        )
+    check_arguments_of(fields["agentOutput"], "sessionUuid! sessionAgentUuid!")
+    output = SCHEMA.graphql_schema.type_map["AgentOutputType"].fields
+    assert {name: str(field.type) for name, field in output.items()} == {
+        "delta": "String!",
+        "done": "Boolean!",
+        "attempt": "Int",
+    }
 
 
 def test_asking_is_a_mutation_and_a_deprecated_query() -> None:

@@ -471,3 +471,27 @@ def test_a_session_shows_its_edges_and_their_outcomes(stage: Stage, client: Api)
         "c": [("d", None, "unsatisfied")],
         "d": [],
     }
+
+
+def test_a_session_tells_the_phases_of_its_agents_and_whom_it_waits_for(
+    stage: Stage, client: Api
+) -> None:
+    people = {"a": "ann", "b": "bob", "c": "ann"}
+    actions = {name: {"user_in_the_loop": person} for name, person in people.items()}
+    session = stage.start(stage.define({"a": "", "b": "", "c": "", "d": "a"}, actions=actions))
+    selection = "{ waitsFor sessionAgents { agentUuid phase } }"
+    before = data(client, "session", selection, **key(session))
+    assert before["waitsFor"] == []
+    assert {each["agentUuid"]: each["phase"] for each in before["sessionAgents"]} == {
+        "a": "asking",
+        "b": "asking",
+        "c": "asking",
+        "d": "waiting for predecessors",
+    }
+    stage.drain()
+    after = data(client, "session", selection, **key(session))
+    assert after["waitsFor"] == ["ann", "bob"]
+    assert [each["phase"] for each in after["sessionAgents"]] == [
+        *["waiting for a person"] * 3,
+        "waiting for predecessors",
+    ]

@@ -17,7 +17,7 @@ ROOTS: Mapping[str, GraphQLObjectType] = {
     "query": SCHEMA.graphql_schema.query_type,
 }
 
-ELSEWHERE = ("definition", "agentName")  # leaf fields that are read from other records
+ELSEWHERE = ("definition", "agentName", "waitsFor")  # leaf fields that are read from other records
 
 
 def root_of(field: str) -> str:

@@ -127,7 +127,7 @@ ADDED = {
         "whyNotFired": "WhyNotFiredType",
     },
     "WhyNotFiredType": {"code": "String", "message": "String", "until": "DateTime"},
-    "SessionType": {"id": "ID!", "definition": "JSONCamelCase"},
+    "SessionType": {"id": "ID!", "definition": "JSONCamelCase", "waitsFor": "[String]"},
     "SessionAgentType": {
         "id": "ID!",
         "agentName": "String",
@@ -140,6 +140,7 @@ ADDED = {
         "leaseUntil": "DateTime",
         "mapIndex": "Int",
         "mapSessionAgentUuid": "String",
+        "phase": "String",
         "whyNotRunning": "WhyNotRunningType",
         "successors": "[JSONCamelCase]",
     },
@@ -295,3 +296,12 @@ def type_of(name: str) -> str:
     """Return the type of a field or an argument; `name!` is required."""
     bare = name.removesuffix("!")
     return SPECIAL.get(bare, "String") + ("!" if name.endswith("!") else "")
+
+
+SUBSCRIPTIONS = {
+    "session": "SessionType",
+    "sessionList": "SessionListType",
+    "userInbox": "UserInboxType",
+    "agentOutput": "AgentOutputType",
+}
+"""The answers of the subscriptions; their arguments are those of the queries of their names."""

@@ -5,9 +5,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from ai_coordination_engine.api.live.protocol import SUBPROTOCOL
+from tests.kit.servers import COORDINATION, DIAMOND, TASK
+
+SESSION = """subscription($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
+  status sessionAgents { agentUuid state agentOutput } } }"""
+LIST = "subscription { sessionList { sessionList { sessionUuid status } } }"
+EVENTS = {"Accept": "text/event-stream"}
 
 
 class Socket:
@@ -57,3 +64,46 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Socket]:
     options = {"subprotocols": [SUBPROTOCOL], "proxy": None, "compression": None, **options}
     async with connect(url.replace("http", "ws", 1), **options) as connection:
         yield Socket(connection)
+
+
+class Stream:
+    """The events of a response."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> tuple[str, Any]:
+        """Return the next event and its data; a comment has no event."""
+        lines = []
+        while line := await anext(self._lines):
+            lines.append(line)
+        fields = dict(line.split(":", 1) for line in lines)
+        data = fields.get("data", "").strip()
+        return fields.get("event", "").strip(), json.loads(data) if data else None
+
+
+@asynccontextmanager
+async def streamed(
+    url: str, query: str, headers: Any = EVENTS, method: str = "POST", **variables: Any
+) -> AsyncIterator[Stream]:
+    given: dict[str, Any] = {"json": {"query": query, "variables": variables}}
+    if method == "GET":
+        given = {"params": {"query": query, "variables": json.dumps(variables)}}
+    async with (
+        httpx.AsyncClient() as client,
+        client.stream(method, url, headers=headers, **given) as response,
+    ):
+        yield Stream(response)
+
+
+async def post(url: str, query: str, **variables: Any) -> Any:
+    async with httpx.AsyncClient() as client:
+        answered = await client.post(url, json={"query": query, "variables": variables})
+    assert "errors" not in answered.json()
+    return answered.json()["data"]
+
+
+async def diamond(url: str) -> None:
+    await post(url, COORDINATION, agents=[{"agentUuid": each} for each in DIAMOND])
+    await post(url, TASK, actions={each: {"predecessors": DIAMOND[each]} for each in DIAMOND})

@@ -5,31 +5,15 @@ import json
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ai_coordination_engine.api.live import protocol
 from ai_coordination_engine.entrypoints.local.server import Running
-from tests.kit.live import opened
-from tests.kit.servers import COORDINATION, DIAMOND, START, TASK
+from tests.kit.live import LIST, SESSION, diamond, opened, post
+from tests.kit.servers import COORDINATION, START
 
-SESSION = """subscription($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
-  status sessionAgents { agentUuid state agentOutput } } }"""
-LIST = "subscription { sessionList { sessionList { sessionUuid status } } }"
 COORDINATIONS = "{ coordinationList { coordinationList { coordinationUuid } } }"
-
-
-async def post(url: str, query: str, **variables: Any) -> Any:
-    async with httpx.AsyncClient() as client:
-        answered = await client.post(url, json={"query": query, "variables": variables})
-    assert "errors" not in answered.json()
-    return answered.json()["data"]
-
-
-async def diamond(url: str) -> None:
-    await post(url, COORDINATION, agents=[{"agentUuid": each} for each in DIAMOND])
-    await post(url, TASK, actions={each: {"predecessors": DIAMOND[each]} for each in DIAMOND})
 
 
 async def test_a_session_is_shown_now_and_whenever_it_changes_until_it_ends(url: str) -> None:

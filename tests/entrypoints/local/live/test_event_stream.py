@@ -1,50 +1,15 @@
 """Server-sent events from a real server (graphql-sse, distinct connections mode)."""
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from ai_coordination_engine.api.live import events
-from tests.entrypoints.local.live.test_connection import LIST, SESSION, diamond, post
+from tests.kit.live import EVENTS, LIST, SESSION, diamond, post, streamed
 from tests.kit.servers import COORDINATION, START
 
-EVENTS = {"Accept": "text/event-stream"}
 URQL = "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"
-
-
-class Stream:
-    """The events of a response."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        self._lines = response.aiter_lines()
-
-    async def next(self) -> tuple[str, Any]:
-        """Return the next event and its data; a comment has no event."""
-        lines = []
-        while line := await anext(self._lines):
-            lines.append(line)
-        fields = dict(line.split(":", 1) for line in lines)
-        data = fields.get("data", "").strip()
-        return fields.get("event", "").strip(), json.loads(data) if data else None
-
-
-@asynccontextmanager
-async def streamed(
-    url: str, query: str, headers: Any = EVENTS, method: str = "POST", **variables: Any
-) -> AsyncIterator[Stream]:
-    given: dict[str, Any] = {"json": {"query": query, "variables": variables}}
-    if method == "GET":
-        given = {"params": {"query": query, "variables": json.dumps(variables)}}
-    async with (
-        httpx.AsyncClient() as client,
-        client.stream(method, url, headers=headers, **given) as response,
-    ):
-        yield Stream(response)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -9,9 +9,7 @@ import pytest
 
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
-from tests.entrypoints.local.live.test_connection import LIST
-from tests.entrypoints.local.live.test_event_stream import streamed
-from tests.kit.live import opened
+from tests.kit.live import LIST, opened, streamed
 
 
 async def test_a_server_that_stops_ends_its_connections_at_once(
