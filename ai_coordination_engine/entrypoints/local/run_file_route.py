@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.api.media_types import JSON
 from ai_coordination_engine.api.transport import (
-    JSON,
     HttpError,
     Request,
     Response,
