@@ -24,7 +24,7 @@ def data_of(response: httpx.Response, on_warning: Callable[[str], object]) -> An
     """
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or not ("data" in answer or answer.get("errors")):
         raise _not_graphql(response)
@@ -39,10 +39,10 @@ def read(
     """Return the `data` of a GraphQL response object; raises `ApiError`."""
     extensions = answer.get("extensions")
     warnings = extensions.get("warnings") if isinstance(extensions, dict) else None
-    for warning in warnings or ():
+    for warning in _listed(warnings):
         on_warning(str(warning))
     if errors := answer.get("errors"):
-        raise _error([_problem(each) for each in errors], answer.get("data"), after)
+        raise _error([_problem(each) for each in _listed(errors)], answer.get("data"), after)
     if not isinstance(answer.get("data"), dict):
         raise UnexpectedAnswer("the answer has neither data nor errors")
     return answer["data"]
@@ -73,6 +73,13 @@ def _until(text: str, now: datetime) -> float:
     except (ValueError, TypeError):
         return -1.0
     return max((then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds(), 0.0)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a value that should be a list as one."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
 
 
 def _problem(error: Any) -> Problem:

@@ -200,8 +200,8 @@ class AsyncClient:
         When the connection is lost, it subscribes again and yields the present result. Raises
         `NotOffered` if the server has no such connections.
         """
+        retries, told = self._retries.of_streams(), set[str]()
         attempt, began = 0, 0.0
-        told: set[str] = set()
         while True:
             try:
                 async with aclosing(self._results(operation)) as answers:
@@ -212,9 +212,7 @@ class AsyncClient:
             except ApiError as error:
                 began = began if attempt else time.monotonic()
                 attempt += 1
-                pause = self._retries.pause(
-                    error, attempt, time.monotonic() - began, repeatable=True
-                )
+                pause = retries.pause(error, attempt, time.monotonic() - began, repeatable=True)
                 if pause is None:
                     raise
             await asyncio.sleep(pause)

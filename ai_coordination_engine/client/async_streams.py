@@ -1,6 +1,7 @@
 """Subscriptions over server-sent events and over a WebSocket, for code with `async`."""
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from ai_coordination_engine.client.server_events import STREAM, EventReader
 SILENT_SECONDS = 60.0
 """A stream without a sign of life for so long is lost; the server sends one each 12 seconds."""
 _LARGEST = 2**26  # bytes of a message
+_logger = logging.getLogger("ai_coordination_engine.client.websocket")
+_logger.setLevel(logging.INFO)  # below, websockets logs each message, and so the token
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Sockets:
                     proxy=None if self.is_loopback else True,
                     open_timeout=self.timeout,
                     max_size=_LARGEST,
+                    logger=_logger,
                 ) as socket,
                 aclosing(self._answers(socket, request)) as answers,
             ):

@@ -55,7 +55,7 @@ class Endpoint:
     @property
     def headers(self) -> dict[bytes, bytes]:
         """The headers of each request."""
-        part = {} if self.part_id is None else {b"part-id": self.part_id.encode()}
+        part = {} if self.part_id is None else {b"part-id": self.part_id.encode("latin-1")}
         return {b"content-type": b"application/json", **part}
 
 
@@ -93,9 +93,11 @@ def _parsed(url: str) -> httpx.URL:
 def _ids(tenant: str) -> tuple[str, str | None]:
     """Return the endpoint id and the part id of a tenant."""
     endpoint_id, separator, part_id = tenant.partition("#")
-    if endpoint_id and bool(separator) == bool(part_id):
-        return endpoint_id, part_id or None
-    raise ValueError("the tenant must be an endpoint id, or endpoint_id#part_id")
+    if not endpoint_id or bool(separator) != bool(part_id):
+        raise ValueError("the tenant must be an endpoint id, or endpoint_id#part_id")
+    if not part_id.isprintable() or any(each > "ÿ" for each in part_id):
+        raise ValueError("the part id has a character that a header cannot hold")
+    return endpoint_id, part_id or None
 
 
 def checked_websocket(url: str) -> str:

@@ -1,7 +1,8 @@
 """When the client tries a call again, and after how long."""
 
 import random
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 
 from ai_coordination_engine.client.errors import ApiError
 
@@ -19,6 +20,10 @@ class Retries:
     first: float = 0.25
     longest: float = 10.0
 
+    def of_streams(self) -> "Retries":
+        """Return the limits for a subscription, which is opened again as long as time is left."""
+        return self if self.attempts == 1 else replace(self, attempts=sys.maxsize)
+
     def pause(
         self, error: ApiError, attempt: int, elapsed: float, *, repeatable: bool
     ) -> float | None:
@@ -30,7 +35,7 @@ class Retries:
         may_repeat = repeatable or not error.sent
         if not (error.retryable and may_repeat) or attempt >= self.attempts:
             return None
-        backoff = random.uniform(0, min(self.first * 2 ** (attempt - 1), self.longest))  # noqa: S311
+        backoff = random.uniform(0, min(self.first * 2.0 ** min(attempt - 1, 64), self.longest))  # noqa: S311
         pause = max(backoff, error.retry_after or 0.0)
         return pause if elapsed + pause <= self.seconds else None
 

@@ -49,7 +49,7 @@ class EventReader:
             return
         try:
             result = json.loads(b"\n".join(self._data))
-        except ValueError:
+        except (ValueError, RecursionError):
             result = None
         if not isinstance(result, dict):
             raise UnexpectedAnswer("an event of the stream holds no GraphQL response")

@@ -37,7 +37,7 @@ def received(text: str | bytes) -> tuple[str, Any]:
     """Return the type of a message of the server, and its payload."""
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise UnexpectedAnswer("a message of the WebSocket is not a JSON object")

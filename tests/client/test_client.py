@@ -1,11 +1,14 @@
 """The client against a real server on loopback."""
 
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from ai_coordination_engine.client import AsyncClient, Client, NotFound, operations
+from ai_coordination_engine.client import AsyncClient, Client, Conflict, NotFound, operations
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
 
@@ -89,3 +92,84 @@ def test_what_does_not_exist_is_not_found(client: Client) -> None:
     with pytest.raises(NotFound, match="no-such") as raised:
         client.session("c", "no-such")
     assert raised.value.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("part", ["eu", "ü"])
+def test_a_part_is_a_tenant_of_its_own(url: str, client: Client, part: str) -> None:
+    with Client(url, tenant=f"{TENANT}#{part}") as other:
+        made = other.send(operations.insert_update_coordination(updated_by="me"))
+        assert made.partition_key == f"{TENANT}#{part}"
+        assert [each.id for each in other.records(operations.coordination_list())] == [made.id]
+    assert made.id not in [each.id for each in client.records(operations.coordination_list())]
+
+
+def test_a_list_goes_over_all_pages(client: Client) -> None:
+    names = [f"page-{number}" for number in range(5)]
+    for name in names:
+        client.send(operations.insert_update_coordination(coordination_name=name, updated_by="me"))
+    pages = operations.coordination_list(coordination_name="page-", limit=2)
+    assert [each.coordination_name for each in client.records(pages)] == names[::-1]
+
+
+def test_null_is_sent_and_what_is_not_given_is_not(client: Client) -> None:
+    def described(**given: Any) -> tuple[str | None, str | None]:
+        made = client.send(
+            operations.insert_update_coordination(coordination_uuid="n", updated_by="me", **given)
+        )
+        return made.coordination_name, made.coordination_description
+
+    assert described(coordination_name="N", coordination_description="D") == ("N", "D")
+    assert described(coordination_name="M") == ("M", "D")
+    assert described(coordination_description=None) == ("M", None)
+
+
+def test_a_time_has_a_zone(client: Client) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        operations.backfill_task_schedule(
+            task_uuid="t", schedule_uuid="s", from_=datetime(2026, 1, 1), to=datetime.now(UTC)
+        )
+
+
+def test_a_wait_ends_in_time(client: Client) -> None:
+    started = client.start("c", "t", "go")
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=f"{started.session_uuid} is [a-z_]+ after 0.3 s"):
+        client.wait("c", started.session_uuid, timeout=0.3)
+    assert 0.3 <= time.monotonic() - began < 5
+    with pytest.raises(NotFound):
+        client.wait("c", "no-such", timeout=5)
+
+
+def test_a_start_that_is_sent_twice_is_one_session(client: Client) -> None:
+    first = client.start("c", "t", "go", session_uuid="mine")
+    assert client.start("c", "t", "go", session_uuid="mine") == first
+    assert first.session_uuid == "mine"
+
+
+def test_a_session_is_steered(client: Client) -> None:
+    session = client.session("c", client.start("c", "t", "go").session_uuid)
+    assert client.pause(session).status == "paused"
+    assert client.resume(session).status in ("dispatched", "in_progress")
+    assert client.cancel(session).status == "cancelled"
+    assert client.cancel(session).status == "cancelled"
+    assert client.retry(session).status in ("in_transit", "in_progress", "dispatched")
+    copied = client.fork(session, task_query="again")
+    assert copied.session_uuid != session.session_uuid
+    assert copied.task_query == "again"
+    assert {
+        each.session_uuid for each in client.sessions(task_uuid="t", coordination_uuid="c")
+    } >= {
+        session.session_uuid,
+        copied.session_uuid,
+    }
+    with pytest.raises(Conflict):
+        client.rerun(session.session_agents[0])
+
+
+async def test_an_agent_is_asked(url: str, client: Client) -> None:
+    async with AsyncClient(url, tenant=TENANT) as same:
+        asked = await same.ask("c", "How are you?", agent_uuid="a")
+        async for view in same.watch("c", asked.session_uuid):
+            if view.session_agents[0].state == "completed":
+                break
+    assert view.session_agents[0].agent_output == "How are you?"

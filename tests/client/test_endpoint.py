@@ -57,6 +57,12 @@ def test_what_is_no_address_is_refused_without_a_secret(url: str) -> None:
     assert "pw" not in str(raised.value)
 
 
+@pytest.mark.parametrize("part", ["東", "a\nb", "a\x7f"])
+def test_a_part_that_no_header_can_hold_is_refused(part: str) -> None:
+    with pytest.raises(ValueError, match="the part id"):
+        endpoint("http://h", f"acme#{part}")
+
+
 @pytest.mark.parametrize("tenant", ["", "#eu", "acme#"])
 def test_half_a_tenant_is_refused(tenant: str) -> None:
     with pytest.raises(ValueError, match="the tenant must be"):

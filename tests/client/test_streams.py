@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from ai_coordination_engine.client import (
+    NO_RETRIES,
     ApiError,
     AsyncClient,
     Client,
@@ -28,7 +30,7 @@ from ai_coordination_engine.client import (
 from ai_coordination_engine.client.server_events import EventReader
 from ai_coordination_engine.client.socket_messages import closed
 
-QUICK = Retries(attempts=3, first=0.001)
+QUICK = Retries(attempts=3, seconds=0.1, first=0.001, longest=0.01)
 TICKS: Operation[int] = Operation(
     "ticks", "subscription { tick }", {}, ("tick",), int, repeatable=True
 )
@@ -79,7 +81,7 @@ Reply = httpx.Response | Exception
 def replying(replies: list[Reply]) -> httpx.MockTransport:
     def reply(request: httpx.Request) -> httpx.Response:
         assert request.headers["accept"] == "text/event-stream"
-        found = replies.pop(0)
+        found = replies.pop(0) if replies else httpx.ConnectError("refused")
         if isinstance(found, Exception):
             raise found
         return found
@@ -117,10 +119,21 @@ def test_a_lost_stream_is_opened_again_and_answers_the_present_state(lost: Reply
     assert (seen[0], seen[-1], error) == (1, 3, None)
 
 
-def test_a_stream_that_stays_lost_is_an_error_and_a_result_in_between_counts_anew() -> None:
-    failing: list[Reply] = [httpx.ConnectError("refused")] * 2
-    seen, error = ticks([*failing, events(tick(1)), *failing, httpx.ReadError("reset")])
-    assert (seen, type(error)) == ([1], Unreachable)
+def test_a_stream_that_stays_lost_is_an_error_after_some_time() -> None:
+    failing: list[Reply] = [httpx.ConnectError("refused")] * 7
+    began = time.monotonic()
+    seen, error = ticks([*failing, events(tick(1)), *failing, events(tick(2))])
+    assert (seen, type(error)) == ([1, 2], Unreachable)
+    assert 0.05 < time.monotonic() - began < 5
+
+
+def test_a_stream_is_opened_once_if_there_are_no_retries() -> None:
+    transport = replying([events(tick(1)), events(tick(2))])
+    with Client("http://h", transport=transport, retries=NO_RETRIES) as client:
+        results = client.subscribe(TICKS)
+        assert next(results) == 1
+        with pytest.raises(Unreachable):
+            next(results)
 
 
 @pytest.mark.parametrize(
