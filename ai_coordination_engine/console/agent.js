@@ -44,7 +44,7 @@ export function AgentPanel({ session, graph, agent, onSelect, onClose, onChanged
       <${Why} why=${detail.whyNotRunning} state=${state} onSelect=${onSelect} />
       ${state === "wait_for_user_input" && html`<${Answer} agent=${{ ...agent, ...detail, sessionUuid: session.sessionUuid }}
         onDone=${onChanged} />`}
-      ${detail.notes && html`<${Section} title=${state === "failed" ? "Why it failed" : "Notes"}>
+      ${detail.notes && !detail.whyNotRunning?.message.includes(detail.notes) && html`<${Section} title=${state === "failed" ? "Why it failed" : "Notes"}>
         <pre class="plain ${state === "failed" ? "wrong" : ""}" tabindex="0">${visible(detail.notes)}</pre><//>`}
       ${elements && html`<${Section} title="Elements (${elements.length})">
         <${Grid} graph=${graph} agents=${elements} onSelect=${onSelect} /><//>`}
@@ -90,7 +90,7 @@ function Written({ session, agent }) {
   useEffect(() => watch(
     "($s: String!, $a: String!) { agentOutput(sessionUuid: $s, sessionAgentUuid: $a) { delta done } }",
     { s: session.sessionUuid, a: agent },
-    { next: ({ agentOutput }) => set((last) => (last + (agentOutput?.delta ?? "")).slice(-20_000)), fail: () => {}, only: "stream" },
+    { next: ({ agentOutput }) => set((last) => (last + (agentOutput?.delta ?? "")).slice(-20_000)), fail: () => {}, streams: true },
   ), [agent]);
   if (!text) return null;
   return html`<${Section} title="Output, being written"><pre class="plain" tabindex="0">${visible(text)}</pre><//>`;

@@ -93,14 +93,16 @@ addEventListener("online", () => state !== "live" && client.socket?.close());
 
 /**
  * Tell `next` the value of a document now and whenever it changes. `document` begins with its
- * variables. While there is no WebSocket, it is asked for each second. Answers a function that stops.
+ * variables. While there is no WebSocket, it is asked for each second, unless it `streams`. Answers a function
+ * that stops.
  */
-export function watch(document, variables, { next, fail, end }) {
+export function watch(document, variables, { next, fail, end, streams }) {
   let timer;
   const aborting = new AbortController();
   let live = false;
   const poll = async () => {
     clearTimeout(timer);
+    if (streams) return; // there is nothing to ask for
     try {
       const data = await ask(`query ${document}`, variables, aborting.signal);
       if (aborting.signal.aborted || live) return;
@@ -136,10 +138,11 @@ export function watch(document, variables, { next, fail, end }) {
       if (refused && refused.code && refused.code !== "BAD_USER_INPUT") fail(refused);
       else poll();
     },
-    complete: () => {
+    complete: async () => {
       if (aborting.signal.aborted) return;
       clearTimeout(timer);
       observers.delete(observe);
+      if (!streams) await ask(`query ${document}`, variables, aborting.signal).then(next, () => {});
       end?.();
     },
   });

@@ -114,9 +114,8 @@ export function Rerun({ session, graph, agent, onDone }) {
   const name = graph.names.get(agent.sessionAgentUuid);
   return html`<button onClick=${() => setOpen(true)}>Rerun from here</button>
     ${open && html`<${Dialog} title="Rerun ${name}?" action="Rerun" onSend=${send} onClose=${() => setOpen(false)}>
-      <p><strong>${name}</strong> runs again${later.size > 0 && html`, and the
-      ${plural(later.size, "agent")} after it: ${named(graph, later)}`}; so do agents that a retry would run.
-      Their present outputs are replaced; the runs of earlier attempts stay.</p><//>`}`;
+      <p><strong>${name}</strong> runs again${later.size > 0 && `, and the ${plural(later.size, "agent")} after it: ${named(graph, later)}`};
+        so do agents that a retry would run. Their present outputs are replaced; the runs of earlier attempts stay.</p><//>`}`;
 }
 
 /** Start a copy, from an agent on when one is given. */
@@ -137,8 +136,7 @@ export function Fork({ session, graph, agent, onClose }) {
   };
   return html`<${Dialog} title="Fork ${agent ? `from ${graph.names.get(uuid)}` : "this session"}?"
       action="Start the fork" onSend=${send} onClose=${onClose}>
-    <p>A new session starts. It copies ${plural(kept.length, "completed agent")} with their outputs and runs
-      ${agent ? ` ${named(graph, again)}` : " all others"}. This session does not change.</p>
+    <p>A new session starts. It copies ${plural(kept.length, "completed agent")} with their outputs and runs ${agent ? named(graph, again) : "all others"}. This session does not change.</p>
     <label>Query of the fork
       <textarea rows="4" value=${task} onInput=${(event) => setTask(event.target.value)} /></label>
     ${agent && html`<label>Question for ${graph.names.get(uuid)} (empty: as before)

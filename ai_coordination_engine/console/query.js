@@ -73,9 +73,8 @@ function Documentation() {
     <${Problem} error=${error} again=${again} />${!found && !error && html`<${Loading} />`}
     <div class="types">${matching.slice(0, MOST).map(({ type, field, name, text }) => html`<details key=${name}>
       <summary><code>${roots.includes(type.name) && field ? field.name : name}</code>
-        ${field && html` <button class="link" onClick=${(event) => { event.preventDefault(); setSearch(`${bare(field.type)}.`); }}>
-          <code>${written(field.type)}</code></button>`}</summary>
-      <p>${text}</p>${field?.args.length > 0 && html`<dl class="facts">${field.args.map((each) => html`
+        ${field && html`: <code class="muted">${written(field.type)}</code>`}</summary>
+      <p>${text}${field && html` <button class="link" onClick=${() => setSearch(`${bare(field.type)}.`)}>Fields of ${bare(field.type)}</button>`}</p>${field?.args.length > 0 && html`<dl class="facts">${field.args.map((each) => html`
         <dt><code>${each.name}: ${written(each.type)}</code></dt><dd>${each.description}</dd>`)}</dl>`}</details>`)}
       ${found && !matching.length && html`<p class="muted">Nothing has that name.</p>`}
       ${matching.length > MOST && html`<p class="muted">And ${matching.length - MOST} more: search for a name.</p>`}</div></aside>`;

@@ -110,7 +110,7 @@ function Row({ session }) {
     <td data-label="Status"><${Badge} state=${status} /></td>
     <td data-label="Session" class="main"><a href=${to("session", session.coordinationUuid, session.sessionUuid)}>
         ${visible(task?.taskName ?? "Without a task")}</a>
-      <span class="muted">${visible(coordination?.coordinationName ?? "")}</span>
+      <span class="muted">${coordination?.coordinationName !== task?.taskName && visible(coordination?.coordinationName ?? "")}</span>
       <span class="excerpt">${excerpt(session.taskQuery)}</span>
       <code class="muted">${session.sessionUuid.slice(0, 18)}</code></td>
     <td data-label="User">${userId ? visible(userId) : html`<span class="muted">–</span>`}</td>

@@ -45,7 +45,8 @@ export const visible = (text) => text.replace(/\r\n/g, "\n").replace(CONTROLS, (
 
 export function span(milliseconds) {
   const seconds = Math.max(milliseconds, 0) / 1000;
-  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
+  if (seconds < 1) return `${Math.round(milliseconds)} ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const first = units.findIndex(([size]) => seconds >= size);

@@ -62,7 +62,9 @@ class Feed:
         if not (answer.refusal and is_passing):  # what was refused may be answered in a moment
             self.latest = answer
         self.answered = self.begun
-        self.is_over = answer.is_last or bool(answer.refusal and not is_passing)
+        ends = answer.is_last or bool(answer.refusal and not is_passing)
+        # who has joined since this execution began gets an answer of the next one
+        self.is_over = ends and not self._joined.is_set()
         self._is_passing = answer.is_passing
         self._wake()
 
