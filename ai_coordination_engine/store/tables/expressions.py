@@ -61,6 +61,15 @@ def updated(item: Item, actions: Iterable[Action], key_names: Iterable[str]) -> 
     return new
 
 
+def given_size(operand: Any) -> int:
+    """The bytes of the values in an update or an operand."""
+    if isinstance(operand, operands.Value):
+        return size(operand.values[0])
+    if isinstance(operand, operands.Path):
+        return 0
+    return sum(map(given_size, getattr(operand, "values", ())))
+
+
 def name_of(path: Any) -> str:
     """The attribute that a path names."""
     if isinstance(path, AttributePath):

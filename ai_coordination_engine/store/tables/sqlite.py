@@ -18,7 +18,7 @@ from ai_coordination_engine.store.changed import topics_of
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write
 from ai_coordination_engine.store.record import Record
-from ai_coordination_engine.store.tables.expressions import holds, name_of, updated
+from ai_coordination_engine.store.tables.expressions import given_size, holds, name_of, updated
 from ai_coordination_engine.store.tables.items import (
     BATCH_GET_LIMIT,
     BATCH_WRITE_LIMIT,
@@ -44,6 +44,7 @@ from ai_coordination_engine.store.tables.texts import Texts
 from ai_coordination_engine.store.tables.values import item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
+TRANSACTION_BYTES = 4_194_304  # likewise
 T = TypeVar("T")
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -75,6 +76,8 @@ class SqliteTables:
     def write_together(self, writes: Sequence[Write]) -> None:
         """One transaction."""
         charge_write(len(writes))
+        if sum(map(_bytes, writes)) > TRANSACTION_BYTES:
+            raise too_large()
         # made before the transaction: what is not valid is refused before any condition
         parts = [self._made[each.table].part_of(each) for each in writes]
         places = [(each.table, key) for each, (key, _) in zip(writes, parts, strict=True)]
@@ -103,6 +106,11 @@ class SqliteTables:
                     if item is not None:
                         found.setdefault(name, []).append(item)
             yield found
+
+
+def _bytes(write: Write) -> int:
+    """What a part of a transaction writes."""
+    return sum(map(given_size, write.actions)) if write.item is None else item_size(write.item)
 
 
 class SqliteItems:

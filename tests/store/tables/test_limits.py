@@ -211,6 +211,33 @@ def test_a_transaction_is_of_a_hundred_different_items(
     assert [each["schedule_uuid"] for each in state(table, tenant)] == written
 
 
+@pytest.mark.parametrize("needs", [ALWAYS, NEVER], ids=["holds", "does not hold"])
+@pytest.mark.parametrize("puts", [True, False], ids=["puts", "updates"])
+def test_a_transaction_has_at_most_so_many_bytes(
+    table: T, tenant: str, needs: Any, puts: bool
+) -> None:
+    """Both count what is given; DynamoDB also counts the words of the request, some KB."""
+    for more in (-20_000, 20_000):
+        status = "x" * ((4 * 1024 * 1024 + more) // 11)
+        records = [schedule(tenant, f"{number:02}", status=status) for number in range(11)]
+
+        def call(table: T, tenant: str, records: list[Any] = records) -> None:
+            table.database.write_together(
+                [
+                    table.put_of(each, needs)
+                    if puts
+                    else table.update_of(tenant, each.key, [S.status.set(each.status)], needs)
+                    for each in records
+                ]
+            )
+
+        expected = "too large" if more > 0 else "refused" if needs is NEVER else "done"
+        if not puts and needs is ALWAYS:
+            table.put_many([schedule(tenant, each.schedule_uuid) for each in records])
+        assert answer(table, tenant, call) == expected
+        table.delete_many(tenant, [each.key for each in records])
+
+
 def test_a_batch_may_be_of_more_than_a_request(table: T, tenant: str) -> None:
     for count in (100, 101):
         uuids = [f"{number:03}" for number in range(count)]
