@@ -148,9 +148,8 @@ def test_a_subscription_has_the_arguments_and_the_type_of_the_query_of_its_name(
     assert {name: str(field.type) for name, field in fields.items()} == SUBSCRIPTIONS
     for name in fields.keys() - {"agentOutput"}:
         assert fields[name].args.keys() == ROOTS["query"].fields[name].args.keys()
-        check_arguments_of(
-            fields[name], QUERIES[name] if name in QUERIES else ADDED_QUERIES[name][0]
-        )
+        arguments, _ = {**QUERIES, **ADDED_QUERIES}[name]
+        check_arguments_of(fields[name], arguments)
     check_arguments_of(fields["agentOutput"], "sessionUuid! sessionAgentUuid!")
     output = SCHEMA.graphql_schema.type_map["AgentOutputType"].fields
     assert {name: str(field.type) for name, field in output.items()} == {
