@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 import ai_coordination_engine
-from ai_coordination_engine.entrypoints.cli.example_commands import examples
+from ai_coordination_engine.entrypoints.cli.example_commands import examples, init
 from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.output import (
@@ -90,6 +90,7 @@ app.command(examples)
 app.command(tables)
 app.command(dlq)
 app.command(schema)
+app.command(init)
 app.command(schedule)
 add_session_commands(app)
 
@@ -267,6 +268,14 @@ def webhook_key(
     from ai_coordination_engine.entrypoints.cli.webhook_keys import key_of  # noqa: PLC0415
 
     write(key_of(tenant, _settings()))
+
+
+@app.command
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell.")],
+) -> None:
+    """Print a script that completes commands and options of ace in a shell."""
+    write(app.generate_completion(shell=shell))
 
 
 @schema.command(name="print")

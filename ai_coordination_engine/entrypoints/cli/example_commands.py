@@ -10,6 +10,8 @@ from ai_coordination_engine.entrypoints.cli import example_files
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.output import write
 
+Folder = Annotated[Path, Parameter(help="Folder to write to; created if needed.")]
+
 examples = App(name="examples", help="Examples to read, run and copy.")
 
 
@@ -27,7 +29,7 @@ def list_examples() -> None:
 @examples.command(name="copy")
 def copy_example(
     name: Annotated[str, Parameter(help="Name of the example, as ace examples lists it.")],
-    folder: Annotated[Path, Parameter(help="Folder to copy to; created if needed.")] = Path(),
+    folder: Folder = Path(),
 ) -> None:
     """Copy an example, a file or a folder, and print how to run it. Nothing is overwritten."""
     chosen = example(name)
@@ -35,3 +37,11 @@ def copy_example(
     where = written if written.is_dir() else folder
     commands = [f"cd {shlex.quote(str(where))}"] * (where != Path()) + chosen.commands
     write("\n  ".join([f"Wrote {written}. To run it:", *commands]))
+
+
+def init(folder: Folder = Path(), /) -> None:
+    """Write a run file, a function, a test and a README to begin with. Nothing is overwritten."""
+    written = example_files.first_steps(folder)
+    names = ", ".join(each.name for each in written)
+    where = f"{folder}: {names}" if folder != Path() else names
+    write(f"Wrote {where}. Read {folder / 'README.md'} first.")

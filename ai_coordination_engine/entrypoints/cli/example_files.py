@@ -75,6 +75,30 @@ class Example:
         return target
 
 
+def first_steps(folder: Path) -> list[Path]:
+    """Write a run file, a function, a test and a README into a folder, which is created if needed;
+    return their paths.
+
+    Nothing is overwritten. Raises `ExampleError`.
+    """
+    source = files(__package__) / "examples" / "_new"
+    targets = [folder / each.name for each in _shipped(source)]
+    if taken := [str(each) for each in targets if os.path.lexists(each)]:
+        raise ExampleError(
+            f"{', '.join(sorted(taken))} exists already and is not overwritten. Choose another"
+            " folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as unfinished:
+            _copy(source, whole := Path(unfinished, "new"))
+            for each in targets:
+                (whole / each.name).rename(each)
+    except OSError as error:
+        raise ExampleError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    return sorted(targets)
+
+
 def examples() -> list[Example]:
     """Return all examples, sorted by name."""
     inside = files(__package__) / "examples"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import as_file
 from pathlib import Path
 
@@ -73,11 +74,13 @@ class Place:
     aws: bool = False
     durability: Durability | None = None
 
-    @property
+    @cached_property
     def has_server(self) -> bool:
-        """Whether a server is there: one is named, or holds the data directory."""
+        """Whether a server is there: one is named, or holds the data directory. If it goes away, a
+        run waits for it: this process may lack its settings.
+        """
         if self.remote.data_dir is not None:
-            return address_of(self.remote.data_dir) is not None
+            return address_of(self.remote.data_dir, lasting=True) is not None
         return bool(self.remote.url or server_variables().url) and not self.aws
 
 
@@ -121,7 +124,12 @@ def _client(console: Terminal, settings: Settings, place: Place, plan: RunFile) 
             yield client
         return
     with serving(
-        settings, port=0, data_dir=remote.data_dir, aws=place.aws, durability=place.durability
+        settings,
+        port=0,
+        data_dir=remote.data_dir,
+        aws=place.aws,
+        durability=place.durability,
+        is_lasting=False,
     ) as running:
         _check_allowed(running, plan)
         if not all(agent.get("runtime") for agent in plan.agents):

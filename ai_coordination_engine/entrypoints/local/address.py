@@ -18,15 +18,16 @@ _NEW = "address.new"  # of a file that is not complete yet
 
 
 @contextmanager
-def published(data_dir: Path, process: str, url: str) -> Iterator[None]:
+def published(data_dir: Path, process: str, url: str, *, is_lasting: bool = True) -> Iterator[None]:
     """Write the address of this process, which is called `process`, while the context is open.
 
+    `is_lasting`: others may rely on it; else it ends with its own work, as that of `ace run` does.
     A directory that cannot be written, such as a full disk, only means that nobody finds it.
     """
     path = data_dir / _FILE
     try:
         with open(data_dir / _NEW, "w", encoding="utf-8", opener=private) as file:
-            json.dump({"url": url, "process": process}, file)
+            json.dump({"url": url, "process": process, "is_lasting": is_lasting}, file)
         (data_dir / _NEW).rename(path)
     except OSError:
         yield
@@ -37,15 +38,17 @@ def published(data_dir: Path, process: str, url: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def address_of(data_dir: Path) -> str | None:
-    """The address of the server that holds the directory; None if no server does."""
+def address_of(data_dir: Path, *, lasting: bool = False) -> str | None:
+    """The address of the server that holds the directory, or None; `lasting`: only of one on which
+    others may rely.
+    """
     try:
         found = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
         name, url = str(found["process"]), str(found["url"])
         lives = _lives(data_dir / FOLDER / Path(name).name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return url if lives else None
+    return url if lives and (found.get("is_lasting") is True or not lasting) else None
 
 
 def _lives(process: Path) -> bool:

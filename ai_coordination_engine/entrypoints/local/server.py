@@ -67,12 +67,14 @@ def serving(
     aws: bool = False,
     durability: Durability | None = None,
     workers: int = 1,
+    is_lasting: bool = True,
 ) -> Iterator[Running]:
     """Run the server while the context is open.
 
     `port` None means 8000, or a free port when 8000 is taken. `workers` processes run the agents,
-    this one included. Raises `StartError`. Its subclass `InvalidSetting` is raised when an allowed
-    function cannot be imported or the default runtime is not allowed.
+    this one included. `is_lasting`: other commands may rely on it. Raises `StartError`. Its
+    subclass `InvalidSetting` is raised when an allowed function cannot be imported or the default
+    runtime is not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
@@ -92,7 +94,9 @@ def serving(
         stack.enter_context(_http(asgi_app(app, pids), settings, listener))
         url = f"http://{HOST}:{listener.getsockname()[1]}/graphql"
         if data_dir and found.processes:
-            stack.enter_context(published(data_dir, found.processes.name, url))
+            stack.enter_context(
+                published(data_dir, found.processes.name, url, is_lasting=is_lasting)
+            )
         yield Running(app, url, found.where, model, notes)
 
 

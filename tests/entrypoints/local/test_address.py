@@ -23,6 +23,14 @@ def test_it_is_there_while_the_server_lives(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["processes"]
 
 
+def test_others_do_not_rely_on_one_that_ends_with_its_own_work(tmp_path: Path) -> None:
+    with closing(Processes(tmp_path)) as server:
+        with published(tmp_path, server.name, URL, is_lasting=False):
+            assert (address_of(tmp_path), address_of(tmp_path, lasting=True)) == (URL, None)
+        with published(tmp_path, server.name, URL):
+            assert address_of(tmp_path, lasting=True) == URL
+
+
 def test_that_of_a_killed_server_has_no_effect(tmp_path: Path) -> None:
     with closing(Processes(tmp_path)) as server:
         server.leaves_work = True  # its files stay

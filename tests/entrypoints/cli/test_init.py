@@ -1,0 +1,58 @@
+"""`ace init` and `ace completion`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ai_coordination_engine.assembly import allow_list
+from ai_coordination_engine.entrypoints.cli.cli import app
+from ai_coordination_engine.entrypoints.cli.example_files import ExampleError
+from ai_coordination_engine.entrypoints.run_file.run_checks import not_allowed
+from ai_coordination_engine.entrypoints.run_file.run_file import read_run_file
+from ai_coordination_engine.settings import Settings
+
+FILES = ["README.md", "my_agents.py", "run.yaml", "test_my_agents.py"]
+
+
+def ace(*words: str) -> None:
+    app(list(words), result_action="return_value", exit_on_error=False, print_error=False)
+
+
+def test_what_it_writes_passes_its_test_and_is_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "new" / "one"
+    ace("init", str(folder))
+    assert capsys.readouterr().out == (
+        f"Wrote {folder}: {', '.join(FILES)}. Read {folder}/README.md first.\n"
+    )
+    assert sorted(each.name for each in folder.iterdir()) == FILES
+    ran = subprocess.run(
+        [sys.executable, "-m", "unittest"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (0, "OK")
+    monkeypatch.syspath_prepend(str(folder))
+    plan = read_run_file(folder / "run.yaml")
+    allowed = allow_list(Settings(functions={"count_words": "my_agents:count_words"}))
+    assert [*not_allowed(allowed, plan)] == []
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("mine")
+    with pytest.raises(ExampleError, match=r"run\.yaml exists already and is not overwritten"):
+        ace("init", str(tmp_path))
+    assert [each.name for each in tmp_path.iterdir()] == ["run.yaml"]
+    assert (tmp_path / "run.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_names_the_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ace("completion", shell)
+    script = capsys.readouterr().out
+    for name in ("sessions", "watch", "--data-dir", "--answer"):
+        assert name.removeprefix("--") in script
+    if shell == "bash":
+        checked = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
+        assert checked.returncode == 0
