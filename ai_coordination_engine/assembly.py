@@ -5,7 +5,9 @@ from pathlib import Path
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.changes import ProcessChanges
+from ai_coordination_engine.adapters.function_files import FunctionFiles
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.domain.runtimes import KINDS
@@ -65,6 +67,15 @@ def allow_list(settings: Settings) -> AllowList:
     return SettingsAllowList(
         RuntimeRegistry(settings, secrets_of(settings)), actions, settings.default_runtime
     )
+
+
+def function_files(app: App) -> FunctionFiles:
+    """Return the files of the functions that agents and actions of `app` call."""
+    lists = [app.actions.functions] if isinstance(app.actions, AllowedActionFunctions) else []
+    runtime = app.runtimes.find("function")
+    if isinstance(runtime, FunctionRuntime):
+        lists.append(runtime.functions)
+    return FunctionFiles(lists)
 
 
 def secrets_of(settings: Settings, *, on_aws: bool = True) -> Secrets:

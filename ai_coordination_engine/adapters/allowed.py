@@ -72,6 +72,28 @@ class AllowedFunctions:
             except BaseException as error:  # as above
                 yield f"{name!r} ({target}) failed: {reason_of(error)}"
 
+    @property
+    def module_names(self) -> list[str]:
+        """The names of the modules of the allowed functions, and of the packages around them."""
+        found = []
+        for target in self._allowed.values():
+            if not target.startswith(_ENTRY_POINT):
+                parts = target.partition(":")[0].split(".")
+                found += [".".join(parts[: length + 1]) for length in range(len(parts))]
+        return found
+
+    def load(self) -> dict[str, Function]:
+        """Import all allowed functions that are not entry points; raises what an import raises."""
+        return {
+            name: _load(target)
+            for name, target in self._allowed.items()
+            if not target.startswith(_ENTRY_POINT)
+        }
+
+    def replace(self, functions: Mapping[str, Function]) -> None:
+        """Let the next calls find these functions."""
+        self._functions = {**self._functions, **functions}
+
     def _loaded(self, name: str) -> Function:
         if name not in self._functions:
             self._functions[name] = _load(self._allowed[name])
@@ -134,14 +156,16 @@ def _place(error: BaseException) -> str:
     ]
     others = [each for each in frames if not each[0].is_relative_to(_THIS_PACKAGE)]
     of_packages = [each for each in others if _PACKAGES & {*each[0].parts}]
-    own = [
-        each
-        for each in others
-        if each not in of_packages and not each[0].is_relative_to(_STANDARD_LIBRARY)
-    ]
+    own = [each for each in others if is_own_code(each[0])]
     for file, line, function in own[-1:] or of_packages[:1]:
         return f"{file.name}:{line} in {function}"
     return ""
+
+
+def is_own_code(file: Path) -> bool:
+    """Whether a source file is the operator's own: of no installed package, nor of Python."""
+    foreign = (_THIS_PACKAGE, _STANDARD_LIBRARY)
+    return not _PACKAGES & {*file.parts} and not any(map(file.is_relative_to, foreign))
 
 
 def _load(target: str) -> Function:

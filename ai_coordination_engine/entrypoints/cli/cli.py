@@ -103,13 +103,23 @@ def serve(
     durability: Durable = None,
     workers: Workers = 1,
     aws: Aws = False,
+    reload: Annotated[
+        bool,
+        Parameter(negative=(), help="Load functions anew when their files change."),
+    ] = False,
 ) -> None:
     """Serve the API and run the agents on this machine, until Ctrl-C."""
     with without_collections():
         from ai_coordination_engine.entrypoints.cli import serve_command  # noqa: PLC0415
 
     serve_command.serve(
-        _settings(), port, data_dir, aws=aws, durability=durability, workers=workers
+        _settings(),
+        port,
+        data_dir,
+        aws=aws,
+        durability=durability,
+        workers=workers,
+        reload=reload,
     )
 
 

@@ -1,9 +1,12 @@
 """The command `ace serve`. It imports no client of the API, which only runs need."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
+from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
+from ai_coordination_engine.entrypoints.local.reload import reloading
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.settings import Settings
 
@@ -21,15 +24,19 @@ def serve(
     aws: bool,
     durability: Durability | None = None,
     workers: int = 1,
+    reload: bool = False,
 ) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C; `reload`: load the functions anew when their files change."""
+    if reload and workers > 1:
+        raise Failure("--reload is for one process: leave out --workers.")
     console = Terminal()
     with serving(
         settings, port=port, data_dir=data_dir, aws=aws, durability=durability, workers=workers
     ) as running:
         console.print(runtime_note(running))
         introduce(console, running)
-        until_stopped(console)
+        with reloading(running.app, console.print) if reload else nullcontext():
+            until_stopped(console)
 
 
 def runtime_note(running: Running) -> str:
