@@ -48,6 +48,12 @@ def read(
     return answer["data"]
 
 
+def is_truncated(answer: Mapping[str, Any]) -> bool:
+    """Whether the server has left values out of a response because it was too large."""
+    extensions = answer.get("extensions")
+    return isinstance(extensions, dict) and extensions.get("truncated") is True
+
+
 def lost(error: httpx.HTTPError, where: str) -> ApiError:
     """Return the error for a request without an answer. The message never quotes headers."""
     kind = type(error).__name__

@@ -1,52 +1,35 @@
 """The client, for code with `async`."""
 
 import asyncio
-import json
-import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
-import httpx
-
 from ai_coordination_engine.client import operations, views
-from ai_coordination_engine.client.answers import data_of, lost, place, read
-from ai_coordination_engine.client.async_streams import EventStreams, Sockets
-from ai_coordination_engine.client.endpoint import (
-    Bearer,
-    Token,
-    checked_websocket,
-    endpoint,
-    is_loopback,
-)
-from ai_coordination_engine.client.errors import ApiError, NotFound, NotOffered, TooComplex
-from ai_coordination_engine.client.model import Json, Page
-from ai_coordination_engine.client.operation import UNSET, Operation, Unset
+from ai_coordination_engine.client.async_calls import AsyncCalls
+from ai_coordination_engine.client.errors import NotFound, NotOffered, TooComplex
+from ai_coordination_engine.client.model import Json
+from ai_coordination_engine.client.operation import UNSET, Unset
 from ai_coordination_engine.client.records import (
     AskOperationHub,
     ProcedureTaskSession,
     Session,
     SessionAgent,
 )
-from ai_coordination_engine.client.retries import DEFAULT_RETRIES, Retries
 from ai_coordination_engine.client.views import Question, SessionView
 from ai_coordination_engine.domain.ids import new_uuid
 
 T = TypeVar("T")
-_logger = logging.getLogger("ai_coordination_engine.client")
 _UPDATED_BY = "python-client"
 _POLL_SECONDS = 0.2
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 10.0  # seconds
 _PAGE = 1000  # agents of a session too large for one request
-_WRITES = ("mutation", "subscription", "askOperationHub")
 
 
-class AsyncClient:
+class AsyncClient(AsyncCalls):
     """Calls the API at `url` for one tenant. Close it, or use it as a context.
 
     `url` is the address of a server or its whole endpoint. `tenant` is an endpoint id, or
@@ -56,89 +39,6 @@ class AsyncClient:
     go to `on_warning`, by default to the log `ai_coordination_engine.client`. Methods raise
     `ApiError`.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        tenant: str | None = None,
-        token: Token | None = None,
-        auth: httpx.Auth | None = None,
-        timeout: float = 30.0,
-        retries: Retries = DEFAULT_RETRIES,
-        websocket_url: str | None = None,
-        on_warning: Callable[[str], object] = _logger.warning,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        where = endpoint(url, tenant)
-        bearer = None if token is None else Bearer(token)
-        local = is_loopback(where.url)
-        self._url = where.url
-        self._retries = retries
-        self._on_warning = on_warning
-        self._http = httpx.AsyncClient(
-            auth=bearer or auth,
-            headers=where.headers,
-            timeout=timeout,
-            transport=transport,
-            trust_env=not local,
-        )
-        self._streams: EventStreams | Sockets = EventStreams(self._http, self._url)
-        if websocket_url is not None:
-            address = checked_websocket(websocket_url)
-            named = where.endpoint_id, where.part_id
-            self._streams = Sockets(address, bearer, named, local, timeout)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({place(self._url)!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def execute(
-        self,
-        document: str,
-        variables: Mapping[str, Any] | None = None,
-        *,
-        operation_name: str | None = None,
-        repeatable: bool | None = None,
-    ) -> dict[str, Any]:
-        """Return the data of any document.
-
-        `repeatable` says that the client may retry it: by default, if it is surely a query.
-        """
-        if repeatable is None:
-            repeatable = not any(each in document for each in _WRITES)
-        return await self._execute(document, variables or {}, operation_name, repeatable)
-
-    async def send(self, operation: Operation[T]) -> T:
-        """Return the typed result of an operation of the module `operations`."""
-        data = await self._execute(
-            operation.document, operation.variables, None, operation.repeatable
-        )
-        return operation.read(data)
-
-    async def records(self, operation: Operation[Page[T]]) -> AsyncGenerator[T]:
-        """Yield the records of all pages of a list."""
-        while True:
-            page = await self.send(operation)
-            for record in page.records:
-                yield record
-            if page.next_cursor is None:
-                return
-            operation = operation.at(page.next_cursor)
 
     async def start(
         self,
@@ -193,29 +93,6 @@ class AsyncClient:
                     f"the session {session_uuid} is {found.status} after {timeout} s"
                 )
             await asyncio.sleep(min(max(elapsed / 10, _SHORTEST_WAIT), _LONGEST_WAIT, left))
-
-    async def subscribe(self, operation: Operation[T]) -> AsyncGenerator[T]:
-        """Yield the results of a subscription, first the present one, until the server ends it.
-
-        When the connection is lost, it subscribes again and yields the present result. Raises
-        `NotOffered` if the server has no such connections.
-        """
-        retries, told = self._retries.of_streams(), set[str]()
-        attempt, began = 0, 0.0
-        while True:
-            try:
-                async with aclosing(self._results(operation)) as answers:
-                    async for answer in answers:
-                        yield operation.read(read(answer, partial(self._tell_once, told)))
-                        attempt = 0
-                return
-            except ApiError as error:
-                began = began if attempt else time.monotonic()
-                attempt += 1
-                pause = retries.pause(error, attempt, time.monotonic() - began, repeatable=True)
-                if pause is None:
-                    raise
-            await asyncio.sleep(pause)
 
     async def watch(self, coordination_uuid: str, session_uuid: str) -> AsyncGenerator[SessionView]:
         """Yield a session as it is, and again whenever it has changed, until it has ended.
@@ -381,46 +258,6 @@ class AsyncClient:
                 break
             cursor = page.next_cursor
         return SessionView.model_construct(**dict(session), session_agents=agents)
-
-    async def _execute(
-        self,
-        document: str,
-        variables: Mapping[str, Any],
-        operation_name: str | None,
-        repeatable: bool,
-    ) -> dict[str, Any]:
-        """Send a request until it is answered, or the retries are used up."""
-        request = {"query": document, "variables": variables, "operationName": operation_name}
-        body = json.dumps(request, allow_nan=False).encode()
-        began, attempt = time.monotonic(), 0
-        while True:
-            attempt += 1
-            try:
-                return await self._post(body)
-            except ApiError as error:
-                elapsed = time.monotonic() - began
-                pause = self._retries.pause(error, attempt, elapsed, repeatable=repeatable)
-                if pause is None:
-                    raise
-            await asyncio.sleep(pause)
-
-    def _results(self, operation: Operation[Any]) -> AsyncGenerator[dict[str, Any]]:
-        """Return the responses of one connection for a subscription."""
-        request = {"query": operation.document, "variables": operation.variables}
-        return self._streams.results(request)
-
-    def _tell_once(self, told: set[str], warning: str) -> None:
-        if warning not in told:
-            told.add(warning)
-            self._on_warning(warning)
-
-    async def _post(self, body: bytes) -> dict[str, Any]:
-        try:
-            response = await self._http.post(self._url, content=body)
-        except httpx.HTTPError as error:
-            raise lost(error, place(self._url)) from None
-        data: dict[str, Any] = data_of(response, self._on_warning)
-        return data
 
 
 def _not_found(session_uuid: str) -> NotFound:

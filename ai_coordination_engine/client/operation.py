@@ -46,6 +46,10 @@ class Operation(Generic[T]):
         """Return the operation for the page at `cursor`."""
         return replace(self, variables={**self.variables, "cursor": cursor})
 
+    def as_query(self) -> "Operation[T]":
+        """Return the query with the result of a subscription; both have the same fields."""
+        return replace(self, document=self.document.replace("subscription", "query", 1))
+
     def read(self, data: Any) -> T:
         """Return the typed result; raises `UnexpectedAnswer`."""
         for name in self.field:

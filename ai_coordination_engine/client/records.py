@@ -281,7 +281,7 @@ class Session(Model):
     fragment: ClassVar[str] = """
 fragment Session on SessionType { id sessionUuid coordinationUuid taskUuid userId endpointId
   partitionKey taskQuery inputFiles iterationCount subtaskQueries status logs updatedBy
-  createdAt updatedAt waitsFor }
+  createdAt updatedAt }
 """
 
     id: str
@@ -331,9 +331,6 @@ fragment Session on SessionType { id sessionUuid coordinationUuid taskUuid userI
 
     updated_at: datetime
     """When the record was last changed."""
-
-    waits_for: list[str] | None
-    """The people whose answers the session waits for, each once; empty when it waits for nobody."""
 
 
 class SessionAgent(Model):
@@ -424,9 +421,9 @@ class SessionRun(Model):
 
     fragment: ClassVar[str] = """
 fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
-  sessionAgentUuid threadUuid agentUuid endpointId partitionKey asyncTaskUuid asyncTask status
-  attempt startedAt endedAt error errorClass inputTokens outputTokens totalTokens model
-  updatedBy createdAt updatedAt }
+  sessionAgentUuid threadUuid agentUuid endpointId partitionKey asyncTaskUuid status attempt
+  startedAt endedAt error errorClass inputTokens outputTokens totalTokens model updatedBy
+  createdAt updatedAt }
 """
 
     id: str
@@ -458,9 +455,6 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
 
     async_task_uuid: str | None
     """The uuid of the long job that did the work. While the job runs, `completeAsyncTask` takes this uuid."""
-
-    async_task: Json | None
-    """Details of the attempt as its runtime reported them; null when a client wrote the run."""
 
     status: SessionRunStatus | None
     """One of completed, failed, lost (the worker died), pending (a long job is running), expired (the long job sent no heartbeat in time); null when a client wrote the run."""

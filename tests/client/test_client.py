@@ -50,7 +50,9 @@ def test_a_session_is_started_watched_answered_and_waited_for(client: Client) ->
     for view in client.watch("c", started.session_uuid):
         seen.append([each.state for each in view.session_agents])
         if view.waiting:
-            (question,) = client.inbox("ann")
+            (question,) = (
+                each for each in client.inbox("ann") if each.session_uuid == view.session_uuid
+            )
             assert question.agent_input == "Output of a:\ngo\n\ngo"
             client.answer(question, "yes")
     assert seen[-1] == ["completed", "completed"]

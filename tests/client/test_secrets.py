@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from ai_coordination_engine.client import ApiError, Client, Operation, Retries, operations
-from tests.client.test_streams import COMPLETE, TICKS, next_tick, script, socket_server
+from tests.kit.scripted_socket import COMPLETE, TICKS, next_tick, script, socket_server
 
 TOKEN = "secret"
 ONCE = Retries(attempts=1)

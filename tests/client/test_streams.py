@@ -5,13 +5,11 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
-from websockets.sync.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from ai_coordination_engine.client import (
     NO_RETRIES,
@@ -20,7 +18,6 @@ from ai_coordination_engine.client import (
     Client,
     Forbidden,
     NotOffered,
-    Operation,
     Retries,
     TooComplex,
     Unauthenticated,
@@ -29,11 +26,9 @@ from ai_coordination_engine.client import (
 )
 from ai_coordination_engine.client.server_events import EventReader
 from ai_coordination_engine.client.socket_messages import closed
+from tests.kit.scripted_socket import COMPLETE, TICKS, next_tick, script, socket_server
 
 QUICK = Retries(attempts=3, seconds=0.1, first=0.001, longest=0.01)
-TICKS: Operation[int] = Operation(
-    "ticks", "subscription { tick }", {}, ("tick",), int, repeatable=True
-)
 
 
 def event(name: str, data: object = "") -> bytes:
@@ -167,57 +162,21 @@ def test_a_warning_is_told_once_a_subscription() -> None:
     assert told == ["old"]
 
 
-Script = Callable[[ServerConnection], None]
+def test_an_answer_that_was_too_large_for_a_message_is_asked_for() -> None:
+    cut = event("next", {"data": {"tick": None}, "extensions": {"truncated": True}})
+    asked = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        if request.headers["accept"] == "text/event-stream":
+            return events(tick(1), cut, tick(3), event("complete"))
+        asked.append(json.loads(request.content)["query"])
+        return httpx.Response(200, json={"data": {"tick": 2}})
+
+    with Client("http://h", transport=httpx.MockTransport(reply), retries=QUICK) as client:
+        assert [*client.subscribe(TICKS)] == [1, 2, 3]
+    assert asked == ["query { tick }"]
 
 
-@contextmanager
-def socket_server(*scripts: Script) -> Iterator[str]:
-    """A WebSocket server that serves its first connection with the first script, and so on."""
-    waiting = iter(scripts)
-    lock = threading.Lock()
-
-    def handle(connection: ServerConnection) -> None:
-        with lock:
-            script = next(waiting)
-        script(connection)
-
-    with serve(handle, "127.0.0.1", 0, subprotocols=["graphql-transport-ws"]) as server:  # type: ignore[list-item]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/live"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def script(*messages: dict[str, Any], code: int | None = None, reason: str = "") -> Script:
-    def run(connection: ServerConnection) -> None:
-        begin = json.loads(connection.recv())
-        assert begin["payload"] == {
-            "authorization": "Bearer secret",
-            "endpointId": "acme",
-            "partId": "eu",
-        }
-        connection.send('{"type": "ping"}')
-        assert json.loads(connection.recv()) == {"type": "pong"}
-        connection.send('{"type": "connection_ack"}')
-        subscribed = json.loads(connection.recv())
-        assert subscribed["payload"] == {"query": TICKS.document, "variables": {}}
-        for message in messages:
-            connection.send(json.dumps({"id": subscribed["id"], **message}))
-        if code is None:
-            connection.recv()  # until the client has gone
-        connection.close(code or 1000, reason)
-
-    return run
-
-
-def next_tick(number: int) -> dict[str, Any]:
-    return {"type": "next", "payload": {"data": {"tick": number}}}
-
-
-COMPLETE = {"type": "complete"}
 OPTIONS: dict[str, Any] = {"tenant": "acme#eu", "token": "secret", "retries": QUICK}
 
 
