@@ -89,8 +89,12 @@ class SqliteQueue:
         """
         return message_from_body(body)
 
-    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+    def receive(
+        self, most: int, *, wait: bool = True, each: Callable[[dict[str, Any]], None] | None = None
+    ) -> list[dict[str, Any]]:
         """Receive up to `most` messages and hide them; with `wait`, wait for the first one.
+
+        `each` is called with each of them in the transaction that receives them.
 
         Messages that this process sends are noticed at once, and those of others when they wake
         this one (`notice`), or else within a second. Empty when none came within `LONGEST_POLL`
@@ -104,7 +108,7 @@ class SqliteQueue:
             self._purge()
             with self._file.reading() as connection:
                 next_at = _next_at(connection)
-            messages = self._take_ready(most) if self._has_come(next_at) else []
+            messages = self._take_ready(most, each) if self._has_come(next_at) else []
             if messages or monotonic() >= end:
                 return messages
             self._wait(seen, next_at)
@@ -239,8 +243,16 @@ class SqliteQueue:
     def _has_come(self, moment: float | None) -> bool:
         return moment is not None and moment <= self._now()
 
-    def _take_ready(self, most: int) -> list[dict[str, Any]]:
-        return self._file.write(lambda connection: self._take(connection, most))
+    def _take_ready(
+        self, most: int, each: Callable[[dict[str, Any]], None] | None
+    ) -> list[dict[str, Any]]:
+        if each is None:
+            return self._file.write(lambda connection: self._take(connection, most))
+        with self._file.together():
+            messages = self._file.write(lambda connection: self._take(connection, most))
+            for message in messages:
+                each(message)
+        return messages
 
     def _take(self, connection: Connection, most: int) -> list[dict[str, Any]]:
         """Receive messages, one of each tenant in turn."""

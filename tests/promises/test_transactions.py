@@ -15,11 +15,13 @@ from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.entrypoints.local import next_message
+from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
 from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.ports import AgentFailure, Wake
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.transitions.outcome import Applied
 from tests.kit.stage import Stage, stage_of
 
 
@@ -97,6 +99,46 @@ def test_a_step_is_one_commit_with_its_message_and_what_comes_next(
     # one to receive the first message, one to claim its agent, and one for each step
     assert machine.commits(machine.work) == 2 + len(graph)
     assert ended(machine, started[0], len(graph))
+
+
+def test_a_message_is_received_and_its_agent_claimed_in_one_commit(machine: Machine) -> None:
+    session = machine.stage.start(machine.stage.define(FAN))
+    _, worker = LocalWorker.of(machine.app)
+    found: list[Received] = []
+    assert machine.commits(lambda: found.extend(worker._received(2, False))) == 1
+    received: Received | None
+    (received,) = found
+    assert received.claimed is not None
+    assert isinstance(received.claimed.outcome, Applied)
+    assert machine.stage.states(session.session_uuid)["a"] == "executing"
+    then = machine.next_of(received.message)
+    then.run(machine.queue.read(received.message["Body"]), received.claimed)
+    while (received := then.get()) is not None:
+        then = machine.next_of(received.message)
+        then.run(machine.queue.read(received.message["Body"]), received.claimed)
+    assert ended(machine, session, len(FAN))
+
+
+def test_a_worker_that_stops_claims_nothing_more(machine: Machine) -> None:
+    session = machine.stage.start(machine.stage.define(FAN))
+    _, worker = LocalWorker.of(machine.app)
+    worker._stopping.set()
+    (received,) = worker._received(2, False)
+    assert received.claimed is None
+    assert machine.stage.states(session.session_uuid)["a"] == "initial"
+
+
+def test_a_message_whose_claim_is_not_committed_is_not_received(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = machine.stage.start(machine.stage.define(FAN))
+    _, worker = LocalWorker.of(machine.app)
+    failing(machine, monkeypatch, 1)
+    with pytest.raises(Unavailable):
+        worker._received(1, False)
+    assert machine.stage.states(session.session_uuid)["a"] == "initial"
+    machine.work()
+    assert ended(machine, session, len(FAN))
 
 
 def failing(machine: Machine, monkeypatch: pytest.MonkeyPatch, *commits: int) -> None:

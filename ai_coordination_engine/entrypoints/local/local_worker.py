@@ -18,7 +18,12 @@ from ai_coordination_engine.entrypoints import deliveries
 from ai_coordination_engine.entrypoints.branches import Branches
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.load import Load
-from ai_coordination_engine.entrypoints.local.next_message import Finish, NextMessage, Received
+from ai_coordination_engine.entrypoints.local.next_message import (
+    Finish,
+    NextMessage,
+    Received,
+    claim_of,
+)
 from ai_coordination_engine.errors import FileUnusable, Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
@@ -41,10 +46,13 @@ class Step(Protocol):
 class Messages(deliveries.Messages, Protocol):
     """The queue operations that the worker needs."""
 
-    def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
+    def receive(
+        self, most: int, *, wait: bool = True, each: Callable[[JSONObject], None] | None = None
+    ) -> list[JSONObject]:
         """Return up to `most` messages in the form of SQS.
 
-        With `wait`, wait some seconds for the first one. The list may be empty.
+        With `wait`, wait some seconds for the first one. The list may be empty. `each` is called
+        with each message in the transaction that receives it, where there are transactions.
         """
 
     def interrupt(self) -> None:
@@ -62,7 +70,9 @@ class SqsMessages:
     queue_url: str
     queue: deliveries.Messages
 
-    def receive(self, most: int, *, wait: bool = True) -> list[JSONObject]:
+    def receive(
+        self, most: int, *, wait: bool = True, each: Callable[[JSONObject], None] | None = None
+    ) -> list[JSONObject]:
         """Receive with a long poll, or without waiting."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queue_url,
@@ -218,18 +228,18 @@ class LocalWorker:
         most = min(self._load.wait_for_room(), MAX_MESSAGES)
         if self._stopping.is_set():
             return False
-        messages = self._poll(most, wait)
+        received = self._poll(most, wait)
         if self._stopping.is_set():
-            self._return(messages)
-            return False
-        self._load.begin(len(messages))
-        for message in messages:
-            self._hand_over(message)
-        return len(messages) == most
+            self._return([each.message for each in received if each.claimed is None])
+            received = [each for each in received if each.claimed is not None]
+        self._load.begin(len(received))
+        for each in received:
+            self._hand_over(each)
+        return len(received) == most and not self._stopping.is_set()
 
-    def _poll(self, most: int, wait: bool) -> list[JSONObject]:
+    def _poll(self, most: int, wait: bool) -> list[Received]:
         try:
-            return self._messages.receive(most, wait=wait)
+            return self._received(most, wait)
         except FileUnusable:
             self._give_up()
             return []
@@ -243,6 +253,19 @@ class LocalWorker:
                 self._stopping.wait(PAUSE_AFTER_ERROR)
             return []
 
+    def _received(self, most: int, wait: bool) -> list[Received]:
+        """Receive; where there are transactions, claim the agents in the same one."""
+        app, claims = self._app, dict[str, Claim | None]()
+        if app is None:
+            return [*map(Received, self._messages.receive(most, wait=wait))]
+
+        def claim(message: JSONObject) -> None:
+            if not self._stopping.is_set():
+                claims[message["ReceiptHandle"]] = claim_of(app, self._messages.read, message)
+
+        messages = self._messages.receive(most, wait=wait, each=claim)
+        return [Received(each, claims.get(each["ReceiptHandle"])) for each in messages]
+
     def _return(self, messages: list[JSONObject]) -> None:
         for message in messages:
             try:
@@ -252,14 +275,14 @@ class LocalWorker:
             except Exception:  # it comes back when its visibility timeout ends
                 logger.exception("could not return a message to the queue")
 
-    def _hand_over(self, message: JSONObject) -> None:
+    def _hand_over(self, received: Received) -> None:
         """Give a message to the thread that became idle last, or else to a new one."""
         try:
             inbox = self._idle.pop()
         except IndexError:
             inbox = SimpleQueue()
             threading.Thread(target=self._run, args=(inbox,), name="ace-step", daemon=True).start()
-        inbox.put(Received(message))
+        inbox.put(received)
 
     def _run(self, inbox: SimpleQueue[Received]) -> None:
         with suppress(Replaced):

@@ -76,15 +76,16 @@ class NextMessage:
     def _go_on(self) -> None:
         self._next = None
         for message in self._finish():
-            self._next = Received(message, self._claim(message))
+            self._next = Received(message, claim_of(self._app, self._read, message))
         self._is_done = True
 
-    def _claim(self, message: JSONObject) -> Claim | None:
-        """Claim the agent of the next message. An error is that message's own, and whoever
-        processes it meets it; one of the file makes the transaction fail.
-        """
-        try:
-            read = self._read(message["Body"])
-            return claim(self._app, read) if isinstance(read, Wake) else None
-        except Exception:
-            return None
+
+def claim_of(app: App, read: Callable[[str], QueueMessage], message: JSONObject) -> Claim | None:
+    """Claim the agent of a message that was received in the same transaction. An error is that
+    message's own, and whoever processes it meets it; one of the file makes the transaction fail.
+    """
+    try:
+        found = read(message["Body"])
+        return claim(app, found) if isinstance(found, Wake) else None
+    except Exception:
+        return None

@@ -1,7 +1,7 @@
 """The local worker deletes or returns every message exactly once, whatever its step does."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from ai_coordination_engine.entrypoints.local.load import Load
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker, NotifyingQueue
 from ai_coordination_engine.errors import BadUserInput, FileUnusable, Throttled
 from ai_coordination_engine.ports import Wake
+
+Each = Callable[[dict[str, Any]], None] | None
 
 
 class FakeMessages:
@@ -35,7 +37,7 @@ class FakeMessages:
         self.settled: dict[str, float | None] = {}
         self.sent: list[tuple[str, float]] = []
 
-    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+    def receive(self, most: int, *, wait: bool = True, each: Each = None) -> list[dict[str, Any]]:
         with self._changed:
             self.asked.append(most)
             self._changed.wait_for(lambda: self._waiting, timeout=0.01 if wait else 0)
@@ -175,7 +177,9 @@ def test_what_this_process_sends_is_taken_while_the_long_poll_still_waits() -> N
     class DeafMessages(FakeMessages):
         """A queue whose long poll never notices a message."""
 
-        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        def receive(
+            self, most: int, *, wait: bool = True, each: Each = None
+        ) -> list[dict[str, Any]]:
             if wait:
                 unheard.wait(60)
                 return []
@@ -202,7 +206,7 @@ class UnusableMessages(FakeMessages):
         super().__init__(*bodies)
         self._fails = fails
 
-    def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+    def receive(self, most: int, *, wait: bool = True, each: Each = None) -> list[dict[str, Any]]:
         found = super().receive(most, wait=wait)
         if self._fails == "receive":
             raise FileUnusable("it is damaged")
@@ -258,7 +262,9 @@ def test_a_message_that_comes_while_a_worker_stops_is_returned_before_the_end() 
     class LateMessages(FakeMessages):
         interrupted = threading.Event()
 
-        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        def receive(
+            self, most: int, *, wait: bool = True, each: Each = None
+        ) -> list[dict[str, Any]]:
             self.interrupted.wait(60)
             threading.Event().wait(0.05)  # the commit that takes the message
             return super().receive(most, wait=False)
@@ -282,7 +288,9 @@ def test_a_queue_that_is_throttled_is_asked_again_and_reported_in_one_line(
     class Refusing(FakeMessages):
         refused = False
 
-        def receive(self, most: int, *, wait: bool = True) -> list[dict[str, Any]]:
+        def receive(
+            self, most: int, *, wait: bool = True, each: Each = None
+        ) -> list[dict[str, Any]]:
             if self.refused:
                 again.set()
                 worker._stopping.set()
