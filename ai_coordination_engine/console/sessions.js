@@ -1,6 +1,7 @@
 // The list of sessions: live, with filters, counts and a search.
 import { useEffect, useState } from "./vendor.js";
 import { ask, useWatched } from "./client.js";
+import { Session } from "./session.js";
 import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, to, useLoaded, useTick, visible } from "./ui.js";
 
 const PAGE = 30;
@@ -120,12 +121,11 @@ function Row({ session }) {
 
 const LATEST = "{ sessionList(limit: 1) { sessionList { sessionUuid coordinationUuid } } }";
 
-/** Go to the newest session, or to the list while there is none. */
-export function Latest() {
-  const [found, error, again] = useLoaded(() => ask(`query ${LATEST}`), []);
-  const latest = found?.sessionList.sessionList[0];
-  useEffect(() => {
-    if (found) replace(latest ? to("session", latest.coordinationUuid, latest.sessionUuid) : to("sessions"));
-  }, [found]);
-  return html`<main>${error ? html`<${Problem} error=${error} again=${again} />` : html`<${Loading} />`}</main>`;
+/** The newest session, and the next one as soon as it starts. */
+export function Latest({ query }) {
+  const { value, error } = useWatched(LATEST, {});
+  const latest = value?.sessionList.sessionList[0];
+  if (latest) return html`<${Session} key=${latest.sessionUuid} path=${["", latest.coordinationUuid, latest.sessionUuid]} query=${query} />`;
+  if (value) return html`<main><${Nothing} query=${query} /></main>`;
+  return html`<main><${Problem} error=${error} />${!error && html`<${Loading} />`}</main>`;
 }

@@ -11,6 +11,7 @@ from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
+from ai_coordination_engine.entrypoints.cli.moving import SCREEN, moving, with_steady
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
 from ai_coordination_engine.entrypoints.cli.people import Answers, ask
 from ai_coordination_engine.entrypoints.cli.progress import Progress
@@ -46,12 +47,13 @@ def demo(
     stop: bool,
     durability: Durability | None = None,
 ) -> None:
-    """Run an example, then serve until Ctrl-C unless `stop`; raises `Failure` if the session
-    failed.
+    """Run an example, then serve until Ctrl-C unless `stop`, with a session that moves while
+    somebody watches; raises `Failure` if the first session failed.
     """
     console = Terminal()
     with as_file(example("research_brief").source) as brief:
         plan = read_run_file(brief)
+    settings = with_steady(settings)
     with serving(settings, port=port, data_dir=data_dir, durability=durability) as running:
         console.print(
             f"{plan.coordination_name}, {len(plan.agents)} agents. {runtime_note(running)}\n"
@@ -60,9 +62,10 @@ def demo(
             view = _Run(console, plan, Answers(())).on(client)
         for agent in view.agents:
             _print_output(console, agent)
-        introduce(console, running)
+        introduce(console, running, "" if stop else SCREEN)
         if not stop:
-            until_stopped(console)
+            with moving(running, plan):
+                until_stopped(console)
     check_completed(view)
 
 

@@ -51,12 +51,12 @@ def runtime_note(running: Running) -> str:
     )
 
 
-def introduce(console: Terminal, running: Running) -> None:
-    """Say where the server and its state are."""
+def introduce(console: Terminal, running: Running, screen: str = "") -> None:
+    """Say where the server and its state are; `screen` is that of the console to open."""
     for note in running.notes:
         console.print(note)
     console.print(
-        f"\nOpen: {running.page}\nAPI:  {running.url}\n{running.where}\nTry: "
+        f"\nOpen: {running.page}{screen}\nAPI:  {running.url}\n{running.where}\nTry: "
         f" {_CURL.format(url=running.url)}"
     )
 
