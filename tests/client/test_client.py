@@ -1,14 +1,26 @@
 """The client against a real server on loopback."""
 
+import queue
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from ai_coordination_engine.client import AsyncClient, Client, Conflict, NotFound, operations
+from ai_coordination_engine.client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    NotFound,
+    Retries,
+    SessionView,
+    operations,
+)
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
 
@@ -21,26 +33,30 @@ def url() -> Iterator[str]:
         yield running.page
 
 
+def save(client: Client) -> None:
+    client.send(
+        operations.insert_update_coordination(
+            coordination_uuid="c",
+            agents=[{"agentUuid": "a"}, {"agentUuid": "b"}],
+            updated_by="me",
+        )
+    )
+    client.send(
+        operations.insert_update_task(
+            coordination_uuid="c",
+            task_uuid="t",
+            task_name="T",
+            agent_actions={"b": {"predecessors": ["a"], "userInTheLoop": "ann"}},
+            updated_by="me",
+        )
+    )
+
+
 @pytest.fixture
 def client(url: str) -> Iterator[Client]:
     """A client of a tenant with a task `t`: `a`, then `b`, for which ann answers."""
     with Client(url, tenant=TENANT) as client:
-        client.send(
-            operations.insert_update_coordination(
-                coordination_uuid="c",
-                agents=[{"agentUuid": "a"}, {"agentUuid": "b"}],
-                updated_by="me",
-            )
-        )
-        client.send(
-            operations.insert_update_task(
-                coordination_uuid="c",
-                task_uuid="t",
-                task_name="T",
-                agent_actions={"b": {"predecessors": ["a"], "userInTheLoop": "ann"}},
-                updated_by="me",
-            )
-        )
+        save(client)
         yield client
 
 
@@ -76,10 +92,14 @@ async def test_the_same_with_async(url: str, client: Client) -> None:
     assert ended.status == "completed"
 
 
-def test_a_session_is_watched_over_a_websocket(url: str, client: Client) -> None:
+@pytest.mark.parametrize("over", ["events", "websocket"])
+def test_a_session_is_watched_without_asking_again(
+    url: str, client: Client, over: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = client.start("c", "t", "go")
-    address = f"{url.replace('http', 'ws')}graphql"
+    address = f"{url.replace('http', 'ws')}graphql" if over == "websocket" else None
     with Client(url, tenant=TENANT, websocket_url=address) as watching:
+        monkeypatch.setattr(watching, "_post", None)
         seen = []
         for view in watching.watch("c", started.session_uuid):
             seen.append([each.state for each in view.session_agents])
@@ -88,6 +108,34 @@ def test_a_session_is_watched_over_a_websocket(url: str, client: Client) -> None
     assert seen[-1] == ["completed", "completed"]
     assert ["completed", "wait_for_user_input"] in seen
     assert [one for one, other in pairwise(seen) if one == other] == []
+
+
+def test_who_watches_sees_the_present_state_when_the_server_comes_back(tmp_path: Path) -> None:
+    found = queue.SimpleQueue[SessionView]()
+
+    def watch() -> None:
+        for view in watching.watch("c", started.session_uuid):
+            found.put(view)
+
+    settings = Settings(auth="local")
+    with serving(settings, port=0, data_dir=tmp_path) as running:
+        url = running.url
+        with Client(url) as client:
+            save(client)
+            started = client.start("c", "t", "go")
+        watching = Client(url, retries=Retries(first=0.05))
+        thread = threading.Thread(target=watch)
+        thread.start()
+        while not (view := found.get(timeout=20)).waiting:
+            pass
+    with serving(settings, port=httpx.URL(url).port, data_dir=tmp_path):
+        with Client(url) as client:
+            client.answer(view.waiting[0], "yes")
+        while not (view := found.get(timeout=20)).has_ended:
+            pass
+        thread.join(20)
+    watching.close()
+    assert (view.status, thread.is_alive()) == ("completed", False)
 
 
 def test_what_does_not_exist_is_not_found(client: Client) -> None:

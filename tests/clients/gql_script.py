@@ -6,6 +6,7 @@ import sys
 from gql import Client, GraphQLRequest, gql
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXTransport
+from gql.transport.websockets import WebsocketsTransport
 from graphql import GraphQLError
 
 DETAIL = """
@@ -20,6 +21,11 @@ mutation Cancel($coordination: String!, $session: String!) {
   cancelSession(coordinationUuid: $coordination, sessionUuid: $session) { session { status } }
 }"""
 PAUSE = CANCEL.replace("cancelSession", "pauseSession")
+
+WATCH = """
+subscription Watch($coordination: String!, $session: String!) {
+  session(coordinationUuid: $coordination, sessionUuid: $session) { status }
+}"""
 
 url, coordination, uuid = sys.argv[1:]
 keys = {"coordination": coordination, "session": uuid}
@@ -47,4 +53,7 @@ with Client(transport=HTTPXTransport(url=url), fetch_schema_from_transport=True)
         "types": len(session.client.schema.type_map),
         "ping": session.execute(gql("{ ping }"))["ping"][:9],
     }
+live = Client(transport=WebsocketsTransport(url=url.replace("http", "ws")))
+watching = live.subscribe(GraphQLRequest(WATCH, variable_values=keys))
+answers["watched"] = [each["session"]["status"] for each in watching]
 sys.stdout.write(json.dumps(answers))

@@ -31,4 +31,5 @@ def test_gql_reads_the_schema_checks_documents_by_it_and_runs_them(url: str, ses
     }
     assert found["misspelt"].startswith("Cannot query field 'agentNam' on type 'SessionAgentType'.")
     assert (found["cancelled"], found["refused"]) == ("cancelled", "CONFLICT")
+    assert found["watched"][-1] == "cancelled"  # until the server ends the subscription
     assert (found["types"] > 50, found["ping"]) == (True, "Hello at ")
