@@ -82,7 +82,7 @@ def map_session_agent_uuid(agent: SessionAgent, info: GraphQLResolveInfo) -> str
 def phase_of(agent: SessionAgent, info: GraphQLResolveInfo) -> str:
     """Return what the agent is doing, or waiting for, now."""
     app = info.context.app
-    return str(phase(agent, app.clock.now().timestamp(), app.lost_before()))
+    return str(phase(agent, app.clock.now().timestamp()))
 
 
 async def people(session: Session, info: GraphQLResolveInfo) -> list[str]:
@@ -120,7 +120,6 @@ async def why_not_running(agent: SessionAgent, info: GraphQLResolveInfo) -> expl
         others=others,
         unfinished=await in_degree(agent, info) or 0,
         now=context.app.clock.now().timestamp(),
-        lost_before=context.app.lost_before(),
         job=(
             (await loaders.async_task.load(agent.async_task_uuid) or {})
             if agent.async_task_uuid

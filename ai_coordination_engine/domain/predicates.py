@@ -21,7 +21,6 @@ class Given:
 Value = object
 """A constant, or a `Given`."""
 NOW = Given("now")
-LOST_BEFORE = Given("lost_before")
 TENANT = Given("tenant")
 EPOCH = Given("epoch")
 EDGE = Given("edge_id")

@@ -85,10 +85,6 @@ class App:
         """The transitions of task schedules, and the query for those that are due."""
         return Schedules(self.records)
 
-    def lost_before(self) -> float:
-        """The time (epoch seconds) before which leases have expired: now."""
-        return self.clock.now().timestamp()
-
 
 def wake(agent: SessionAgent) -> Wake:
     """The message that wakes this session agent."""

@@ -61,8 +61,8 @@ def recover(app: App, agent: SessionAgent) -> None:
     try:
         enqueue_runnable(app, list(walk.standing.values()))
     except Busy:  # the message comes back
-        lost_before = app.lost_before()
-        held = {each.ordinal for each in walk.standing.values() if is_held(each, lost_before)}
+        now = app.clock.now().timestamp()
+        held = {each.ordinal for each in walk.standing.values() if is_held(each, now)}
         app.records.parallel.run(
             [partial(app.agents.handed_off, each, held) for each in walk.news(agent, held)]
         )
@@ -260,10 +260,10 @@ def _owes_as_sink(session: Session, agent: SessionAgent, left: Left) -> bool:
 
 def enqueue_runnable(app: App, standing: Sequence[SessionAgent]) -> None:
     """Enqueue the agents that a worker can run. Raises `Busy` if workers hold some of them."""
-    lost_before, now = app.lost_before(), app.clock.now().timestamp()
-    runnable = [each for each in standing if _is_runnable(app, each, phase(each, now, lost_before))]
+    now = app.clock.now().timestamp()
+    runnable = [each for each in standing if _is_runnable(app, each, phase(each, now))]
     app.queue.send([wake(each) for each in runnable])
-    held = [each.lease_until for each in standing if is_held(each, lost_before)]
+    held = [each.lease_until for each in standing if is_held(each, now)]
     if held:
         raise Busy(max(held) - now)
 

@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any, assert_never
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.lifecycle.phases import Phase, Waiting, phase
+from ai_coordination_engine.domain.lifecycle.phases import Phase, Waiting, is_held, phase
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import (
     ending,
@@ -141,7 +141,7 @@ def _begin(app: App, wake: Wake, chain: Chain, claimed: Claim) -> SessionAgent |
 
 def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
     """Handle a message whose agent cannot be claimed now; returns a successor that was claimed."""
-    found = phase(agent, lease.now, lease.lost_before)
+    found = phase(agent, lease.now)
     match found:
         case Phase.ENDED:
             _dispatch_ended(app, agent)
@@ -191,8 +191,9 @@ def _dispatch_ended(app: App, agent: SessionAgent) -> None:
     recovery.recover(app, agent)
     if not ending.owes_runs(agent):
         return
-    if agent.lease_until is not None and agent.lease_until >= app.lost_before():
-        raise Busy(max(agent.lease_until - app.clock.now().timestamp(), 0))
+    now = app.clock.now().timestamp()
+    if is_held(agent, now):
+        raise Busy(max(agent.lease_until - now, 0))
     ending.record_lost(app, agent)
 
 

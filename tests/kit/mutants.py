@@ -363,8 +363,7 @@ MUTANTS = (
     Mutant(
         "a message that returns forgets who was held",
         "engine/recovery.py",
-        "        held = {each.ordinal for each in walk.standing.values() if is_held(each,"
-        " lost_before)}\n",
+        "        held = {each.ordinal for each in walk.standing.values() if is_held(each, now)}\n",
         "        held: set[int] = set()\n",
         ("engine/advance/test_proportion.py",),
     ),

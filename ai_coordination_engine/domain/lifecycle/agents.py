@@ -21,7 +21,6 @@ from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.domain.predicates import (
     EDGE,
     EPOCH,
-    LOST_BEFORE,
     NOW,
     TENANT,
     Below,
@@ -52,7 +51,7 @@ _NOTHING_ELSE = absent("run_uuid", "awaits_user", "paused")
 _READY = SATISFIED & _NOTHING_ELSE & (absent("not_before") | UpTo("not_before", NOW))
 _BY_HOLDER = unchanged("run_uuid", "lease_token") & Exists("lease_until")
 """The attempt that the caller has read is the current one, held by the same worker."""
-_EXPIRED = Below("lease_until", LOST_BEFORE)
+_EXPIRED = Below("lease_until", NOW)
 _UNTIL_EPOCH = absent("epoch") | UpTo("epoch", EPOCH)
 _BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
 

@@ -115,13 +115,11 @@ class AgentRecord(Protocol):
     def unsatisfied(self) -> object: ...
 
 
-def phase(agent: AgentRecord, now: float, lost_before: float) -> Phase:
-    """The phase of a session agent at `now`; leases that end before `lost_before` have expired
-    (epoch seconds).
-    """
+def phase(agent: AgentRecord, now: float) -> Phase:
+    """The phase of a session agent at `now` (epoch seconds)."""
     if agent.state in TERMINAL_AGENT_STATES:
         return Phase.ENDED
-    if is_held(agent, lost_before):
+    if is_held(agent, now):
         return Phase.ACTING if agent.acting else Phase.EXECUTING
     return Phase.PAUSED if agent.paused is not None else phase_if_resumed(agent, now)
 
@@ -165,9 +163,9 @@ def _is_early(agent: AgentRecord, now: float) -> bool:
     return agent.not_before is not None and bool(agent.not_before > now)
 
 
-def is_held(agent: AgentRecord, lost_before: float) -> bool:
+def is_held(agent: AgentRecord, now: float) -> bool:
     """Whether somebody holds a lease of the agent that has not expired."""
-    return agent.lease_until is not None and bool(agent.lease_until >= lost_before)
+    return agent.lease_until is not None and bool(agent.lease_until >= now)
 
 
 def is_satisfied(agent: AgentRecord) -> bool:

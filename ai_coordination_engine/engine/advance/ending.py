@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ai_coordination_engine.domain.lifecycle.phases import is_held
 from ai_coordination_engine.domain.statuses import (
     OPEN_AGENT_STATES,
     TERMINAL_AGENT_STATES,
@@ -218,9 +219,8 @@ def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
     _end_all(app, session, list(found.values()), turn)
     until = _held_until(app, turn.rows)
     if turn.has_grown:
-        app.sessions.agents_ended(
-            session, None, max(until, app.lost_before() + app.settings.lease_seconds)
-        )
+        now = app.clock.now().timestamp()
+        app.sessions.agents_ended(session, None, max(until, now + app.settings.lease_seconds))
     return until
 
 
@@ -266,8 +266,8 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
     held = (
         each.lease_until or 0 for each in rows if each.state in OPEN_AGENT_STATES or owes_runs(each)
     )
-    lost_before = app.lost_before()
-    return max((until for until in held if until >= lost_before), default=0)
+    now = app.clock.now().timestamp()
+    return max((until for until in held if until >= now), default=0)
 
 
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
@@ -303,21 +303,20 @@ def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
 
 def _to_end(app: App, session: Session, rows: Iterable[SessionAgent]) -> list[SessionAgent]:
     """The agents among `rows` that can be ended now."""
-    epoch, lost_before = session.epoch or 0, app.lost_before()
+    epoch, now = session.epoch or 0, app.clock.now().timestamp()
     still_open = [
         each for each in rows if each.state in OPEN_AGENT_STATES and (each.epoch or 0) <= epoch
     ]
     if session.status == "cancelled":
         return still_open
-    return [each for each in still_open if _may_abandon(each, lost_before)]
+    return [each for each in still_open if _may_abandon(each, now)]
 
 
-def _may_abandon(agent: SessionAgent, lost_before: float) -> bool:
+def _may_abandon(agent: SessionAgent, now: float) -> bool:
     """Whether a planned agent can be ended: no worker holds it, and no client runs it."""
     if agent.sink_count == 0:
         return False
-    is_held = agent.lease_until is not None and agent.lease_until >= lost_before
-    return not is_held and _is_the_engines(agent)
+    return not is_held(agent, now) and _is_the_engines(agent)
 
 
 def _is_the_engines(agent: SessionAgent) -> bool:
@@ -334,9 +333,8 @@ def owes_runs(agent: SessionAgent) -> bool:
 
 def _record_all_lost(app: App, agents: Iterable[SessionAgent]) -> None:
     """Call `record_lost` for those agents that need it and that no worker holds any more."""
-    owing = [
-        each for each in agents if owes_runs(each) and (each.lease_until or 0) < app.lost_before()
-    ]
+    now = app.clock.now().timestamp()
+    owing = [each for each in agents if owes_runs(each) and not is_held(each, now)]
     if owing:
         app.records.parallel.run([partial(record_lost, app, each) for each in owing])
 

@@ -4,6 +4,7 @@ Their sessions fail too, according to the failure policy. `engine.step` and `eng
 callers.
 """
 
+from ai_coordination_engine.domain.lifecycle.phases import is_held
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.sinks import fail_for
@@ -27,7 +28,7 @@ def poison(app: App, wake: Wake, reason: str) -> None:
     agent = app.records.get(SESSION_AGENT, wake.tenant, wake.key, consistent=True)
     if agent is None or agent.state in TERMINAL_AGENT_STATES or (agent.epoch or 0) != wake.epoch:
         return
-    if agent.lease_until is not None and agent.lease_until >= app.lost_before():
+    if is_held(agent, app.clock.now().timestamp()):
         return
     held = _fenced(app, agent)
     if held is None:

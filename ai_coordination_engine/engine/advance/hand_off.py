@@ -236,10 +236,10 @@ def _followers(
 
 def _release(app: App, released: Sequence[tuple[SessionAgent, Edge, EdgeOutcome]]) -> Followers:
     calls = [partial(release, app, agent, edge, outcome) for agent, edge, outcome in released]
-    followers, now, lost_before = Followers(), app.clock.now().timestamp(), app.lost_before()
+    followers, now = Followers(), app.clock.now().timestamp()
     for each in app.records.parallel.run(calls) if calls else ():
         if each is not None:
-            followers.add(each, phase(each, now, lost_before))
+            followers.add(each, phase(each, now))
     return followers
 
 

@@ -18,7 +18,6 @@ def new_lease(app: App) -> Lease:
     now = app.clock.now()
     return Lease(
         run_uuid=new_uuid(now),
-        lost_before=now.timestamp(),
         now=now.timestamp(),
         seconds=app.settings.lease_seconds,
         token=token_of(app.process, secrets.token_hex(4)),

@@ -48,16 +48,14 @@ class Why:
 class Scene:
     """What `explain` needs beside the agent.
 
-    `others`: some of the agents that it waits for; `unfinished`: the number of all of them. `now`
-    and `lost_before` are epoch seconds; a lease that ends before `lost_before` has expired. `job`:
-    the state of its long job (`async_tasks.states`).
+    `others`: some of the agents that it waits for; `unfinished`: the number of all of them. `now`:
+    epoch seconds. `job`: the state of its long job (`async_tasks.states`).
     """
 
     session: Session | None
     others: Sequence[SessionAgent]
     unfinished: int
     now: float
-    lost_before: float
     job: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -174,7 +172,7 @@ def _running(agent: SessionAgent, scene: Scene) -> Why:
             details=details,
         )
     until = _time(agent.lease_until)
-    if agent.lease_until < scene.lost_before:
+    if agent.lease_until < scene.now:
         if agent.lease_until in (REFUSED, ERROR):
             return _lease_expired(agent, scene)
         again = _watched(agent, scene.session)

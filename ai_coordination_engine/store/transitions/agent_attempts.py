@@ -234,8 +234,7 @@ class AgentAttempts(AgentWrites):
             SessionAgent.lease_token.set(lease.token),
             self._now(),
         ]
-        times = {"now": lease.now, "lost_before": lease.lost_before}
-        held = self._write_at(row, tenant, key, [*actions, *taken], **times, **given)
+        held = self._write_at(row, tenant, key, [*actions, *taken], now=lease.now, **given)
         return or_repeated(held, lease_token=lease.token, state=state)
 
     def _wait_until(

@@ -18,11 +18,10 @@ class Lease:
     """The right to run one attempt: `run_uuid` names the attempt, and every other one is fenced.
 
     It is taken at `now` (epoch seconds) and holds for the agent's own `lease_seconds`, else for
-    `seconds`. Leases that end before `lost_before` have expired.
+    `seconds`. Leases that end before `now` have expired.
     """
 
     run_uuid: str
-    lost_before: float
     now: float
     seconds: float
     token: str  # of this very try to claim: a run uuid may have been promised before

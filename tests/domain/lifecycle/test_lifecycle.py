@@ -205,7 +205,7 @@ def schedule_sample(name: str, **other: Any) -> Any:
 
 def test_the_samples_are_of_all_phases() -> None:
     for name, (expected, _) in SAMPLES.items():
-        assert phase(sample(name), NOW, NOW) is expected, name
+        assert phase(sample(name), NOW) is expected, name
     assert {expected for expected, _ in SAMPLES.values()} == {*Phase} == {*MEANINGS}
 
 
@@ -340,7 +340,6 @@ def agreed(table: Table[Any], row: Transition, key: Key, record: Any, seen: Any)
     """What the row and the database both say about a record that was `seen` so."""
     given = {
         "now": NOW,
-        "lost_before": NOW,
         "tenant": TENANT,
         "epoch": 1,
         "edge_id": 3,

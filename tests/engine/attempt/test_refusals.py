@@ -37,7 +37,7 @@ def after(stage: Stage, seconds: float) -> float:
 def why(stage: Stage, session: Session) -> tuple[str, str]:
     now = stage.clock.now().timestamp()
     found = explain(
-        stage.agent(session.session_uuid, "b"), Scene(stage.session(session), [], 0, now, now)
+        stage.agent(session.session_uuid, "b"), Scene(stage.session(session), [], 0, now)
     )
     return found.code, found.message
 

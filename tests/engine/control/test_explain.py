@@ -45,7 +45,7 @@ def session(**values: Any) -> Session:
 def why(
     of: SessionAgent, others: list[SessionAgent] | None = None, unfinished: int = 0, **values: Any
 ) -> Why:
-    scene = Scene(session(**values), others or [], unfinished, NOW.timestamp(), NOW.timestamp())
+    scene = Scene(session(**values), others or [], unfinished, NOW.timestamp())
     return explain(of, scene)
 
 
@@ -371,7 +371,7 @@ def test_nothing_begins_in_a_session_that_has_ended() -> None:
         "SESSION_ENDED",
         "The session is cancelled; nothing is begun in it any more.",
     )
-    gone = explain(agent(), Scene(None, [], 0, 0, 0))
+    gone = explain(agent(), Scene(None, [], 0, 0))
     assert gone.message == "The session is gone; nothing is begun in it any more."
 
 
@@ -502,7 +502,7 @@ def test_for_a_skip_the_predecessors_are_read() -> None:
 
 def test_a_long_job_is_explained_by_what_was_heard_of_it_last() -> None:
     waiting = agent(state="pending", async_task_uuid="job", due_at=SOON)
-    scene = Scene(session(), [], 0, NOW.timestamp(), NOW.timestamp())
+    scene = Scene(session(), [], 0, NOW.timestamp())
     found = explain(
         waiting, replace(scene, job={"status": "pending", "heartbeat_until": SWEPT.isoformat()})
     )

@@ -34,7 +34,6 @@ from ai_coordination_engine.store.transitions.rows import condition, row_conditi
 
 GIVEN = {
     "now": 100.5,
-    "lost_before": 90,
     "tenant": "acme",
     "epoch": 1,
     "edge_id": 3,

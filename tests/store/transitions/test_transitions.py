@@ -22,8 +22,8 @@ from ai_coordination_engine.store.transitions.sessions import SOON
 from tests.kit.dynamodb_local import Store
 
 TENANT = "acme"
-FIRST = Lease("run-1", lost_before=100, now=110, seconds=90, token="run-1")
-SECOND = Lease("run-2", lost_before=201, now=210, seconds=90, token="run-2")
+FIRST = Lease("run-1", now=110, seconds=90, token="run-1")
+SECOND = Lease("run-2", now=210, seconds=90, token="run-2")
 
 
 class Agents:
@@ -188,11 +188,11 @@ def test_an_agent_that_does_not_exist_is_rejected_without_one(agents: Agents) ->
 def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> None:
     key = agents.new()
     old = done(agents.act.claim(TENANT, key, FIRST))
-    early = replace(SECOND, lost_before=200)
+    early = replace(SECOND, now=200)
     rejected(agents, key, lambda: agents.act.take_over(old, early))
     agent = done(agents.act.take_over(old, SECOND))
     assert (agent.attempt, agent.run_uuid, agent.lost_runs) == (2, "run-2", [[1, "run-1"]])
-    late = Lease("run-3", lost_before=400, now=410, seconds=90, token="run-3")
+    late = Lease("run-3", now=410, seconds=90, token="run-3")
     # `old` is not the current attempt any more
     rejected(agents, key, lambda: agents.act.take_over(old, late))
     agent = done(agents.act.take_over(agent, late))
@@ -363,7 +363,7 @@ def test_an_attempt_with_its_result_goes_on_with_the_action_function(agents: Age
     )
     rejected(agents, key, lambda: agents.act.resume_attempt(agent, SECOND))
     rejected(agents, key, lambda: agents.act.claim(TENANT, key, SECOND))
-    other = done(agents.act.resume_attempt(agent, replace(SECOND, lost_before=241)))
+    other = done(agents.act.resume_attempt(agent, replace(SECOND, now=241)))
     assert (other.attempt, other.run_uuid, other.lease_token) == (1, "run-1", "run-2")
     rejected(agents, key, lambda: agents.act.complete(agent, {"agent_output": "late"}))
     assert done(agents.act.complete(other, {"agent_output": "done"})).agent_output == "done"
