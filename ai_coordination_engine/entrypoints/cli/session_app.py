@@ -25,7 +25,8 @@ NOWHERE = Remote()
 
 def add_session_commands(app: App) -> None:
     """Add them to `ace`."""
-    for each in (sessions, show, watch, inbox, answer, cancel, pause, resume, retry, rerun, fork):
+    looking = (sessions, show, watch, logs, inbox)
+    for each in (*looking, answer, cancel, pause, resume, retry, rerun, fork):
         app.command(each)
 
 
@@ -83,6 +84,24 @@ def watch(session: Id, /, *, json_: Json = False, remote: Remote = NOWHERE) -> N
     from ai_coordination_engine.entrypoints.cli import session_commands
 
     session_commands.watch(remote, session, with_json=json_)
+
+
+def logs(
+    session: Id,
+    /,
+    *,
+    follow: Annotated[
+        bool, Parameter(name=("--follow", "-f"), negative=(), help="Go on until the session ends.")
+    ] = False,
+    json_: Annotated[
+        bool, Parameter(name="--json", negative=(), help="Print a JSON object for each event.")
+    ] = False,
+    remote: Remote = NOWHERE,
+) -> None:
+    """Print what happened in a session: its attempts, their errors, questions and ends."""
+    from ai_coordination_engine.entrypoints.cli import log_command
+
+    log_command.logs(remote, session, follows=follow, with_json=json_)
 
 
 def inbox(

@@ -263,6 +263,38 @@ def test_watch_prints_each_change_and_then_the_result(client: Client, ace: Ace) 
     assert err.splitlines()[-1].startswith("ace: the session is cancelled.")
 
 
+def test_logs_are_the_events_of_a_session_in_order(client: Client, ace: Ace) -> None:
+    start(client, "s-5", "\x1b[2J")
+
+    def told(*options: str) -> list[list[str]]:
+        code, out, _ = ace("logs", "s-5", *options)
+        assert code == 0
+        return [line.split("  ", 1)[1].split()[:4] for line in out.splitlines()]
+
+    begun = [
+        ["session", "created", "\\x1b[2J"],
+        ["triage", "started", "attempt", "1"],
+        ["triage", "completed", "attempt", "1,"],
+        ["judge", "asks", "ann"],
+    ]
+    assert told() == begun
+    ace("answer", "s-5", "true")
+    whole = told("--follow")
+    assert whole[:3] == begun[:3]
+    assert [line[:2] for line in whole[3:]] == [
+        ["judge", "started"],
+        ["judge", "completed"],
+        ["pay", "started"],
+        ["pay", "completed"],
+        ["session", "completed"],
+    ]
+    rows = [json.loads(line) for line in ace("logs", "s-5", "--json")[1].splitlines()]
+    assert [(row["agentName"], row["event"]) for row in rows[:2]] == [
+        (None, "created"),
+        ("triage", "started"),
+    ]
+
+
 def test_a_server_that_is_not_there_is_told_with_what_to_do(
     tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
