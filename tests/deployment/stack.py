@@ -101,9 +101,13 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
     why.
     """
     cloudformation = emulator.client("cloudformation")
+    # more than 51,200 bytes come from a bucket ("AWS CloudFormation quotas")
+    emulator.client("s3").put_object(
+        Bucket=CODE_BUCKET, Key="template.yaml", Body=template().encode()
+    )
     cloudformation.create_stack(
         StackName=name,
-        TemplateBody=template(),
+        TemplateURL=f"{emulator.url}/{CODE_BUCKET}/template.yaml",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
@@ -128,6 +132,7 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
     _wait_for_the_snapshot(stack)
     _repair_numbers(stack)
     _allow_batches(stack)
+    _name_apis(stack)
     # The bucket is for TLS only, as it should be, and the emulator speaks none.
     emulator.client("s3").delete_bucket_policy(Bucket=stack.outputs["BucketName"])
     return stack
@@ -154,6 +159,25 @@ def _repair_numbers(stack: Stack) -> None:
             ScalingConfig={
                 "MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])
             },
+        )
+
+
+def _name_apis(stack: Stack) -> None:
+    """Tell the functions of subscriptions the addresses of the emulator's APIs, which have no names
+    that a function can look up.
+    """
+    functions = stack.emulator.client("lambda")
+    socket_api = f"/_aws/execute-api/{stack.resource('SocketApi')}/graphql"
+    addresses = {
+        "ACE_SOCKET_API_URL": f"{stack.emulator.url}{socket_api}",
+        "ACE_HTTP_API_URL": stack.url(""),
+    }
+    for each in ("SocketFunction", "PushFunction"):
+        name = stack.resource(each)
+        found = functions.get_function_configuration(FunctionName=name)
+        variables = found["Environment"]["Variables"] | addresses
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": variables}
         )
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,17 @@ from ai_coordination_engine.api.webhooks import signature, tenant_key
 from benchmarks.harness import emulator
 from benchmarks.harness.emulator import REGION, Emulator
 from tests.deployment import issuer
+from tests.deployment.calling import (
+    CREATE_COORDINATION,
+    CREATE_TASK,
+    EXECUTE,
+    READ,
+    Client,
+    wait_for,
+)
 from tests.deployment.issuer import Issuer
 from tests.deployment.stack import Stack, build_package, deploy, upload
+from tests.deployment.watching import ANSWER, states, watching
 from tests.examples import scripts
 from tests.kit.node import needs_node
 
@@ -32,7 +40,6 @@ pytestmark = [
 
 AUDIENCE = "ace"
 MASTER_KEY = "a master key"
-SECONDS = 120
 USERS = "arn:aws:iam::000000000000:user"
 
 
@@ -58,76 +65,9 @@ def stack(aws: Emulator, tokens: Issuer) -> Stack:
     return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret=secret)
 
 
-@dataclass(frozen=True)
-class Client:
-    """A caller of the deployed API with a token for some tenants."""
-
-    stack: Stack
-    token: str
-
-    def answer(self, document: str, *, tenant: str = "acme", **variables: Any) -> dict[str, Any]:
-        response = self.stack.request(
-            "POST",
-            f"/{tenant}/graphql",
-            {"authorization": f"Bearer {self.token}"},
-            json={"query": document, "variables": variables},
-        )
-        assert response.headers["content-type"].startswith("application/"), response.text
-        return dict(response.json())
-
-    def data(self, document: str, **variables: Any) -> dict[str, Any]:
-        answer = self.answer(document, **variables)
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
-
-
 @pytest.fixture
 def client(stack: Stack, tokens: Issuer) -> Client:
     return Client(stack, tokens.token(AUDIENCE, tenant=["acme", "other"]))
-
-
-def wait_for(what: str, seen: Any) -> Any:
-    """Return the first true result of `seen`."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        if found := seen():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen in {SECONDS} s; last: {seen()}")
-
-
-CREATE_COORDINATION = """
-mutation ($agents: [JSONCamelCase]) {
-  insertUpdateCoordination(coordinationName: "desk", agents: $agents, updatedBy: "test") {
-    coordination { coordinationUuid partitionKey }
-  }
-}"""
-
-CREATE_TASK = """
-mutation ($coordinationUuid: String!, $agentActions: JSONCamelCase) {
-  insertUpdateTask(
-    coordinationUuid: $coordinationUuid, taskName: "report", initialTaskQuery: "Hello",
-    agentActions: $agentActions, updatedBy: "test"
-  ) { task { taskUuid } }
-}"""
-
-EXECUTE = """
-mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
-  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
-      taskQuery: $taskQuery) {
-    procedureTaskSession { sessionUuid }
-  }
-}"""
-
-READ = """
-query ($coordinationUuid: String!, $sessionUuid: String!) {
-  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
-    status
-    logs
-    sessionAgents { agentUuid state inDegree agentOutput }
-    sessionRuns { agentUuid }
-  }
-}"""
 
 
 SCHEDULE = """
@@ -365,6 +305,43 @@ def test_the_example_in_python_calls_it_with_a_token_or_signed(
         run(tmp_path / "key", API=iam_stack.url("/examples/graphql"), SIGN=REGION, **keys)
         == scripts.PAGE
     )
+
+
+@needs_node
+def test_a_client_in_node_sees_a_session_move_to_its_end(
+    client: Client, stack: Stack, tokens: Issuer
+) -> None:
+    created = client.data(CREATE_COORDINATION, agents=AGENTS)
+    coordination = created["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+    actions = {"right": {"userInTheLoop": "ann"}, "join": {"predecessors": ["left", "right"]}}
+    task = client.data(CREATE_TASK, coordinationUuid=coordination, agentActions=actions)
+    started = client.data(
+        EXECUTE,
+        coordinationUuid=coordination,
+        taskUuid=task["insertUpdateTask"]["task"]["taskUuid"],
+    )
+    session = started["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"]
+    watched = {"COORDINATION": coordination, "SESSION": session, "TENANT": "acme"}
+    with watching(stack, client.token, **watched) as seen:
+        wait_for("the question", lambda: "wait_for_user_input" in states(seen))
+        (waiting,) = client.data("{ userInbox { sessionAgentList { sessionAgentUuid } } }")[
+            "userInbox"
+        ]["sessionAgentList"]
+        client.data(ANSWER, s=session, a=waiting["sessionAgentUuid"])
+    assert seen[-1] == {
+        "status": "completed",
+        "sessionAgents": [
+            {"agentUuid": each["agentUuid"], "state": "completed"} for each in AGENTS
+        ],
+    }
+    stranger = tokens.token(AUDIENCE, tenant="other")
+    with watching(stack, stranger, **watched) as refused:
+        pass
+    assert refused == [
+        {"told": {"code": 4403, "reason": "Forbidden: the token does not allow this tenant"}},
+        {"ended": "Message is missing the 'type' property"},
+    ]
+    assert stack.depth("SocketDeadLetterQueueUrl") == 0
 
 
 @needs_node

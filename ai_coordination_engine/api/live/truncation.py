@@ -9,10 +9,8 @@ from graphql import (
     FragmentDefinitionNode,
     GraphQLObjectType,
     get_named_type,
-    get_nullable_type,
     get_operation_ast,
     is_leaf_type,
-    is_list_type,
     is_non_null_type,
 )
 from graphql.execution.collect_fields import collect_fields, collect_sub_fields
@@ -93,18 +91,17 @@ class _Shortened:
     def _value(
         self, parent: GraphQLObjectType, nodes: list[FieldNode], value: Any, lists: int
     ) -> Any:
-        name = nodes[0].name.value
-        field = parent.fields.get(name)
+        field = parent.fields.get(nodes[0].name.value)
         if value is None or field is None:  # `__typename` has no field
             return value
-        named = get_named_type(field.type)
+        named, is_required = get_named_type(field.type), is_non_null_type(field.type)
         if is_leaf_type(named):
-            return value if _is_key(name) or is_non_null_type(field.type) else None
-        if _is_list(field.type) and lists == 0:
-            return [] if is_non_null_type(field.type) else None
-        if isinstance(value, list):
-            return [self._object(named, nodes, each, lists - 1) for each in value]
-        return self._object(named, nodes, value, lists)
+            return value if is_required or _is_key(nodes[0].name.value) else None
+        if not isinstance(value, list):
+            return self._object(named, nodes, value, lists)
+        if lists == 0:
+            return [] if is_required else None
+        return [self._object(named, nodes, each, lists - 1) for each in value]
 
     def _object(self, named: Any, nodes: list[FieldNode], value: Any, lists: int) -> Any:
         if value is None or not isinstance(named, GraphQLObjectType):
@@ -117,7 +114,3 @@ class _Shortened:
 
 def _is_key(name: str) -> bool:
     return name in _KEYS or name.endswith("Uuid")
-
-
-def _is_list(kind: Any) -> bool:
-    return is_list_type(get_nullable_type(kind))

@@ -203,10 +203,16 @@ class SocketApi:
         self._live.sockets.send(connection, text.encode())
 
     def _close(self, connection: str, close: Close) -> None:
-        """Close a connection. API Gateway has no close codes, so a ping tells the code before."""
+        """Close a connection for good.
+
+        API Gateway has no close codes, and clients connect again after a close without one. So a
+        ping tells code and reason, and a message in the form of API Gateway's own errors, which is
+        none of the protocol, makes the client end with an error.
+        """
         told = {"type": "ping", "payload": {"code": close.code, "reason": close.reason}}
         try:
             self._send(connection, json.dumps(told))
+            self._send(connection, json.dumps({"message": close.reason, "code": close.code}))
         finally:
             self.sending.end(connection)
 

@@ -27,6 +27,7 @@ def app(**settings: Any) -> Any:
         settings=Settings(**settings),
         clock=SimpleNamespace(now=lambda: NOON),
         state_problem=lambda: None,
+        changes=SimpleNamespace(is_watched=False),
     )
 
 

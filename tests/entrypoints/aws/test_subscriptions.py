@@ -127,8 +127,9 @@ def test_refused_credentials_are_told_and_the_connection_is_closed(
 ) -> None:
     home.connect()
     home.status = status
-    (told,) = home.send({"type": "connection_init", "payload": payload})
+    told, ended = home.send({"type": "connection_init", "payload": payload})
     assert (told["type"], told["payload"]["code"]) == ("ping", code)
+    assert ended == {"message": told["payload"]["reason"], "code": code}
     assert (home.sockets.gone, stored(home)) == ({"c1"}, [])
 
 
@@ -136,10 +137,10 @@ def test_a_second_init_and_a_subscription_before_the_first_close_the_connection(
     home: Home,
 ) -> None:
     authenticated(home)
-    (told,) = home.send({"type": "connection_init"})
+    told, _ = home.send({"type": "connection_init"})
     assert told["payload"]["code"] == 4429
     home.connect("c2")
-    (told,) = subscribe(home, INBOX, "c2")
+    told, _ = subscribe(home, INBOX, "c2")
     assert told["payload"]["code"] == 4401
     assert home.sockets.gone == {"c1", "c2"}
     assert stored(home) == []
@@ -171,7 +172,7 @@ def test_pings_are_answered_without_a_call_to_the_database(home: Home) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"type": "start"}', '{"type": "complete"}', ""])
 def test_invalid_messages_close_the_connection(home: Home, text: str) -> None:
     authenticated(home)
-    (told,) = home.send(text)
+    told, _ = home.send(text)
     assert told["payload"]["code"] == 4400
     assert home.sockets.gone == {"c1"}
 
@@ -335,7 +336,7 @@ def test_an_operation_that_is_completed_before_it_begins_never_begins(home: Home
 def test_an_id_in_use_closes_the_connection(home: Home) -> None:
     authenticated(home)
     subscribe(home, INBOX)
-    (told,) = subscribe(home, INBOX)
+    told, _ = subscribe(home, INBOX)
     assert told["payload"] == {"code": 4409, "reason": "Subscriber for 1 already exists"}
     assert stored(home) == []
 
@@ -423,7 +424,7 @@ def test_an_expired_token_ends_its_subscriptions(home: Home) -> None:
     assert home.sockets.gone == {"c1"}
     assert stored(home) == []
     authenticated(home, "c2", exp=now + 60)
-    (told,) = subscribe(home, INBOX, "c2")
+    told, _ = subscribe(home, INBOX, "c2")
     assert told["payload"]["code"] == 4401
 
 
