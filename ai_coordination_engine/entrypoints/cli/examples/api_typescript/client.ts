@@ -1,5 +1,7 @@
 // Save a coordination and a task, start a session and wait for its end. See README.md.
 
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
 interface Session {
   status: string;
   logs: string | null;
@@ -16,7 +18,7 @@ const url = process.env.API ?? "http://127.0.0.1:8000/graphql";
 const token = process.env.TOKEN;
 const ended = ["completed", "failed", "cancelled", "timeout"];
 
-async function send<Data>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
+async function send<Data>(query: string, variables: Record<string, Json> = {}): Promise<Data> {
   const headers: Record<string, string> = { "content-type": "application/json" };
   if (token) headers.authorization = `Bearer ${token}`;
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query, variables }) });
