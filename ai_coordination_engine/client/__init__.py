@@ -22,6 +22,7 @@ from ai_coordination_engine.client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from ai_coordination_engine.client.keys import AgentKey, SessionKey
 from ai_coordination_engine.client.operation import UNSET, Operation, Unset
 from ai_coordination_engine.client.retries import NO_RETRIES, Retries
 from ai_coordination_engine.client.sync_client import Client
@@ -31,6 +32,7 @@ __all__ = [
     "ENDED",
     "NO_RETRIES",
     "UNSET",
+    "AgentKey",
     "ApiError",
     "AsyncClient",
     "BadUserInput",
@@ -46,6 +48,7 @@ __all__ = [
     "Problem",
     "Question",
     "Retries",
+    "SessionKey",
     "SessionView",
     "Throttled",
     "TooComplex",

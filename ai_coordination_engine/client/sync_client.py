@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from ai_coordination_engine.client import operations, views
 from ai_coordination_engine.client.errors import NotFound, NotOffered, TooComplex
+from ai_coordination_engine.client.keys import OfAgent, OfSession
 from ai_coordination_engine.client.model import Json
 from ai_coordination_engine.client.operation import UNSET, Unset
 from ai_coordination_engine.client.records import (
@@ -143,7 +144,7 @@ class Client(Calls):
         """Yield the agents that wait for an answer, of one person or of all, the latest first."""
         return self.records(views.inbox(user, coordination_uuid))
 
-    def answer(self, question: SessionAgent, text: str) -> None:
+    def answer(self, question: OfAgent, text: str) -> None:
         """Answer an agent that waits for a person."""
         self.send(
             operations.execute_for_user_input(
@@ -177,23 +178,23 @@ class Client(Calls):
             )
         )
 
-    def cancel(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+    def cancel(self, session: OfSession, *, by: str = _UPDATED_BY) -> Session:
         """Cancel a session."""
         return self.send(operations.cancel_session(**_control(session, by)))
 
-    def pause(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+    def pause(self, session: OfSession, *, by: str = _UPDATED_BY) -> Session:
         """Pause a session: no further attempt begins."""
         return self.send(operations.pause_session(**_control(session, by)))
 
-    def resume(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+    def resume(self, session: OfSession, *, by: str = _UPDATED_BY) -> Session:
         """Continue a paused session."""
         return self.send(operations.resume_session(**_control(session, by)))
 
-    def retry(self, session: Session, *, by: str = _UPDATED_BY) -> Session:
+    def retry(self, session: OfSession, *, by: str = _UPDATED_BY) -> Session:
         """Run again the agents that failed, were skipped or cancelled."""
         return self.send(operations.retry_session(**_control(session, by)))
 
-    def rerun(self, agent: SessionAgent, *, by: str = _UPDATED_BY) -> Session:
+    def rerun(self, agent: OfAgent, *, by: str = _UPDATED_BY) -> Session:
         """Run one agent of an ended session and all that depend on it again."""
         return self.send(
             operations.rerun_session_agent(
@@ -206,7 +207,7 @@ class Client(Calls):
 
     def fork(
         self,
-        session: Session,
+        session: OfSession,
         *,
         from_session_agent_uuid: str | Unset = UNSET,
         task_query: str | Unset = UNSET,
@@ -261,7 +262,7 @@ def _not_found(session_uuid: str) -> NotFound:
     return NotFound(f"the session {session_uuid} does not exist")
 
 
-def _control(session: Session, by: str) -> dict[str, Any]:
+def _control(session: OfSession, by: str) -> dict[str, Any]:
     """Return the arguments of a control; its key makes a retry safe."""
     return {
         "coordination_uuid": session.coordination_uuid,

@@ -13,11 +13,13 @@ import httpx
 import pytest
 
 from ai_coordination_engine.client import (
+    AgentKey,
     AsyncClient,
     Client,
     Conflict,
     NotFound,
     Retries,
+    SessionKey,
     SessionView,
     operations,
 )
@@ -212,8 +214,17 @@ def test_a_session_is_steered(client: Client) -> None:
         session.session_uuid,
         copied.session_uuid,
     }
+    agent = AgentKey(session.session_uuid, session.session_agents[0].session_agent_uuid)
     with pytest.raises(Conflict):
-        client.rerun(session.session_agents[0])
+        client.rerun(agent)
+    started = client.start("c", "t", "go")
+    assert client.cancel(started).status == "cancelled"
+    assert client.rerun(client.session("c", started.session_uuid).session_agents[0]).status in (
+        "in_transit",
+        "in_progress",
+        "dispatched",
+    )
+    assert client.cancel(SessionKey("c", started.session_uuid)).status == "cancelled"
 
 
 async def test_an_agent_is_asked(url: str, client: Client) -> None:
