@@ -16,6 +16,7 @@ from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.attributes import Stored
 
+_LONGEST_IN_JSON = 6  # bytes of a character, as `\u0000`
 REFERENCE = "@blob:"  # never the start of a JSON text
 
 
@@ -100,6 +101,8 @@ def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: 
     blob never changes, and a repeated write is harmless. `prefix` is called only for a large value.
     """
     if value is None or isinstance(value, BlobReference):
+        return value
+    if type(value) is str and _LONGEST_IN_JSON * len(value) + 2 <= inline_limit:
         return value
     data = to_json(value).encode()
     if len(data) <= inline_limit:

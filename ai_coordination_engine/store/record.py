@@ -22,7 +22,7 @@ from ai_coordination_engine.store.attributes import (
     UTCDateTimeAttribute,
 )
 from ai_coordination_engine.store.parent_keys import ParentKey
-from ai_coordination_engine.store.payload import BlobReference, Payload, check_out
+from ai_coordination_engine.store.payload import REFERENCE, BlobReference, Payload, check_out
 
 
 @cache
@@ -154,6 +154,15 @@ class Record(AttributeContainer):
         value = self.stored(name)
         text = None if value is None else attribute.serialize(value)
         return None if text is None else {attribute.attr_type: text}
+
+    def json_of(self, name: str) -> str | None:
+        """The JSON of a payload as it is stored inline; None for a blob, and for one that was read
+        or set before.
+        """
+        if name in self.values_read or name not in self.item_read:
+            return None
+        text = str(self.item_read[name].get("S", REFERENCE))
+        return None if text.startswith(REFERENCE) else text
 
     def load_payload(self, name: str) -> Any:
         """The value of a payload; a blob is read at the first access, and its value is kept."""

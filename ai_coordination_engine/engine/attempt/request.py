@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Event, Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.ids import name_uuid
@@ -166,8 +166,8 @@ def call(app: App, request: AgentRequest, go_on: Callable[[], None] | None) -> A
 
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """The request to the agent. Raises `AgentFailure` when its inputs are missing or too large."""
-    definition = _definition(app, agent)
-    runtime = _runtime(app, definition)
+    definition, its_runtime = _definition(app, agent)
+    runtime = app.settings.default_runtime if its_runtime is None else _mapping(its_runtime)
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)
@@ -203,8 +203,10 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
     )
 
 
-def _runtime(app: App, definition: Agent) -> Mapping[str, Any]:
-    return definition.runtime.stored() if definition.runtime else app.settings.default_runtime
+def _mapping(text: str) -> Mapping[str, Any]:
+    """The value of its own that each attempt gets: a function may change what it is given."""
+    value: Any = loads(text)
+    return cast(Mapping[str, Any], value)
 
 
 def _instructions(runtime: Mapping[str, Any], definition: Agent, wanted: Structured | None) -> str:
@@ -261,10 +263,17 @@ def _check(agent: SessionAgent, before: list[AgentOutput]) -> None:
         )
 
 
-def _definition(app: App, agent: SessionAgent) -> Agent:
+def _definition(app: App, agent: SessionAgent) -> tuple[Agent, str | None]:
     """The definition of the agent, or of its fallback, from the start of the session; for an agent
-    that a client made, the current one.
+    that a client made, the current one. And its runtime as JSON.
     """
+    text = None if agent.on_fallback else agent.json_of("definition")
+    if text is None:
+        text = to_json(_stored_definition(app, agent) or {"agent_uuid": agent.agent_uuid})
+    return (_parsed if len(text) <= _LONGEST_KEPT else _parsed.__wrapped__)(text)
+
+
+def _stored_definition(app: App, agent: SessionAgent) -> Any:
     stored = rules.of(agent)["fallback"] if agent.on_fallback else agent.definition
     if stored is None:
         key = (agent.partition_key, agent.coordination_uuid)
@@ -273,13 +282,13 @@ def _definition(app: App, agent: SessionAgent) -> Agent:
         stored = next(
             (each for each in agents or () if each["agent_uuid"] == agent.agent_uuid), None
         )
-    text = to_json(stored or {"agent_uuid": agent.agent_uuid})
-    return (_parsed if len(text) <= _LONGEST_KEPT else _parsed.__wrapped__)(text)
+    return stored
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> Agent:
-    return Agent.model_validate(loads(text))
+def _parsed(text: str) -> tuple[Agent, str | None]:
+    agent = Agent.model_validate(loads(text))
+    return agent, to_json(agent.runtime.stored()) if agent.runtime else None
 
 
 def _outputs(

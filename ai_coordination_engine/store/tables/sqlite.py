@@ -1,7 +1,8 @@
 """Tables on SQLite: one SQL table for each, with the items as JSON, and the attributes of the
 indexes as columns.
 
-A write reads the item, evaluates the condition and the update, and writes, in one transaction.
+A write reads the item, evaluates the condition and the update, and writes, in one transaction. An
+item that is as this process wrote it last is not read: the statement that writes compares it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pynamodb.expressions.condition import Condition, NotExists
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Changes
 from ai_coordination_engine.store.changed import topics_of
 from ai_coordination_engine.store.keys import Key
@@ -40,8 +42,8 @@ from ai_coordination_engine.store.tables.sqlite_keys import (
 )
 from ai_coordination_engine.store.tables.sqlite_layout import Layout
 from ai_coordination_engine.store.tables.sqlite_queries import answer
-from ai_coordination_engine.store.tables.texts import Texts
-from ai_coordination_engine.store.tables.values import item_size, stored
+from ai_coordination_engine.store.tables.texts import Known, Texts
+from ai_coordination_engine.store.tables.values import Invalid, item_size, stored
 
 ITEM_BYTES = 409_600  # "Service, account, and table quotas in Amazon DynamoDB"
 TRANSACTION_BYTES = 4_194_304  # likewise
@@ -121,6 +123,7 @@ class SqliteItems:
     ) -> None:
         self.layout = layout
         self._file, self._texts, self._changes = file, texts, changes
+        self._known = Known()
 
     def get(self, key: Key, *, consistent: bool) -> RawItem | None:
         """One statement; it sees everything committed before."""
@@ -131,32 +134,37 @@ class SqliteItems:
         """One transaction."""
         row = self._row_of(item)  # first: an item that is not valid is refused before its condition
 
-        def write(connection: Connection, old: RawItem | None) -> None:
-            connection.execute(*self._writing(old, row))
+        def change(connection: Connection) -> None:
+            connection.execute(*self._writing(self._met(connection, row.key, condition), row))
 
         if self._is_of_a_free_key(condition):
             self._insert(row)
         else:
-            self._change(row.key, condition, write)
+            self._change(row.key, change)
 
     def update(self, key: Key, actions: Sequence[Action], condition: Condition) -> RawItem:
         """One transaction."""
 
-        def write(connection: Connection, old: RawItem | None) -> RawItem:
+        def change(connection: Connection) -> RawItem:
+            new = self._updated_as_known(connection, key, actions, condition)
+            if new is not None:
+                return new
+            old = self._met(connection, key, condition)
             new = self._updated(key, old, actions)
             connection.execute(*self._writing(old, self._row(key, new)))
             return new
 
-        return self._change(key, condition, write)
+        return self._change(key, change)
 
     def delete(self, key: Key, condition: Condition) -> RawItem:
         """One transaction."""
 
-        def write(connection: Connection, old: RawItem | None) -> RawItem:
+        def change(connection: Connection) -> RawItem:
+            old = self._met(connection, key, condition)
             connection.execute(self.layout.delete, key)
             return old or {}
 
-        return self._change(key, condition, write)
+        return self._change(key, change)
 
     def query(self, query: Query) -> Answer:
         """One statement."""
@@ -215,21 +223,46 @@ class SqliteItems:
 
     # Inside
 
-    def _change(
-        self, key: Key, condition: Condition, write: Callable[[Connection, RawItem | None], T]
-    ) -> T:
-        """Write if the condition holds; raises `Refused` with the stored item."""
+    def _change(self, key: Key, change: Callable[[Connection], T]) -> T:
+        """Change an item in a transaction, and announce it."""
         charge_write()
-
-        def change(connection: Connection) -> T:
-            old = self.read(connection, key)
-            if condition is not None and not holds(condition, old or {}):
-                raise Refused(old)
-            return write(connection, old)
-
         result = self._file.write(change)
         self.announce(key)
         return result
+
+    def _met(self, connection: Connection, key: Key, condition: Condition) -> RawItem | None:
+        """The stored item, which meets the condition; raises `Refused` with one that does not."""
+        old = self.read(connection, key)
+        if condition is not None and not holds(condition, old or {}):
+            raise Refused(old)
+        return old
+
+    def _updated_as_known(
+        self, connection: Connection, key: Key, actions: Sequence[Action], condition: Condition
+    ) -> RawItem | None:
+        """Update an item that is as this process wrote it last, without reading it; return it.
+
+        None, and nothing is written, when it is not, or must be read: the condition does not hold,
+        or an index changes.
+        """
+        if (known := self._known.text(key)) is None:
+            return None
+        old = self._texts.item(known)
+        if condition is not None and not holds(condition, old):
+            return None
+        try:
+            new = self._updated(key, old, actions)
+            row = self._row(key, new)
+        except (BadUserInput, Invalid):  # perhaps the item is another one now
+            return None
+        if row.columns != self.layout.columns_of(old):
+            return None
+        values = (row.text, *key, known)
+        if connection.execute(self.layout.replace_known, values).rowcount == 0:
+            self._known.is_of_others(key)
+            return None
+        self._known.keep(key, row.text)
+        return new
 
     def _is_of_a_free_key(self, condition: Condition) -> bool:
         """Whether a condition holds exactly if there is no item."""
@@ -244,6 +277,7 @@ class SqliteItems:
         def insert(connection: Connection) -> None:
             if connection.execute(self.layout.insert, values).rowcount == 0:
                 raise Refused(self.read(connection, row.key))
+            self._known.keep(row.key, row.text)
 
         self._file.write(insert)
         self.announce(row.key)
@@ -267,6 +301,7 @@ class SqliteItems:
 
     def _writing(self, old: RawItem | None, row: Row) -> Statement:
         """The statement that replaces a whole item; the indexes are written only if they change."""
+        self._known.keep(row.key, row.text)
         if old is not None and row.columns == self.layout.columns_of(old):
             return self.layout.replace_item, (row.text, *row.key)
         return self.layout.replace, (*row.key, row.text, *row.columns)

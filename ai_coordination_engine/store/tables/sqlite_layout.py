@@ -101,6 +101,11 @@ class Layout:
         return f"UPDATE {self.table} SET item = ? WHERE h = ? AND r = ?"  # noqa: S608
 
     @cached_property
+    def replace_known(self) -> str:
+        """Writes an item whose columns do not change, if it is as it is expected."""
+        return f"{self.replace_item} AND item = ?"
+
+    @cached_property
     def delete(self) -> str:
         """Removes an item by its key."""
         return f"DELETE FROM {self.table} WHERE h = ? AND r = ?"  # noqa: S608

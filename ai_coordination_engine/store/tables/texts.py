@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ai_coordination_engine.store.keys import Key
+
 _KEPT = 128  # items, at least; twice as many at most
 _LONGEST = 4096  # characters of the text of an item that is kept
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode  # items are trees
@@ -43,3 +45,35 @@ class Texts:
         if len(self._latest) >= _KEPT:  # threads that do this at the same time lose a few items
             self._earlier, self._latest = self._latest, {}
         self._latest[text] = item
+
+
+class Known:
+    """What this process wrote last under each of the latest keys. Thread-safe.
+
+    It may be out of date: another process has written since, or the transaction has failed.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[Key, str | None] = {}
+        self._earlier: dict[Key, str | None] = {}
+
+    def text(self, key: Key) -> str | None:
+        """The text of an item; None if it is not known."""
+        return self._latest[key] if key in self._latest else self._earlier.get(key)
+
+    def keep(self, key: Key, text: str) -> None:
+        """Remember what is written; not under a key that others write, too."""
+        is_others = key in self._latest and self._latest[key] is None
+        if not is_others and len(text) <= _LONGEST:
+            self._keep(key, text)
+        else:
+            self._keep(key, None)
+
+    def is_of_others(self, key: Key) -> None:
+        """Another process has written the item: do not rely on what this one writes."""
+        self._keep(key, None)
+
+    def _keep(self, key: Key, text: str | None) -> None:
+        if len(self._latest) >= _KEPT:  # threads that do this at the same time lose a few texts
+            self._earlier, self._latest = self._latest, {}
+        self._latest[key] = text

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
-from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.tables.table import Refused, Table
 from ai_coordination_engine.store.tables.texts import Texts
 
 ITEM = {"state": {"S": "initial ü"}, "unfinished": {"NS": ["1", "2"]}, "acting": {"BOOL": True}}
@@ -57,3 +59,56 @@ def test_a_record_does_not_change_with_the_next_write(tmp_path: Path, tenant: st
     assert (before.unfinished, after.unfinished) == ({1, 2}, {2})
     assert (same.thread, after.thread) == ([1], [1])
     file.close()
+
+
+def test_an_item_that_this_process_wrote_last_is_written_without_a_look_at_it(
+    tmp_path: Path, tenant: str
+) -> None:
+    file = DatabaseFile(tmp_path / "ace.db", "none")
+    agents = Table(SessionAgent, SqliteTables(file), "ace")
+    key, always = ("s", "a"), SessionAgent.session_uuid.exists()
+    agents.put(SessionAgent(*key, partition_key=tenant, attempt=0), ~always)
+    said: list[str] = []
+    file._writer.set_trace_callback(lambda text: said.append(text.split()[0]))
+    assert agents.update(tenant, key, [SessionAgent.attempt.add(1)], always).attempt == 1
+    with pytest.raises(Refused) as refused:
+        agents.update(tenant, key, [SessionAgent.attempt.add(1)], ~always)
+    assert refused.value.old.attempt == 1
+    assert said == ["BEGIN", "UPDATE", "COMMIT", "BEGIN", "SELECT", "COMMIT"]
+    file.close()
+
+
+def test_what_a_transaction_wrote_that_failed_is_not_relied_on(tmp_path: Path, tenant: str) -> None:
+    file = DatabaseFile(tmp_path / "ace.db", "none")
+    agents = Table(SessionAgent, SqliteTables(file), "ace")
+    key, always = ("s", "a"), SessionAgent.session_uuid.exists()
+    agents.put(SessionAgent(*key, partition_key=tenant, attempt=0), ~always)
+    first = SessionAgent.attempt == 1
+    with pytest.raises(KeyError), file.together():
+        agents.update(tenant, key, [SessionAgent.attempt.add(1)], always)
+        agents.delete(tenant, key, always)
+        raise KeyError
+    with pytest.raises(Refused):
+        agents.update(tenant, key, [SessionAgent.attempt.add(1)], first)
+    assert agents.update(tenant, key, [SessionAgent.attempt.add(1)], always).attempt == 1
+    agents.delete(tenant, key, first)
+    with pytest.raises(Refused):
+        agents.update(tenant, key, [SessionAgent.attempt.add(1)], first)
+    file.close()
+
+
+def test_an_item_that_others_write_too_is_read_first(tmp_path: Path, tenant: str) -> None:
+    """It would be compared in vain each time."""
+    files = [DatabaseFile(tmp_path / "ace.db", "none", alone=False) for _ in range(2)]
+    here, there = (Table(SessionAgent, SqliteTables(file), "ace") for file in files)
+    key, always = ("s", "a"), SessionAgent.session_uuid.exists()
+    here.put(SessionAgent(*key, partition_key=tenant, attempt=0), ~always)
+    said: list[str] = []
+    files[0]._writer.set_trace_callback(lambda text: said.append(text.split()[0]))
+    for number in (2, 4):
+        there.update(tenant, key, [SessionAgent.attempt.add(1)], always)
+        assert here.update(tenant, key, [SessionAgent.attempt.add(1)], always).attempt == number
+    first, second = ["BEGIN", "UPDATE", "SELECT", "UPDATE"], ["BEGIN", "SELECT", "UPDATE"]
+    assert said == [*first, "COMMIT", *second, "COMMIT"]
+    for file in files:
+        file.close()
