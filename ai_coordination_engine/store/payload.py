@@ -27,6 +27,21 @@ class BlobReference:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A value as it is stored, for many records: it is made once. `size`: its bytes, of a
+    payload.
+    """
+
+    raw: Mapping[str, str]
+    size: int
+
+    @property
+    def text(self) -> str:
+        """Its JSON."""
+        return self.raw[STRING]
+
+
 class HasPayloads(Protocol):
     """The part of a record that `Payload` and `ReadOnce` use."""
 
@@ -92,6 +107,16 @@ def to_json(value: Any) -> str:
             "A value is not valid JSON: it holds a NaN, an invalid character or too many levels."
         ) from error
     return text
+
+
+def inline(value: Any) -> Any:
+    """The `Inline` of a value; None, blobs and what is one already stay as they are. Raises
+    `BadUserInput`.
+    """
+    if value is None or isinstance(value, BlobReference | Inline):
+        return value
+    text = to_json(value)
+    return Inline({STRING: text}, len(text.encode()))
 
 
 def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: int) -> Any:

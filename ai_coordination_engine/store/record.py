@@ -22,7 +22,13 @@ from ai_coordination_engine.store.attributes import (
     UTCDateTimeAttribute,
 )
 from ai_coordination_engine.store.parent_keys import ParentKey
-from ai_coordination_engine.store.payload import REFERENCE, BlobReference, Payload, check_out
+from ai_coordination_engine.store.payload import (
+    REFERENCE,
+    BlobReference,
+    Inline,
+    Payload,
+    check_out,
+)
 
 
 @cache
@@ -79,15 +85,29 @@ class Record(AttributeContainer):
     def __init__(
         self, hash_key: str | None = None, range_key: str | None = None, **values: Any
     ) -> None:
-        """A record that is not stored. PynamoDB's own looks for defaults, which there are none
-        of.
+        """A record that is not stored. A payload may be an `Inline`. PynamoDB's own looks for
+        defaults, which there are none of.
         """
         for name, value in zip(self.key_names(), (hash_key, range_key), strict=True):
             if value is not None:
                 values[name] = value
         if unknown := values.keys() - self.get_attributes().keys():
             raise ValueError(f"A {self.record_name} has no {', '.join(sorted(unknown))}.")
+        texts = {name: each.raw for name, each in values.items() if type(each) is Inline}
+        if texts:
+            values = {name: each for name, each in values.items() if name not in texts}
+            self.item_read = texts
         self.values_read = values
+
+    @classmethod
+    def once(cls, **values: Any) -> dict[str, Inline]:
+        """Values for many records, by attribute: they are serialised once. None is left out."""
+        attributes = cls.get_attributes()
+        return {
+            name: Inline({attributes[name].attr_type: attributes[name].serialize(value)}, 0)
+            for name, value in values.items()
+            if value is not None
+        }
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -131,29 +151,30 @@ class Record(AttributeContainer):
         return self.values_read
 
     def serialize(self, null_check: bool = True) -> dict[str, dict[str, Any]]:
-        """The item as it is stored. PynamoDB's own would load the payloads."""
-        attributes, item = self.get_attributes(), dict[str, dict[str, Any]]()
-        for name in {**self.item_read, **self.values_read}:
-            if name in attributes and (value := self._serialized(attributes[name], name)):
-                item[name] = value
+        """The item as it is stored. PynamoDB's own would load the payloads.
+
+        A set is always written anew: its order is that of Python, wherever the record comes from.
+        """
+        attributes, values = self.get_attributes(), self.values_read
+        item: dict[str, dict[str, Any]] = {}
+        for name, raw in self.item_read.items():
+            if name not in attributes or name in values:
+                continue
+            if attributes[name].attr_type in SETS:  # it is written anew below
+                self.stored(name)
+            elif "NULL" not in raw:
+                item[name] = raw
+        for name, value in values.items():
+            if value is not None:
+                text = attributes[name].serialize(value)
+                if text is not None:
+                    item[name] = {attributes[name].attr_type: text}
         hash_key, range_key = self.key_names()
         if isinstance(above := attributes[hash_key], ParentKey):
             shard = above.shard_of(self.stored(range_key))
             stored = above.stored(self.partition_key, self.stored(hash_key), shard)
             item[hash_key] = {above.attr_type: stored}
         return item
-
-    def _serialized(self, attribute: Any, name: str) -> dict[str, Any] | None:
-        """An attribute as it is stored; None if it has no value.
-
-        A set is always written anew: its order is that of Python, wherever the record comes from.
-        """
-        if name not in self.values_read and attribute.attr_type not in SETS:
-            raw: dict[str, Any] = self.item_read[name]
-            return None if "NULL" in raw else raw
-        value = self.stored(name)
-        text = None if value is None else attribute.serialize(value)
-        return None if text is None else {attribute.attr_type: text}
 
     def json_of(self, name: str) -> str | None:
         """The JSON of a payload as it is stored inline; None for a blob, and for one that was read

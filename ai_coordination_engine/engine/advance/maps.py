@@ -35,6 +35,7 @@ from ai_coordination_engine.engine.graph.keys import (
 from ai_coordination_engine.engine.graph.sharing import Sharing
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
+from ai_coordination_engine.store.payload import inline
 from ai_coordination_engine.store.record import M
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
@@ -245,7 +246,8 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "updated_by": agent.updated_by,
     }
     share.write()
-    return template
+    payloads = SessionAgent.payload_names()
+    return {name: inline(each) if name in payloads else each for name, each in template.items()}
 
 
 def _inputs_of_elements(

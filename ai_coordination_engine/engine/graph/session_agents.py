@@ -4,9 +4,10 @@
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import PlannedAgent
@@ -27,12 +28,18 @@ from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, Edge
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id_of
 from ai_coordination_engine.engine.graph.sharing import MAX_WRITTEN, Sharing, too_much
 from ai_coordination_engine.store.models import CounterShard, Session, SessionAgent
-from ai_coordination_engine.store.payload import to_json
+from ai_coordination_engine.store.payload import inline, to_json
 from ai_coordination_engine.store.transitions import counter_shards
+
+T = TypeVar("T")
 
 
 def plan_hash(plan: "Plan") -> str:
     """A hash of the plan; equal plans have equal hashes."""
+    return str(plan.once("hash", lambda: _hash(plan)))
+
+
+def _hash(plan: "Plan") -> str:
     known: dict[str, str] = {}
     digest = hashlib.sha256((plan.on_failure or "").encode())
     if plan.planning is not None:
@@ -61,6 +68,18 @@ class Plan:
     on_failure: str | None = None
     placeholders: str | None = None
     planning: Planning | None = None
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns, which depends on the plan alone: it is made once for each `name`."""
+        if name not in self._made:
+            self._made[name] = make()
+        found: T = self._made[name]
+        return found
+
+    def stored(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """The same as it is stored inline."""
+        return self.once(name, lambda: inline(make()))
 
     def sinks(self) -> list[int]:
         """The ordinals of the agents without successors."""
@@ -135,13 +154,16 @@ def session_agents(
     anything is written, if all agents together are too large.
     """
     share = Sharing(app, session)
+    uuid = cache(lambda ordinal: agent_key(session, ordinal)[1])
     input_files = session.input_files
     common = {
-        "partition_key": session.partition_key,
-        "coordination_uuid": session.coordination_uuid,
-        "created_at": session.created_at,
-        "updated_at": session.created_at,
-        "updated_by": session.updated_by,
+        **SessionAgent.once(
+            partition_key=session.partition_key,
+            coordination_uuid=session.coordination_uuid,
+            created_at=session.created_at,
+            updated_at=session.created_at,
+            updated_by=session.updated_by,
+        ),
         "task_query": share(session.task_query or None),
         "input_files": share(input_files),
     }
@@ -149,7 +171,8 @@ def session_agents(
     agents = [
         SessionAgent(
             **common,
-            **_values(session, plan, each, share, epoch),
+            session_uuid=session.session_uuid,
+            **_values(uuid, plan, each, share, epoch),
             # called at once
             query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023
             lease_seconds=_lease_seconds(app, each),
@@ -195,20 +218,19 @@ def open_sinks(plan: Plan) -> list[int]:
 
 
 def _values(
-    session: Session, plan: Plan, each: PlannedAgent, share: Sharing, epoch: int | None
+    uuid: Callable[[int], str], plan: Plan, each: PlannedAgent, share: Sharing, epoch: int | None
 ) -> Mapping[str, Any]:
-    def uuid(ordinal: int) -> str:
-        return agent_key(session, ordinal)[1]
+    def once(kind: str, name: Hashable, make: Callable[[], Any]) -> Any:
+        return share.once((kind, name), partial(plan.stored, (kind, name), make))
 
     counter_shard = counter_shards.how_many(len(each.predecessors), each.action.join)
     # the subtasks of an agent have one action, the steps of a plan each their own
     own = (each.agent.agent_uuid, step_id(each.action))
     return {
-        "session_uuid": session.session_uuid,
         "session_agent_uuid": uuid(each.ordinal),
         "agent_uuid": each.agent.agent_uuid,
-        "agent_action": share.once(("action", *own), each.action.complete),
-        "definition": share.once(("definition", each.agent.agent_uuid), each.agent.stored),
+        "agent_action": once("action", own, each.action.complete),
+        "definition": once("definition", each.agent.agent_uuid, each.agent.stored),
         "ordinal": each.ordinal,
         "epoch": epoch,
         "state": "initial",
@@ -216,13 +238,11 @@ def _values(
         "unfinished": _unfinished(each, counter_shard, epoch),
         "counter_shards": counter_shard or None,
         "still_needed": _missing(each),
-        "predecessors": share(list(each.predecessors) or None),
-        "successors": share(
-            [_edge(plan, each, ordinal).stored() for ordinal in each.successors] or None
-        ),
-        "rules": share.once(("rules", *own), lambda: _rules(plan, each) or None),
+        "predecessors": once("before", each.ordinal, lambda: list(each.predecessors) or None),
+        "successors": once("edges", each.ordinal, lambda: _edges(plan, each)),
+        "rules": once("rules", own, lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
-        "thread": list(each.thread) or None,
+        "thread": plan.stored(("thread", each.ordinal), lambda: list(each.thread) or None),
         # the person of a planning agent is asked about its plan
         "awaits_user": None if plan.planning else each.action.user_in_the_loop or None,
     }
@@ -238,6 +258,10 @@ def _missing(each: PlannedAgent) -> int | None:
     if each.action.join not in COUNTED or not each.predecessors:
         return None
     return each.action.quorum if each.action.join == "quorum" else 1
+
+
+def _edges(plan: Plan, each: PlannedAgent) -> list[list[Any]] | None:
+    return [_edge(plan, each, ordinal).stored() for ordinal in each.successors] or None
 
 
 def _edge(plan: Plan, each: PlannedAgent, successor: int) -> Edge:

@@ -10,7 +10,7 @@ from typing import Any
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import TooCostly
 from ai_coordination_engine.store.models import Session, SessionAgent
-from ai_coordination_engine.store.payload import BlobReference, blob_of, to_json
+from ai_coordination_engine.store.payload import BlobReference, blob_of, inline
 from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import SESSION
 
@@ -43,13 +43,16 @@ class Sharing:
         self._left = MAX_WRITTEN
 
     def __call__(self, value: Any) -> Any:
-        """The value itself if it is small, else the reference to the blob that will hold it."""
+        """The value as it is stored inline if it is small, else the reference to the blob that will
+        hold it. It may be an `Inline` already.
+        """
         if value is None:
             return None
-        data = to_json(value).encode()
-        self._spend(len(data))
-        if len(data) <= INLINE_LIMIT:
-            return value
+        made = inline(value)
+        self._spend(made.size)
+        if made.size <= INLINE_LIMIT:
+            return made
+        data = made.text.encode()
         reference = blob_of(self._prefix, data)
         self._unwritten[reference.key] = data
         self._session.has_blobs = True

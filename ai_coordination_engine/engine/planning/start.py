@@ -44,6 +44,7 @@ from ai_coordination_engine.engine.graph.session_agents import (
     session_agents,
     session_counter_shards,
 )
+from ai_coordination_engine.engine.planning.planned import Planned
 from ai_coordination_engine.engine.planning.planners import plan_to_be
 from ai_coordination_engine.engine.planning.writing import (
     Item,
@@ -58,6 +59,8 @@ from ai_coordination_engine.store.records import write_tokens
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT, TASK
 from ai_coordination_engine.store.records.session_status import status_key
 from ai_coordination_engine.store.transitions.session_writes import watch_shard
+
+_PLANNED = Planned()
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,10 @@ def _looked_after(app: App, session: Session) -> Session:
 
 def plan_of(coordination: Coordination, task: Task) -> Plan:
     """Return the plan of a task; raises `BadUserInput` if the task cannot run."""
+    return _PLANNED.get(coordination, task, partial(_plan, coordination, task))
+
+
+def _plan(coordination: Coordination, task: Task) -> Plan:
     agents, actions = parse_agents(coordination.agents), parse_agent_actions(task.agent_actions)
     subtasks = parse_subtask_queries(task.subtask_queries)
     # the coordination may have changed since the task was written
