@@ -101,9 +101,10 @@ class _Shown:
         room = max(console.size.height - 3, 1)
         shown = rows if len(rows) <= room else _most_telling(rows, room)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        elements = self._view.elements()
+        elements, whole = self._view.elements(), self._view.with_whole_maps()
         for agent in shown:
-            table.add_row(*_row(self._console, agent, elements.get(agent.uuid, {})))
+            shown_agent = whole.get(agent.uuid, agent)
+            table.add_row(*_row(self._console, shown_agent, elements.get(agent.uuid, {})))
         yield table
         if len(shown) < len(rows):
             yield Text(f"… {len(rows) - len(shown)} more agents", "dim")
@@ -133,7 +134,7 @@ def _row(
     return (
         console.render_str(on_one_line(agent.name), style="bold"),
         _bar(elements) if elements else state,
-        Text(measures(agent), "dim"),
+        Text(measures(agent, is_map=bool(elements)), "dim"),
         console.render_str(words.split("\n")[0], style="dim"),
     )
 
@@ -151,10 +152,12 @@ def over(elements: Mapping[str, int]) -> int:
     return sum(count for state, count in elements.items() if state in OVER)
 
 
-def measures(agent: AgentView) -> str:
-    """The time of the latest attempt, its number if it is not the first, and the tokens."""
+def measures(agent: AgentView, *, is_map: bool = False) -> str:
+    """The time of the latest attempt, its number if it is not the first, and the tokens; of a map
+    the time of its elements.
+    """
     found = []
-    if agent.record.started_at is not None and agent.state != "pending":
+    if agent.record.started_at is not None and (agent.state != "pending" or is_map):
         found.append(
             elapsed((agent.record.ended_at or datetime.now(UTC)) - agent.record.started_at)
         )

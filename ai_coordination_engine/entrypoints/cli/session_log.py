@@ -64,16 +64,19 @@ def _of_run(name: str, run: SessionRun) -> Iterator[Event]:
     number = f"attempt {run.attempt or 1}"
     if run.started_at is not None:
         yield Event(run.started_at, name, "started", number)
-    parts = [number]
+    details = ", ".join([number, *_measured(run)])
+    yield Event(run.ended_at or run.created_at, name, run.status or "recorded", details)
+
+
+def _measured(run: SessionRun) -> Iterator[str]:
     if run.started_at is not None and run.ended_at is not None:
-        parts.append(elapsed(run.ended_at - run.started_at))
+        yield elapsed(run.ended_at - run.started_at)
     if run.total_tokens:
-        parts.append(f"{run.total_tokens:,} tokens")
+        yield f"{run.total_tokens:,} tokens"
     if run.model:
-        parts.append(run.model)
+        yield run.model
     if run.error:
-        parts.append(f"{run.error_class or 'error'}: {run.error}")
-    yield Event(run.ended_at or run.created_at, name, run.status or "recorded", ", ".join(parts))
+        yield f"{run.error_class or 'error'}: {run.error}"
 
 
 def _of_agent(agent: AgentView) -> Iterator[Event]:

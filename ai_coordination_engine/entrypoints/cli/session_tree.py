@@ -56,10 +56,10 @@ def _rows(view: SessionView, with_all: bool) -> Iterator[list[str]]:
     for each in view.agents:
         if each.record.map_session_agent_uuid is not None:
             elements.setdefault(each.record.map_session_agent_uuid, []).append(each)
-    counts = view.elements()
+    counts, whole = view.elements(), view.with_whole_maps()
     for agent, depth in _ordered(own):
         indent = "  " * depth
-        yield _row(agent, indent, counts.get(agent.uuid, {}))
+        yield _row(whole.get(agent.uuid, agent), indent, counts.get(agent.uuid, {}))
         for each in _shown(elements.get(agent.uuid, ()), with_all):
             yield _row(each, f"{indent}  ", {})
 
@@ -82,7 +82,7 @@ def _row(agent: AgentView, indent: str, elements: Mapping[str, int]) -> list[str
     return [
         f"{indent}{_MARKS.get(agent.state, '.')} {on_one_line(agent.name)}",
         state,
-        measures(agent),
+        measures(agent, is_map=bool(elements)),
         also + on_one_line(words.split("\n")[0]),
     ]
 

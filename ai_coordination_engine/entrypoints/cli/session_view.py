@@ -101,11 +101,35 @@ class SessionView:
                 states[each.state] += 1
         return counted
 
+    def with_whole_maps(self) -> dict[str, AgentView]:
+        """Each map with the time and the tokens of all of its elements, by its uuid."""
+        below: dict[str, list[AgentView]] = {}
+        for each in self.agents:
+            if each.record.map_session_agent_uuid is not None:
+                below.setdefault(each.record.map_session_agent_uuid, []).append(each)
+        return {
+            each.uuid: _whole(each, below[each.uuid]) for each in self.agents if each.uuid in below
+        }
+
     def with_reasons(self, reasons: Mapping[str, Why]) -> "SessionView":
         """The same session with the reasons why agents do not run, by uuid."""
         return replace(
             self, agents=[replace(each, why=reasons.get(each.uuid)) for each in self.agents]
         )
+
+
+def _whole(agent: AgentView, elements: Sequence[AgentView]) -> AgentView:
+    begun = [each.record.started_at for each in elements if each.record.started_at is not None]
+    ended = [each.record.ended_at for each in elements if each.record.ended_at is not None]
+    has_ended = len(ended) == len(elements)
+    times = {
+        "started_at": min(begun, default=agent.record.started_at),
+        "ended_at": max(ended) if has_ended else None,
+        "attempt": None,
+    }
+    tokens = [each.tokens for each in (agent, *elements) if each.tokens is not None]
+    record = agent.record.model_copy(update=times)
+    return replace(agent, record=record, tokens=sum(tokens) if tokens else None)
 
 
 def view_of(

@@ -1,0 +1,94 @@
+"""How sessions are drawn: the order and depth of agents, maps, measures."""
+
+from datetime import timedelta
+
+import pytest
+
+from ai_coordination_engine.entrypoints.cli.progress import elapsed, measures
+from ai_coordination_engine.entrypoints.cli.session_tree import as_tree
+from ai_coordination_engine.entrypoints.cli.session_view import as_text
+from tests.kit.views import NOW, record, seen
+
+
+def after(*names: str) -> dict[str, object]:
+    return {"agent_action": {"predecessors": [*names]}}
+
+
+def drawn(*records: object, **fields: object) -> list[str]:
+    tree = as_tree(seen(records), "", **fields)  # type: ignore[arg-type]
+    return [line.rstrip() for line in tree.split("\n\n")[1].splitlines()]
+
+
+def test_an_agent_is_below_the_last_of_those_that_it_waits_for() -> None:
+    assert drawn(
+        record("a", "completed"),
+        record("b", "failed", **after("a"), notes="no\nway"),
+        record("c", "executing", **after("b", "a")),
+        record("d", **after("a", "c")),
+        record("e", "skipped", **after("a")),
+    ) == [
+        "+ a        completed",
+        "  x b      failed       no",
+        "    > c    executing    after 2 agents.",
+        "      . d  pending      after 2 agents.",
+        "  - e      skipped",
+    ]
+
+
+def test_steps_of_a_plan_wait_for_steps() -> None:
+    def step(name: str, *before: str) -> dict[str, object]:
+        return {"agent_action": {"planStep": {"id": name, "after": [*before]}, "predecessors": []}}
+
+    assert [
+        line.rstrip()
+        for line in drawn(
+            record("1", "completed", agent_name="reader", **step("s1")),
+            record("2", "pending", agent_name="reader", **step("s2", "s1")),
+        )
+    ] == ["+ reader    completed", "  . reader  pending"]
+
+
+def test_a_cycle_that_a_client_wrote_does_no_harm() -> None:
+    records = [record("a", **after("b")), record("b", **after("a")), record("c")]
+    assert drawn(*records)[-1].split() == [".", "c", "pending"]
+
+
+def test_a_map_shows_how_many_elements_have_ended_and_the_telling_ones() -> None:
+    def element(index: int, state: str, seconds: int | None = None) -> object:
+        return record(
+            f"m{index}",
+            state,
+            agent_name="m",
+            map_index=index,
+            map_session_agent_uuid="m",
+            started_at=NOW,
+            ended_at=None if seconds is None else NOW + timedelta(seconds=seconds),
+        )
+
+    elements = [element(0, "completed", 5), element(1, "failed", 70), element(2, "skipped", 1)]
+    assert drawn(record("m", "failed"), *elements) == [
+        "x m       failed 3/3  1:10",
+        "  x m[1]  failed      1:10",
+    ]
+    assert [line.split()[1] for line in drawn(record("m", "failed"), *elements, with_all=True)] == [
+        "m",
+        "m[0]",
+        "m[1]",
+        "m[2]",
+    ]
+    assert as_text(seen([record("m", agent_output="[1]"), *elements])) == "[1]"  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-5, "0.0 s"), (0.44, "0.4 s"), (12, "12 s"), (187, "3:07"), (7387, "2:03:07")],
+)
+def test_times_are_short(seconds: float, shown: str) -> None:
+    assert elapsed(timedelta(seconds=seconds)) == shown
+
+
+def test_an_attempt_that_is_not_the_first_is_numbered() -> None:
+    (agent,) = seen(
+        [record("a", "completed", attempt=3, started_at=NOW, ended_at=NOW + timedelta(seconds=2))]
+    ).agents
+    assert measures(agent) == "2.0 s · attempt 3"
