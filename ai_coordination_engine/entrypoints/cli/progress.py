@@ -28,6 +28,7 @@ _STYLES = {
     "skipped": "dim",
     "cancelled": "dim",
 }
+_COLUMNS = 4
 _FIRST = ("executing", WAITS, "failed", "pending", "initial", "completed", "skipped", "cancelled")
 """Which agents are shown where a terminal has too few lines, by their states."""
 
@@ -101,6 +102,8 @@ class _Shown:
         room = max(console.size.height - 3, 1)
         shown = rows if len(rows) <= room else _most_telling(rows, room)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for _ in range(_COLUMNS):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         elements, whole = self._view.elements(), self._view.with_whole_maps()
         for agent in shown:
             shown_agent = whole.get(agent.uuid, agent)

@@ -42,6 +42,7 @@ query ($user: String, $limit: Int, $cursor: String) {
     nextCursor
   }
 }"""
+_LINE = 300  # characters of a line
 _QUESTION_LINES = 3  # the last lines of an input, which a list shows
 
 
@@ -186,7 +187,7 @@ def _questions(rows: Sequence[Any], length: int) -> Iterator[str]:
             f"{on_one_line(row['sessionUuid'][:length])}  {name} asks"
             f" {on_one_line(action.get('userInTheLoop') or 'somebody')}{due}"
         )
-        yield from (f"    {on_one_line(line)}" for line in _given(row))
+        yield from (f"    {on_one_line(line[:_LINE])}" for line in _given(row))
         if schema := action.get("answerSchema"):
             yield f"    answer: {on_one_line(json.dumps(schema, ensure_ascii=False))}"
 

@@ -22,6 +22,7 @@ _MARKS = {
     "cancelled": "-",
 }
 _TELLING = ("failed", "executing", WAITS)
+_WORDS = 300  # characters of a reason or a note
 _ELEMENTS = 10  # elements of a map that are shown because of their states
 
 
@@ -83,7 +84,7 @@ def _row(agent: AgentView, indent: str, elements: Mapping[str, int]) -> list[str
         f"{indent}{_MARKS.get(agent.state, '.')} {on_one_line(agent.name)}",
         state,
         measures(agent, is_map=bool(elements)),
-        also + on_one_line(words.split("\n")[0]),
+        also + on_one_line(words.split("\n")[0][:_WORDS]),
     ]
 
 
