@@ -7,13 +7,6 @@ import { Answer } from "./inbox.js";
 import { Output } from "./text.js";
 import { Ago, Badge, FINAL, Loading, Problem, Uuid, html, moment, span, useLoaded, useTick, visible } from "./ui.js";
 
-const AGENT = `query ($s: String!, $a: String!) { sessionAgent(sessionUuid: $s, sessionAgentUuid: $a) {
-  agentInput agentOutput userInput notes leaseUntil dueAt
-  whyNotRunning { code message until waitsFor { sessionAgentUuid agentName agentUuid state } }
-  sessionRuns { runUuid attempt status startedAt endedAt error errorClass inputTokens outputTokens
-    totalTokens model threadUuid agentUuid } } }`;
-const OUTPUT = `query ($s: String!, $a: String!) { sessionAgent(sessionUuid: $s, sessionAgentUuid: $a) {
-  agentOutput notes } }`;
 const RUNS = 10; // shown at first
 const RESULTS = 4;
 
@@ -28,7 +21,7 @@ export function AgentPanel({ session, graph, agent, onSelect, onClose, onChanged
     return () => clearInterval(timer);
   }, [a, open]);
   const [found, error, again] = useLoaded(
-    () => ask(AGENT, { s: session.sessionUuid, a }).then((data) => ({ a, ...data.sessionAgent })),
+    () => ask("Agent", { s: session.sessionUuid, a }).then((data) => ({ a, ...data.sessionAgent })),
     [a, state, attempt, agent.endedAt, agent.inDegree, session.status, slow],
   );
   const detail = found?.a === a ? found : null;
@@ -87,9 +80,7 @@ function Why({ why, state, onSelect }) {
 /** What the model writes, while it writes it. */
 function Written({ session, agent }) {
   const [text, set] = useState("");
-  useEffect(() => watch(
-    "($s: String!, $a: String!) { agentOutput(sessionUuid: $s, sessionAgentUuid: $a) { delta done } }",
-    { s: session.sessionUuid, a: agent },
+  useEffect(() => watch("Written", { s: session.sessionUuid, a: agent },
     { next: ({ agentOutput }) => set((last) => (last + (agentOutput?.delta ?? "")).slice(-20_000)), fail: () => {}, streams: true },
   ), [agent]);
   if (!text) return null;
@@ -139,7 +130,7 @@ export function SessionPanel({ session, graph, onSelect }) {
 
 function Result({ session, agent, name, onSelect }) {
   const [found, error] = useLoaded(
-    () => ask(OUTPUT, { s: session.sessionUuid, a: agent.sessionAgentUuid }), [agent.sessionAgentUuid, agent.endedAt],
+    () => ask("Output", { s: session.sessionUuid, a: agent.sessionAgentUuid }), [agent.sessionAgentUuid, agent.endedAt],
   );
   return html`<section><h3>Result of <button class="link" onClick=${() => onSelect(agent.sessionAgentUuid)}>${name}</button></h3>
     <${Problem} error=${error} />

@@ -2,13 +2,16 @@
 import { createClient, useEffect, useState } from "./vendor.js";
 import { authorization, signIn } from "./sign_in.js";
 
-export const config = await fetch("/console/config.json").then((found) => found.json());
+const [config, text] = await Promise.all([
+  fetch("/console/config.json").then((found) => found.json()), fetch("/console/documents.graphql").then((found) => found.text()),
+]);
+const DOCUMENTS = new Map(text.split(/\n(?=query|mutation)/).slice(1).map((each) => [/^\w+ (\w+)/.exec(each)[1], each]));
 const below = location.pathname.replace(/[^/]*$/, "");
 const endpoint = new URL(config.graphql ?? `${below}graphql`, location.href).href;
 const socketAddress = new URL(config.websocket ?? endpoint, location.href).href.replace(/^http/, "ws");
 /** The address of another route of this server, beside the API of the tenant. */
 export const beside = (path) => new URL(path, endpoint).href;
-export { endpoint };
+export { config, endpoint };
 
 export class ApiError extends Error {
   constructor(message, code, errors) {
@@ -33,9 +36,9 @@ export async function post(url, body, signal) {
   }
 }
 
-/** The data of a GraphQL request; throws `ApiError`. */
-export async function ask(query, variables = {}, signal = undefined) {
-  const answer = await post(endpoint, { query, variables }, signal);
+/** The data that a document of documents.graphql gets; throws `ApiError`. */
+export async function ask(name, variables = {}, signal = undefined) {
+  const answer = await post(endpoint, { query: DOCUMENTS.get(name), variables }, signal);
   if (answer.errors?.length) throw failure(answer.errors);
   return answer.data;
 }
@@ -92,11 +95,10 @@ const client = createClient({
 addEventListener("online", () => state !== "live" && client.socket?.close());
 
 /**
- * Tell `next` the value of a document now and whenever it changes. `document` begins with its
- * variables. While there is no WebSocket, it is asked for each second, unless it `streams`. Answers a function
+ * Tell `next` the value of a document now and whenever it changes. While there is no WebSocket, it is asked for each second, unless it `streams`. Answers a function
  * that stops.
  */
-export function watch(document, variables, { next, fail, end, streams }) {
+export function watch(name, variables, { next, fail, end, streams }) {
   let timer;
   const aborting = new AbortController();
   let live = false;
@@ -104,7 +106,7 @@ export function watch(document, variables, { next, fail, end, streams }) {
     clearTimeout(timer);
     if (streams) return; // there is nothing to ask for
     try {
-      const data = await ask(`query ${document}`, variables, aborting.signal);
+      const data = await ask(name, variables, aborting.signal);
       if (aborting.signal.aborted || live) return;
       if (state !== "live") become("polling");
       next(data);
@@ -115,6 +117,16 @@ export function watch(document, variables, { next, fail, end, streams }) {
     }
     timer = setTimeout(poll, 1000);
   };
+  let asked = 0; // times that somebody has said that there is more than the socket told
+  const refresh = async () => {
+    asked += 1;
+    if (asked > 1) return;
+    for (let seen = 0; seen < asked && !aborting.signal.aborted;) {
+      seen = asked;
+      await ask(name, variables, aborting.signal).then(next, () => {});
+    }
+    asked = 0;
+  };
   const observe = (connection) => {
     if (connection !== "broken" || aborting.signal.aborted) return;
     live = false;
@@ -124,13 +136,12 @@ export function watch(document, variables, { next, fail, end, streams }) {
   observers.add(observe);
   if (state === "live" || state === "connecting") timer = setTimeout(poll, 1500);
   else poll();
-  const stop = client.subscribe({ query: `subscription ${document}`, variables }, {
+  const stop = client.subscribe({ query: DOCUMENTS.get(name).replace("query", "subscription"), variables }, {
     next: async ({ data, errors, extensions }) => {
       if (errors?.length) return fail(failure(errors));
       clearTimeout(timer);
-      if (extensions?.truncated) return poll();
       live = true;
-      return next(data);
+      return extensions?.truncated ? refresh() : next(data);
     },
     error: (problem) => {
       if (aborting.signal.aborted) return;
@@ -142,7 +153,7 @@ export function watch(document, variables, { next, fail, end, streams }) {
       if (aborting.signal.aborted) return;
       clearTimeout(timer);
       observers.delete(observe);
-      if (!streams) await ask(`query ${document}`, variables, aborting.signal).then(next, () => {});
+      if (!streams) await refresh();
       end?.();
     },
   });
@@ -156,7 +167,7 @@ export function watch(document, variables, { next, fail, end, streams }) {
 
 /** The latest value of a document, and the error that keeps it from changing. `pace` says how many
  * milliseconds a value may wait for the next one; `count` makes it watch again. */
-export function useWatched(document, variables, { count = 0, pace = () => 0 } = {}) {
+export function useWatched(name, variables, { count = 0, pace = () => 0 } = {}) {
   const key = JSON.stringify(variables);
   const [found, set] = useState({ key, value: null, error: null });
   useEffect(() => {
@@ -167,7 +178,7 @@ export function useWatched(document, variables, { count = 0, pace = () => 0 } = 
       timer = undefined;
       set({ key, value: pending, error: null });
     };
-    const stop = watch(document, variables, {
+    const stop = watch(name, variables, {
       next: (data) => {
         pending = data;
         timer ??= setTimeout(show, pace(data));
@@ -178,6 +189,6 @@ export function useWatched(document, variables, { count = 0, pace = () => 0 } = 
       clearTimeout(timer);
       stop();
     };
-  }, [document, key, count]);
+  }, [name, key, count]);
   return found.key === key ? found : { key, value: null, error: null };
 }

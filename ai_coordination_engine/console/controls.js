@@ -5,24 +5,9 @@ import { counted } from "./graph.js";
 import { Dialog, FINAL, html, say, to } from "./ui.js";
 
 const ENDED = new Set(["completed", "failed", "timeout", "cancelled"]);
-const by = "console";
 
 const plural = (number, word, many = `${word}s`) => `${number} ${number === 1 ? word : many}`;
 
-function mutation(name, extra = "") {
-  return `mutation ($c: String!, $s: String!, $key: String, $by: String) {
-    ${name}(coordinationUuid: $c, sessionUuid: $s, idempotencyKey: $key, updatedBy: $by${extra}) {
-      session { sessionUuid coordinationUuid status } } }`;
-}
-
-const RERUN = `mutation ($s: String!, $agent: String!, $key: String, $by: String) {
-  rerunSessionAgent(sessionUuid: $s, sessionAgentUuid: $agent, idempotencyKey: $key, updatedBy: $by) {
-    session { sessionUuid status } } }`;
-const FORK = `mutation ($c: String!, $s: String!, $agent: String, $task: String, $subtask: String,
-    $key: String, $by: String) {
-  forkSession(coordinationUuid: $c, sessionUuid: $s, fromSessionAgentUuid: $agent, taskQuery: $task,
-      subtaskQuery: $subtask, idempotencyKey: $key, updatedBy: $by) {
-    session { sessionUuid coordinationUuid } } }`;
 
 /** The agents that come after one, without itself. */
 function after(graph, uuid) {
@@ -93,7 +78,7 @@ function Control({ name, session, graph, onDone, onClose }) {
   const open = agents.filter((each) => !FINAL.has(each.state)).length;
   const send = async () => {
     const { coordinationUuid: c, sessionUuid: s } = session;
-    const data = await ask(mutation(`${name}Session`), { c, s, key, by });
+    const data = await ask(name, { c, s, key });
     say(`The session is ${data[`${name}Session`].session.status.replaceAll("_", " ")}.`);
     onDone();
   };
@@ -107,7 +92,7 @@ export function Rerun({ session, graph, agent, onDone }) {
   if (!ENDED.has(session.status) || agent.mapSessionAgentUuid) return null;
   const later = after(graph, agent.sessionAgentUuid);
   const send = async () => {
-    await ask(RERUN, { s: session.sessionUuid, agent: agent.sessionAgentUuid, key, by });
+    await ask("Rerun", { s: session.sessionUuid, a: agent.sessionAgentUuid, key });
     say("The agent runs again.");
     onDone();
   };
@@ -127,8 +112,8 @@ export function Fork({ session, graph, agent, onClose }) {
   const again = agent ? new Set([uuid, ...after(graph, uuid)]) : null;
   const kept = graph.nodes.filter((each) => each.state === "completed" && !again?.has(each.sessionAgentUuid));
   const send = async () => {
-    const { session: made } = (await ask(FORK, {
-      c: session.coordinationUuid, s: session.sessionUuid, agent: uuid, key, by,
+    const { session: made } = (await ask("Fork", {
+      c: session.coordinationUuid, s: session.sessionUuid, agent: uuid, key,
       task: task === (session.taskQuery ?? "") ? undefined : task, subtask: subtask || undefined,
     })).forkSession;
     say("The fork has started.");

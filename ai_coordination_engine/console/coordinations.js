@@ -4,24 +4,12 @@ import { ask } from "./client.js";
 import { Output } from "./text.js";
 import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, to, useLoaded, visible } from "./ui.js";
 
-const LIST = `query ($cursor: String, $name: String) { coordinationList(limit: 30, cursor: $cursor, coordinationName: $name) {
-  coordinationList { coordinationUuid coordinationName coordinationDescription agents updatedAt } nextCursor } }`;
-const ONE = `query ($c: String!) { coordination(coordinationUuid: $c) {
-  coordinationUuid coordinationName coordinationDescription agents updatedAt } }`;
-const TASKS = `query ($c: String!, $cursor: String) { taskList(coordinationUuid: $c, limit: 20, cursor: $cursor) {
-  taskList { taskUuid taskName taskDescription initialTaskQuery subtaskQueries agentActions plan updatedAt } nextCursor } }`;
-const SCHEDULES = `query ($c: String!, $cursor: String) { taskScheduleList(coordinationUuid: $c, limit: 20, cursor: $cursor) {
-  taskScheduleList { scheduleUuid taskUuid schedule status timezone lastFireAt runCount upcoming(limit: 3)
-    whyNotFired { message } task { taskName } } nextCursor } }`;
-const START = `mutation ($c: String!, $t: String!, $query: String, $s: String) {
-  executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t, taskQuery: $query, sessionUuid: $s) {
-    procedureTaskSession { sessionUuid } } }`;
 
 /** One page after the other of a list of the API. */
-function usePages(query, field, variables) {
+function usePages(document, field, variables) {
   const [cursors, setCursors] = useState([null]);
   const key = JSON.stringify(variables);
-  const [found, error, again] = useLoaded(() => ask(query, { ...variables, cursor: cursors.at(-1) }), [key, cursors]);
+  const [found, error, again] = useLoaded(() => ask(document, { ...variables, cursor: cursors.at(-1) }), [key, cursors]);
   const page = found?.[field];
   const turn = (number) => setCursors(number < cursors.length ? cursors.slice(0, number + 1) : [...cursors, page.nextCursor]);
   const pages = html`<${Pages} page=${cursors.length - 1} more=${page?.nextCursor} onPage=${turn} />`;
@@ -31,7 +19,7 @@ function usePages(query, field, variables) {
 
 export function Coordinations() {
   const [name, setName] = useState("");
-  const { rows, pages, state } = usePages(LIST, "coordinationList", { name: name || undefined });
+  const { rows, pages, state } = usePages("Coordinations", "coordinationList", { name: name || undefined });
   return html`<main><h1>Coordinations</h1>
     <div class="filters"><label>Name <input type="search" placeholder="contains" onChange=${(event) => setName(event.target.value.trim())} /></label></div>
     ${state}
@@ -45,7 +33,7 @@ export function Coordinations() {
 }
 
 export function Coordination({ path: [, c] }) {
-  const [found, error, again] = useLoaded(() => ask(ONE, { c }), [c]);
+  const [found, error, again] = useLoaded(() => ask("Coordination", { c }), [c]);
   const coordination = found?.coordination;
   if (error) return html`<main><${Problem} error=${error} again=${again} /></main>`;
   if (!found) return html`<main><${Loading} /></main>`;
@@ -64,7 +52,7 @@ export function Coordination({ path: [, c] }) {
 }
 
 function Tasks({ c }) {
-  const { rows, pages, state } = usePages(TASKS, "taskList", { c });
+  const { rows, pages, state } = usePages("Tasks", "taskList", { c });
   const [chosen, setChosen] = useState(null);
   return html`${state}${rows?.length === 0 && html`<${Empty} title="No tasks yet" />`}
     ${rows?.length > 0 && html`<table class="rows"><thead><tr><th>Task</th><th>Steps</th><th>Changed</th><th /></tr></thead><tbody>
@@ -82,7 +70,7 @@ function Start({ c, task, onClose }) {
   const [s] = useState(() => crypto.randomUUID());
   const send = async () => {
     const own = query !== (task.initialTaskQuery ?? "") ? query : undefined;
-    const data = await ask(START, { c, t: task.taskUuid, query: own, s });
+    const data = await ask("Start", { coordinationUuid: c, taskUuid: task.taskUuid, taskQuery: own, sessionUuid: s });
     say("The session has started.");
     location.hash = to("session", c, data.executeProcedureTaskSession.procedureTaskSession.sessionUuid);
   };
@@ -93,7 +81,7 @@ function Start({ c, task, onClose }) {
 }
 
 function Schedules({ c }) {
-  const { rows, pages, state } = usePages(SCHEDULES, "taskScheduleList", { c });
+  const { rows, pages, state } = usePages("Schedules", "taskScheduleList", { c });
   return html`${state}${rows?.length === 0 && html`<p class="muted">No task of this coordination has a schedule.</p>`}
     ${rows?.length > 0 && html`<table class="rows"><thead><tr><th>Schedule</th><th>Status</th><th>Next times</th><th>Sessions</th></tr></thead><tbody>
       ${rows.map((each) => html`<tr key=${each.scheduleUuid}><td class="main"><strong><code>${visible(each.schedule ?? "")}</code></strong>

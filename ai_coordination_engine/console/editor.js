@@ -5,36 +5,7 @@ import { Graph, graphOf } from "./graph.js";
 import { Empty, Problem, Symbol, html, say, to } from "./ui.js";
 
 const DRAFT = "ace-draft";
-const EXAMPLE = `# A run file: a coordination of agents, a task for them, and a query.
-coordination:
-  name: First steps
-  agents:
-    - {name: researcher, runtime: {kind: function, name: echo}}
-    - {name: reviewer, runtime: {kind: function, name: answer}}   # its output is the person's answer
-    - {name: writer, runtime: {kind: function, name: echo}}
-task:
-  subtasks:
-    - {agent: researcher, query: "Collect facts about {topic}."}
-    - {agent: reviewer, query: "Is this enough? Answer true or false."}
-    - {agent: writer, query: "Write about {topic}."}
-  actions:
-    reviewer: {after: researcher, ask: ann, answer_schema: {type: boolean}}
-    writer: {after: [researcher, reviewer], when: {reviewer: "@"}}
-query: {topic: heat pumps}
-`;
-const COORDINATION = `mutation ($coordinationUuid: String!, $coordinationName: String, $coordinationDescription: String,
-    $agents: [JSONCamelCase]) {
-  insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $coordinationName,
-    coordinationDescription: $coordinationDescription, agents: $agents, updatedBy: "console") { coordination { coordinationUuid } } }`;
-const TASK = `mutation ($coordinationUuid: String!, $taskUuid: String!, $taskName: String!, $taskDescription: String,
-    $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String, $placeholders: String, $plan: Boolean,
-    $planLimits: JSONCamelCase, $planFallback: String) {
-  insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $taskName, taskDescription: $taskDescription,
-    subtaskQueries: $subtaskQueries, agentActions: $agentActions, onFailure: $onFailure, placeholders: $placeholders, plan: $plan,
-    planLimits: $planLimits, planFallback: $planFallback, updatedBy: "console") { task { taskUuid } } }`;
-const START = `mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String, $sessionUuid: String) {
-  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskQuery: $taskQuery,
-    sessionUuid: $sessionUuid) { procedureTaskSession { sessionUuid coordinationUuid } } }`;
+const example = await fetch("/console/example.yaml").then((found) => found.text());
 
 async function check(text, signal) {
   const answer = await post(beside("run-file"), { text }, signal);
@@ -60,7 +31,7 @@ function drawn({ run, plan }) {
 }
 
 export function Editor() {
-  const [text, setText] = useState(() => sessionStorage.getItem(DRAFT) ?? EXAMPLE);
+  const [text, setText] = useState(() => sessionStorage.getItem(DRAFT) ?? example);
   const [checked, setChecked] = useState(null);
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -85,9 +56,9 @@ export function Editor() {
     setBusy(true);
     try {
       const { run } = checked;
-      await ask(COORDINATION, run);
-      await ask(TASK, { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
-      const data = await ask(START, { ...run, sessionUuid: crypto.randomUUID() });
+      await ask("SaveCoordination", run);
+      await ask("SaveTask", { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
+      const data = await ask("Start", { ...run, sessionUuid: crypto.randomUUID() });
       const { sessionUuid } = data.executeProcedureTaskSession.procedureTaskSession;
       say("The session has started.");
       location.hash = to("session", run.coordinationUuid, sessionUuid);
@@ -109,7 +80,7 @@ export function Editor() {
   const ready = current && checked.run && !busy;
   const graph = useMemo(() => checked?.run && drawn(checked), [checked]);
   return html`<main><div class="head"><h1>Run file</h1><div class="actions">
-      <button onClick=${() => setText(EXAMPLE)}>Example</button>
+      <button onClick=${() => setText(example)}>Example</button>
       <button class="primary" disabled=${!ready} onClick=${start}>Run</button></div></div>
     <${Problem} error=${error} />
     ${config.graphql && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}

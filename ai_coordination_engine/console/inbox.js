@@ -5,17 +5,10 @@ import { Output } from "./text.js";
 import { Ago, Badge, Empty, Loading, Pages, Problem, html, replace, say, to, useLoaded, visible } from "./ui.js";
 
 const PAGE = 25;
-const LIST = `($limit: Int, $cursor: String, $person: String) { userInbox(limit: $limit, cursor: $cursor, userInTheLoop: $person) {
-  sessionAgentList { sessionAgentUuid sessionUuid coordinationUuid agentUuid agentName agentAction updatedAt dueAt
-    session { taskUuid task { taskName } coordination { coordinationName } } } nextCursor } }`;
-const QUESTION = `query ($s: String!, $a: String!) { sessionAgent(sessionUuid: $s, sessionAgentUuid: $a) {
-  agentInput agentOutput } }`;
-const ANSWER = `mutation ($s: String!, $a: String!, $text: String!) {
-  executeForUserInput(sessionUuid: $s, sessionAgentUuid: $a, userInput: $text) { ok } }`;
 
 export function Inbox({ query }) {
   const [cursors, setCursors] = useState([null]);
-  const { value, error } = useWatched(LIST, { limit: PAGE, cursor: cursors.at(-1), person: query.person });
+  const { value, error } = useWatched("Inbox", { limit: PAGE, cursor: cursors.at(-1), person: query.person });
   const list = value?.userInbox;
   const waiting = list?.sessionAgentList ?? [];
   const people = useMemo(() => new Set([...waiting.map((each) => each.agentAction?.userInTheLoop), query.person].filter(Boolean)), [list]);
@@ -63,7 +56,7 @@ function useKeys(onKey) {
 
 function Question({ agent }) {
   const keys = { s: agent.sessionUuid, a: agent.sessionAgentUuid };
-  const [found, error, again] = useLoaded(() => ask(QUESTION, keys), [keys.s, keys.a]);
+  const [found, error, again] = useLoaded(() => ask("Output", keys), [keys.s, keys.a]);
   const detail = found?.sessionAgent;
   return html`<article class="panel"><header><h2>${visible(agent.agentName ?? agent.agentUuid ?? "")}</h2>
       <a href=${to("session", agent.coordinationUuid, agent.sessionUuid, { agent: agent.sessionAgentUuid })}>Show the session</a></header>
@@ -107,7 +100,7 @@ export function Answer({ agent, onDone, keyboard }) {
     setBusy(true);
     setError(null);
     try {
-      await ask(ANSWER, { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
+      await ask("Answer", { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
       say("Answered.");
       onDone?.();
     } catch (problem) {

@@ -30,7 +30,6 @@ const CONNECTIONS = {
   connecting: ["Connecting", "idle"], live: ["Live", "done"], polling: ["Asks each second", "hold"],
   broken: ["Reconnecting", "fail"],
 };
-const WAITING = "($limit: Int) { userInbox(limit: $limit) { sessionAgentList { sessionAgentUuid } nextCursor } }";
 
 function Connection() {
   const state = useConnection();
@@ -53,7 +52,7 @@ function Theme() {
 }
 
 function Waiting() {
-  const { value } = useWatched(WAITING, { limit: 20 });
+  const { value } = useWatched("Waiting", { limit: 20 });
   const list = value?.userInbox;
   const count = list?.sessionAgentList.length;
   return count ? html` <span class="count">${count}${list.nextCursor ? "+" : ""}</span>` : null;

@@ -9,9 +9,6 @@ const EXAMPLE = `{
     sessionList { sessionUuid status taskQuery }
   }
 }`;
-const TYPE = "type { name kind ofType { name kind ofType { name kind ofType { name } } } }";
-const SCHEMA = `{ __schema { queryType { name } mutationType { name } types { name kind description
-  fields { name description isDeprecated ${TYPE} args { name description ${TYPE} } } } } }`;
 const MOST = 60; // entries of the documentation
 
 const written = (type) => (type.kind === "NON_NULL" ? `${written(type.ofType)}!`
@@ -56,7 +53,7 @@ export function Query() {
 }
 
 function Documentation() {
-  const [found, error, again] = useLoaded(() => ask(SCHEMA), []);
+  const [found, error, again] = useLoaded(() => ask("Schema"), []);
   const [search, setSearch] = useState("");
   const types = useMemo(() => (found?.__schema.types ?? []).filter((each) => !each.name.startsWith("__")), [found]);
   const roots = ["Query", "Mutation", "Subscription"];

@@ -7,16 +7,6 @@ import { Graph, Grid, counted, graphOf } from "./graph.js";
 import { Timeline } from "./timeline.js";
 import { Badge, Empty, Loading, Problem, STATES, Tabs, html, moment, replace, span, to, tone, useTick, visible } from "./ui.js";
 
-const FIELDS = `sessionUuid coordinationUuid taskUuid userId status logs taskQuery updatedBy createdAt updatedAt
-  coordination { coordinationName } task { taskName }`;
-const AGENT = `sessionAgentUuid agentUuid agentName agentAction state attempt startedAt endedAt dueAt notBefore
-  mapIndex mapSessionAgentUuid inDegree successors`;
-const WHOLE = `($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) {
-  ${FIELDS} sessionAgents { ${AGENT} } } }`;
-const ALONE = `($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { ${FIELDS} } }`;
-const PAGE = `query ($s: String!, $cursor: String) { sessionAgentList(sessionUuid: $s, limit: 500, cursor: $cursor) {
-  sessionAgentList { ${AGENT} } nextCursor } }`;
-const STATUS = "query ($c: String!, $s: String!) { session(coordinationUuid: $c, sessionUuid: $s) { updatedAt } }";
 const MOST = 5000; // agents that are read of a session that is too large for one request
 const ENDED = new Set(["completed", "failed", "timeout", "cancelled"]);
 const VIEWS = [["graph", "Graph"], ["timeline", "Timeline"], ["agents", "Agents"]];
@@ -26,7 +16,7 @@ function useSession(c, s) {
   const [count, setCount] = useState(0);
   const [pages, setPages] = useState(null);
   const pace = (data) => ((data.session?.sessionAgents?.length ?? 0) > 200 ? 300 : 0);
-  const { value, error } = useWatched(pages ? ALONE : WHOLE, { c, s }, { count, pace });
+  const { value, error } = useWatched(pages ? "SessionAlone" : "Session", { c, s }, { count, pace });
   const found = value?.session;
   const tooLarge = error?.code === "TOO_COMPLEX" && !pages;
   const changed = found?.updatedAt;
@@ -37,7 +27,7 @@ function useSession(c, s) {
       const agents = [];
       let cursor = null;
       do {
-        const { sessionAgentList: page } = await ask(PAGE, { s, cursor });
+        const { sessionAgentList: page } = await ask("Agents", { s, cursor });
         agents.push(...page.sessionAgentList);
         cursor = page.nextCursor;
       } while (cursor && agents.length < MOST && current);
@@ -55,7 +45,7 @@ function useSession(c, s) {
     if (!ended) return undefined;
     const timer = setInterval(async () => {
       if (document.hidden) return;
-      const data = await ask(STATUS, { c, s }).catch(() => null);
+      const data = await ask("SessionChange", { c, s }).catch(() => null);
       if (data?.session && data.session.updatedAt !== changed) setCount((number) => number + 1);
     }, 3000);
     return () => clearInterval(timer);

@@ -5,16 +5,6 @@ import { Session } from "./session.js";
 import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, to, useLoaded, useTick, visible } from "./ui.js";
 
 const PAGE = 30;
-const ROW = `sessionUuid coordinationUuid taskUuid userId status taskQuery createdAt updatedAt
-  task { taskName } coordination { coordinationName }`;
-const LIST = `($limit: Int, $cursor: String, $statuses: [String], $waits: Boolean, $coordination: String,
-    $task: String, $user: String, $prefix: String) {
-  sessionList(limit: $limit, cursor: $cursor, statuses: $statuses, waitsForPerson: $waits,
-      coordinationUuid: $coordination, taskUuid: $task, userId: $user, sessionUuidPrefix: $prefix) {
-    sessionList { ${ROW} } nextCursor } }`;
-const COUNTS = `{ sessionCounts(statuses: ["in_progress", "paused", "completed", "failed", "cancelled"]) {
-  byStatus { status count isLowerBound } waitsForPerson { count isLowerBound } } }`;
-const TASKS = "{ taskList(limit: 100) { taskList { taskUuid taskName coordinationUuid } } }";
 
 const FILTERS = {
   "": { title: "All" },
@@ -54,14 +44,14 @@ export function Sessions({ query }) {
     replace(to("sessions", { ...query, ...change }));
   };
   const task = query.task?.split(" ");
-  const { value, error } = useWatched(LIST, {
+  const { value, error } = useWatched("Sessions", {
     limit: PAGE, cursor: cursors.at(-1), statuses: filter.statuses, waits: filter.waits,
     coordination: task?.[0], task: task?.[1], user: query.user, prefix: query.prefix,
   });
   const list = value?.sessionList;
   const latest = list?.sessionList[0]?.updatedAt;
-  const [counts] = useLoaded(() => ask(`query ${COUNTS}`), [latest, list?.sessionList.length]);
-  const [tasks] = useLoaded(() => ask(`query ${TASKS}`), []);
+  const [counts] = useLoaded(() => ask("Counts"), [latest, list?.sessionList.length]);
+  const [tasks] = useLoaded(() => ask("TaskNames"), []);
   const number = numbers(counts);
   const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
   return html`<main>
@@ -119,11 +109,10 @@ function Row({ session }) {
     <td data-label="Took">${span(end - moment(createdAt))}</td></tr>`;
 }
 
-const LATEST = "{ sessionList(limit: 1) { sessionList { sessionUuid coordinationUuid } } }";
 
 /** The newest session, and the next one as soon as it starts. */
 export function Latest({ query }) {
-  const { value, error } = useWatched(LATEST, {});
+  const { value, error } = useWatched("Latest", {});
   const latest = value?.sessionList.sessionList[0];
   if (latest) return html`<${Session} key=${latest.sessionUuid} path=${["", latest.coordinationUuid, latest.sessionUuid]} query=${query} />`;
   if (value) return html`<main><${Nothing} query=${query} /></main>`;

@@ -62,6 +62,7 @@ async function finish(given) {
   if (!found.has("state") || !asked) return;
   sessionStorage.removeItem(ASKED);
   history.replaceState(null, "", location.pathname + asked.at);
+  dispatchEvent(new HashChangeEvent("hashchange"));
   if (found.get("state") !== asked.state || !found.has("code")) return;
   await tokens(given, {
     grant_type: "authorization_code", code: found.get("code"), redirect_uri: home(),

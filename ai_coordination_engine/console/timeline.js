@@ -7,14 +7,12 @@ import { Empty, FINAL, Loading, Pages, Problem, STATES, Symbol, html, moment, sp
 const ROWS = 100;
 const MOST = 2000; // runs
 const CUT = 0.04; // the width of a stretch that is cut short, as a share of the whole
-const RUNS = `query ($s: String!, $cursor: String) { sessionRunList(sessionUuid: $s, limit: 500, cursor: $cursor) {
-  sessionRunList { sessionAgentUuid attempt status startedAt endedAt createdAt errorClass } nextCursor } }`;
 
 async function runsOf(s) {
   const runs = [];
   let cursor = null;
   do {
-    const { sessionRunList: page } = await ask(RUNS, { s, cursor });
+    const { sessionRunList: page } = await ask("Runs", { s, cursor });
     runs.push(...page.sessionRunList);
     cursor = page.nextCursor;
   } while (cursor && runs.length < MOST);

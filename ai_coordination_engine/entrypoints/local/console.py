@@ -40,6 +40,8 @@ _TYPES = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".graphql": "text/plain",
+    ".yaml": "text/plain",
 }
 
 
