@@ -64,7 +64,7 @@ class AsyncCalls:
         if websocket_url is not None:
             address = checked_websocket(websocket_url)
             named = where.endpoint_id, where.part_id
-            self._streams = Sockets(address, bearer, named, local, timeout)
+            self._streams = Sockets(address, bearer or auth, named, local, timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({place(self._url)!r})"

@@ -69,7 +69,7 @@ class Sockets:
     """Subscribes over a WebSocket, one connection for each subscription."""
 
     url: str
-    token: Bearer | None
+    auth: httpx.Auth | None
     tenant: tuple[str | None, str | None]
     is_loopback: bool
     timeout: float
@@ -89,6 +89,7 @@ class Sockets:
                 connect(
                     self.url,
                     subprotocols=[socket_messages.SUBPROTOCOL],  # type: ignore[list-item]
+                    additional_headers=await self._signature(),
                     proxy=None if self.is_loopback else True,
                     open_timeout=self.timeout,
                     max_size=_LARGEST,
@@ -109,7 +110,7 @@ class Sockets:
     async def _answers(
         self, socket: Any, request: Mapping[str, Any]
     ) -> AsyncGenerator[dict[str, Any]]:
-        token = None if self.token is None else self.token.value()
+        token = self.auth.value() if isinstance(self.auth, Bearer) else None
         await socket.send(socket_messages.init(token, self.tenant))
         while True:
             kind, payload = socket_messages.received(await socket.recv())
@@ -121,3 +122,16 @@ class Sockets:
                 yield payload
             elif kind == "complete":
                 return
+
+    async def _signature(self) -> dict[str, str]:
+        """Return the headers with which `auth` signs the request to connect; a token is sent in the
+        first message instead.
+        """
+        if self.auth is None or isinstance(self.auth, Bearer):
+            return {}
+        request = httpx.Request("GET", self.url.replace("ws", "http", 1))
+        before = set(request.headers)
+        flow = self.auth.async_auth_flow(request)
+        await anext(flow)
+        await flow.aclose()
+        return {name: value for name, value in request.headers.items() if name not in before}

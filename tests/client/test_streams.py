@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Generator
 from typing import Any
 
 import httpx
@@ -26,7 +27,14 @@ from ai_coordination_engine.client import (
 )
 from ai_coordination_engine.client.server_events import EventReader
 from ai_coordination_engine.client.socket_messages import closed
-from tests.kit.scripted_socket import COMPLETE, TICKS, next_tick, script, socket_server
+from tests.kit.scripted_socket import (
+    COMPLETE,
+    TICKS,
+    Script,
+    next_tick,
+    script,
+    socket_server,
+)
 
 QUICK = Retries(attempts=3, seconds=0.1, first=0.001, longest=0.01)
 
@@ -178,6 +186,38 @@ def test_an_answer_that_was_too_large_for_a_message_is_asked_for() -> None:
 
 
 OPTIONS: dict[str, Any] = {"tenant": "acme#eu", "token": "secret", "retries": QUICK}
+
+
+class Signing(httpx.Auth):
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["x-signed"] = f"{request.method} {request.url} {request.headers['host']}"
+        yield request
+
+
+def signed(seen: list[str | None]) -> Script:
+    def run(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        seen.extend(connection.request.headers.get(name) for name in ("x-signed", "accept"))
+        assert json.loads(connection.recv()) == {"type": "connection_init", "payload": {}}
+        connection.send('{"type": "connection_ack"}')
+        connection.recv()
+        connection.send('{"id": "1", "type": "complete"}')
+
+    return run
+
+
+@pytest.mark.parametrize("with_async", [True, False])
+async def test_a_request_to_connect_is_signed(with_async: bool) -> None:
+    seen: list[str | None] = []
+    with socket_server(signed(seen)) as address:
+        if with_async:
+            async with AsyncClient("http://h", auth=Signing(), websocket_url=address) as client:
+                assert [each async for each in client.subscribe(TICKS)] == []
+        else:
+            with Client("http://h", auth=Signing(), websocket_url=address) as same:
+                assert [*same.subscribe(TICKS)] == []
+    host = address.removeprefix("ws://").removesuffix("/live")
+    assert seen == [f"GET http://{host}/live {host}", None]
 
 
 def test_a_websocket_that_is_lost_is_opened_again() -> None:

@@ -29,7 +29,8 @@ class Signature(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign the body, the host and the content type of a request."""
-        headers = {name: request.headers[name] for name in ("Host", "Content-Type")}
+        names = ("Host", "Content-Type")  # a request to connect has no content
+        headers = {name: request.headers[name] for name in names if name in request.headers}
         signed = AWSRequest(request.method, str(request.url), data=request.content, headers=headers)
         self.signer.add_auth(signed)
         request.headers.update(dict(signed.headers))
