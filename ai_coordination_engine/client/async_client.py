@@ -15,6 +15,7 @@ from ai_coordination_engine.client.keys import OfAgent, OfSession
 from ai_coordination_engine.client.model import Json
 from ai_coordination_engine.client.operation import UNSET, Unset
 from ai_coordination_engine.client.records import (
+    AgentOutput,
     AskOperationHub,
     ProcedureTaskSession,
     Session,
@@ -121,6 +122,20 @@ class AsyncClient(AsyncCalls):
                 yield view
                 last = view
             await asyncio.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - asked)))
+
+    async def output(self, agent: OfAgent) -> AsyncGenerator[AgentOutput]:
+        """Yield the text of an agent in parts, while it is written, until the agent has ended.
+
+        A new `attempt` begins the text anew. The whole text is the agent's `agent_output`.
+        """
+        operation = operations.subscribe_agent_output(
+            session_uuid=agent.session_uuid, session_agent_uuid=agent.session_agent_uuid
+        )
+        async with aclosing(self.subscribe(operation)) as parts:
+            async for part in parts:
+                if part is None:
+                    raise NotFound(f"the session agent {agent.session_agent_uuid} does not exist")
+                yield part
 
     def sessions(
         self,

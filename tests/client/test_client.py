@@ -233,4 +233,8 @@ async def test_an_agent_is_asked(url: str, client: Client) -> None:
         async for view in same.watch("c", asked.session_uuid):
             if view.session_agents[0].state == "completed":
                 break
+        parts = [part async for part in same.output(asked)]
     assert view.session_agents[0].agent_output == "How are you?"
+    assert ("".join(each.delta for each in parts), parts[-1].done) == ("How are you?", True)
+    with pytest.raises(NotFound, match="the session agent no-such"):
+        next(client.output(AgentKey(asked.session_uuid, "no-such")))
