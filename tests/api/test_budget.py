@@ -367,7 +367,7 @@ COUNTS = (
 )
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # on SQLite requests are made one after the other
 def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
     """Concurrent counts charge the budget only when each has its result."""
     session = session_of(api, 300)
@@ -396,7 +396,7 @@ def test_counts_that_are_asked_for_at_once_keep_to_one_budget(api: Api) -> None:
     events.unregister("after-call.dynamodb.Query", count)
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 def test_the_total_of_a_long_list_in_shards_is_counted_little_further_than_it_is_told(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_the_sweep_writes_that_a_session_is_confirmed(stage: Stage) -> None:
     assert calls == [1, 0]
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_the_agents_of_another_session_of_its_uuid_tell_nothing_of_a_start(
     stage: Stage, client: Api

@@ -157,7 +157,7 @@ def test_a_deleted_record_is_gone(case: Case, api: Api, world: World) -> None:
     )
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # the answer of a file is not lost
 @every_record
 def test_a_delete_whose_answer_was_lost_on_the_way_to_the_database_is_a_success(
     case: Case, api: Api, world: World, monkeypatch: pytest.MonkeyPatch

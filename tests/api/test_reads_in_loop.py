@@ -54,7 +54,7 @@ def test_get_by_key_needs_no_thread(local_app: App, threads: list[object]) -> No
     assert threads == []
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # SQLite is read without a thread
 def test_get_by_key_over_a_network_uses_a_thread(api: Api, threads: list[object]) -> None:
     made = api.data(NEW)["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
     threads.clear()

@@ -353,6 +353,7 @@ def test_an_error_of_the_engine_is_no_death_and_the_fifth_fails_the_agent(app: A
     ]
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("kind", ["completed", "failed", "pending", "job"])
 def test_a_recorded_end_that_kills_its_process_each_time_is_tried_five_times(

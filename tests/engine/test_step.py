@@ -133,7 +133,7 @@ def test_a_message_of_an_agent_under_a_lease_is_kept_until_the_lease_ends(stage:
     assert stage.runtime.ran() == ["a"]
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # on SQLite messages are part of the commit, which is repeated
 def test_a_queue_that_refuses_keeps_the_message_and_its_redelivery_hands_on(stage: Stage) -> None:
     session = stage.start(stage.define(DIAMOND))
     delivery = stage.queue.receive()

@@ -158,6 +158,18 @@ def test_no_test_is_a_helper_of_another() -> None:
     assert [path.name for path in files if told.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_a_test_of_one_home_alone_says_why() -> None:
+    """Beside the mark, or in the line above it."""
+    marked = re.compile(r"^(.*)\n.*\bmark\.only_on\(.*\)(.*)$", re.MULTILINE)
+    found = [
+        (path.name, before.lstrip().startswith("# ") or " # " in after)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for before, after in marked.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(found) > 30
+    assert [name for name, is_told in found if not is_told] == []
+
+
 def test_benchmarks_import_nothing_from_tests() -> None:
     files = [*(ROOT / "benchmarks").rglob("*.py")]
     told = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)

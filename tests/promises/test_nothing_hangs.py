@@ -317,7 +317,7 @@ def test_a_worker_may_die_anywhere_while_it_parks_a_job(stage: Stage) -> None:
     assert point > 10
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # the answer of a file is not lost
 def test_a_lost_answer_of_a_deferral_costs_no_more_than_a_minute(stage: Stage) -> None:
     stage.runtime.behaviours["b"] = job("job", 100)
     session = stage.start(stage.define({"a": "", "b": "", "c": "ab"}, actions={"a": PERSON}))

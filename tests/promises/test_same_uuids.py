@@ -142,7 +142,7 @@ def test_a_delete_is_held_back_by_ones_own_children_alone(case: Case, api: Api, 
     assert case.get(other, UUIDS)["partitionKey"] == other.tenant
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 @each_child
 def test_rows_of_others_are_never_read(case: Case, api: Api, other: Api, app: App) -> None:
     fill(api)

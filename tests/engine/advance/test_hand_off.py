@@ -88,7 +88,7 @@ def test_whatever_is_refused_nobody_is_left_claimed(stage: Stage, plan: str) -> 
     assert number >= 8
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # on SQLite messages are part of the commit, which is repeated
 def test_what_follows_has_no_attempt_when_the_queue_refuses_the_others(stage: Stage) -> None:
     session = started(stage, PLANS["an only child"])
     stage.queue.refuses = True

@@ -90,7 +90,7 @@ def test_a_fan_out_whose_message_returns_is_sent_once_more_and_then_no_more(stag
     check_promises(stage, session)
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 def test_a_message_that_returns_reads_what_was_held_and_writes_nothing(stage: Stage) -> None:
     names = [f"m{number:02d}" for number in range(50)]
     session = stage.start(stage.define({"a": "", **dict.fromkeys(names, "a"), "z": names}))
@@ -216,6 +216,7 @@ def test_what_gets_ready_after_a_fan_out_was_sent_again_is_sent(stage: Stage) ->
     assert point > 40
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize(
     "result",
@@ -299,7 +300,7 @@ def test_a_cancelled_session_ends_some_agents_at_once_and_the_others_by_messages
     assert stage.session(session).watch_at is None
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_end_of_a_session_reads_each_agent_once(
     fails: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -322,7 +323,7 @@ def test_the_end_of_a_session_reads_each_agent_once(
     assert sweep_after(stage, SOON + 2) == 0
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 @pytest.mark.parametrize("most", [30, 5])
 def test_what_others_hold_in_a_session_that_fails_is_read_by_who_may_have_handed_on(
     most: int, stage: Stage, monkeypatch: pytest.MonkeyPatch

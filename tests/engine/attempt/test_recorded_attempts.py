@@ -86,6 +86,7 @@ def recorded(stage: Stage, session: Session, agent: str = "a") -> list[Run]:
 # Who takes over
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize(
     ("meet", "error"), [(die, Crash), (refuse, Throttled)], ids=["dead", "refused"]
@@ -177,6 +178,7 @@ def test_whoever_took_over_and_finds_its_session_cancelled_records_the_lost_atte
     assert recorded(stage, session) == [(1, "lost"), (2, "lost")]
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_a_recorded_failure_counts_as_that_failure_and_waits_as_long(stage: Stage) -> None:
     stage.runtime.behaviours["a"] = failing(
@@ -282,6 +284,7 @@ def test_a_map_whose_run_is_recorded_is_gathered_again_in_the_same_attempt(
     assert len(stage.runs(session.session_uuid)) == len(stage.agents(session.session_uuid))
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_a_completed_run_counts_though_what_the_agent_was_given_is_gone(stage: Stage) -> None:
     session = started(stage)
@@ -307,6 +310,7 @@ def work_one(stage: Stage) -> None:
     stage.queue.delete(delivery)
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_a_map_whose_elements_were_made_too_long_by_hand_fails(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -384,6 +388,7 @@ def test_the_run_of_a_deleted_agent_is_taken_back_and_that_of_a_client_is_not(st
     ]
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_whose_worker_dies_in_taking_over_again_and_again_is_concluded_all_the_same(
     stage: Stage,

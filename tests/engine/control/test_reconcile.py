@@ -224,7 +224,7 @@ def answer_at(stage: Stage, session: Session, uuid: str, point: int) -> list[int
     return answered
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 def test_the_sweep_looks_at_a_session_in_few_calls(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a", "c": "a"}))
     calls: list[str] = []

@@ -236,6 +236,7 @@ def test_the_promised_run_outlives_the_message_that_was_sent_with_it(
         assert (agent.state, agent.first_run) == ("completed", None)
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_a_question_that_is_tried_again_by_its_first_message_has_a_run_for_each_attempt(
     stage: Stage, coordination: str

@@ -223,6 +223,7 @@ def test_interrupt_leaves_other_threads_and_finished_questions_alone(
     ]
 
 
+# on SQLite the end of an attempt is one commit: nobody dies or comes within it
 @pytest.mark.only_on("dynamodb")
 def test_interrupting_a_router_that_has_just_chosen_leaves_nobody_behind(
     stage: Stage, coordination: str

@@ -114,6 +114,7 @@ def test_a_slow_start_is_swept_or_confirmed_wherever_the_sweep_comes(
     assert outcomes == {*too_late, (True, True), (False, True)}
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_start_whose_first_agent_comes_after_it_was_swept_and_used_again_changes_nothing(
     stage: Stage,
@@ -164,6 +165,7 @@ def test_of_two_equal_starts_one_confirms_and_both_answer_it(stage: Stage) -> No
             assert [each.agent_uuid for each in left] == ["a", "b"]  # no fence
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_start_that_is_fenced_goes_on_as_an_equal_start(stage: Stage) -> None:
     """Who takes it back dies behind the fence."""
@@ -182,6 +184,7 @@ def test_a_start_that_is_fenced_goes_on_as_an_equal_start(stage: Stage) -> None:
     check_promises(stage, session)
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_fence_is_put_once_and_never_in_the_place_of_the_agent(stage: Stage) -> None:
     names = stage.define(PLAN)
@@ -238,6 +241,7 @@ def test_a_delete_of_the_coordination_beside_a_start_ends_in_one_of_two_ways(
     assert seen == {(True, False, True), *beside, (False, True, None)}
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_nobody_sees_a_session_before_it_is_confirmed(stage: Stage, client: Api) -> None:
     """By key, by node, in lists of each kind, and below it; and everybody does from then on."""

@@ -9,7 +9,7 @@ from benchmarks.sessions import Graph, Plan, chain, diamond
 ROOTS: Graph = {"a": [], "b": [], "c": [], "d": ["a", "b", "c"]}
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 @pytest.mark.parametrize(
     ("graph", "more"),
     [(chain(5), 3), (diamond(), 3), (ROOTS, 5)],

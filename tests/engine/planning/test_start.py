@@ -197,7 +197,7 @@ def test_starting_one_agent_costs_six_calls(app: App, api: Api, calls: Calls) ->
     assert calls.taken() == {"GetItem": 3, "PutItem": 2, "SendMessageBatch": 1}
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 def test_a_chain_of_five_costs_at_most_thirty_calls(app: App, api: Api) -> None:
     names = define(app, CHAIN)
     calls, worker = Calls(app), Worker(app)
@@ -283,7 +283,7 @@ def test_concurrent_starts_with_one_uuid_make_one_session(app: App, seed: int) -
     assert sorted(stage.runtime.ran()) == list("abcd")
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # the answer of a file is not lost
 def test_a_start_that_repeats_its_first_write_beside_an_equal_one_is_seen_once_it_is_whole(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def every_point(stage: Stage, history: Callable[[], None]) -> Iterator[int]:
         point += 3
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 @pytest.mark.parametrize("swept_before", [False, True], ids=["at once", "after the sweep"])
 def test_a_second_start_runs_the_plan_once_wherever_the_one_that_was_taken_back_died(
@@ -172,6 +173,7 @@ def test_a_fork_that_is_taken_back_leaves_nothing_and_its_uuid_is_free(stage: St
     assert point == 8
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_the_sweep_removes_a_dead_start_whole_wherever_it_dies_itself(
     app: App, monkeypatch: pytest.MonkeyPatch
@@ -248,6 +250,7 @@ def test_what_an_overtaken_start_has_written_is_removed(stage: Stage, app_home: 
 LARGE = "q" * 5_000
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_start_keeps_its_large_values_beside_the_sweep_of_one_that_was_taken_back(
     app: App,
@@ -323,6 +326,7 @@ def test_a_start_that_is_joined_while_its_answer_is_lost_keeps_its_large_values(
     assert stage.runtime.ran() == ["a", "b"]
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanwhile(
     stage: Stage,
@@ -348,6 +352,7 @@ def test_a_slow_start_leaves_nothing_below_the_session_that_a_client_wrote_meanw
     guards.delete(stage.app.records, SESSION, TENANT, key)
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_start_goes_on_where_one_of_an_earlier_version_died(stage: Stage) -> None:
     names = stage.define(PLAN)

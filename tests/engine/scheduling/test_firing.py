@@ -257,6 +257,7 @@ def test_a_session_that_starts_while_the_schedule_is_edited_is_counted(
     )
 
 
+# on SQLite a start is one commit: nothing is left of one that dies
 @pytest.mark.only_on("dynamodb")
 def test_a_start_that_died_is_waited_for(stage: Stage, task: tuple[str, str]) -> None:
     """Somebody has changed the task meanwhile: the session is started as it is now."""

@@ -224,7 +224,7 @@ def test_a_result_that_comes_while_the_deadline_is_noticed_counts_or_is_refused(
 # Late
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # the answer of a file is not lost
 def test_a_write_that_is_made_again_does_not_undo_what_was_heard_of_the_job_since(
     stage: Stage,
 ) -> None:

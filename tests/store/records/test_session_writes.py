@@ -43,7 +43,7 @@ def client(stage: Stage, api: Api) -> Api:
     return Api(stage.app, api._runner, TENANT)
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 @pytest.mark.parametrize(
     ("graph", "ends"),
     [

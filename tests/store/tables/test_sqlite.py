@@ -44,7 +44,7 @@ def answer_alike(homes: tuple[Table[Any], Table[Any]], wanted: list[Operation]) 
         assert sqlite == dynamodb, each
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # compares both homes itself
 @trying_quickly(max_examples=60)
 @given(wanted=OPERATIONS)
 def test_random_operations_are_answered_alike(

@@ -93,7 +93,7 @@ def test_nothing_is_written_when_an_item_is_too_large(homes: Homes) -> None:
     assert everything(homes) == before
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # about the requests of the client of AWS
 def test_a_repetition_after_a_lost_answer_counts_once(app: App) -> None:
     homes = begun((app.records.tables[Session], app.records.tables[SessionAgent]))
     client: Any = homes[0].database.client  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def test_a_repetition_after_a_lost_answer_counts_once(app: App) -> None:
     assert asked[0]
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # about the requests of the client of AWS
 @pytest.mark.parametrize(
     ("codes", "error"),
     [

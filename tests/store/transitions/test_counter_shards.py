@@ -36,7 +36,7 @@ def written(app: App) -> None:
     )
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # requests to AWS are counted
 def test_a_join_and_its_counter_shard_are_read_in_one_request_each_as_what_it_is(app: App) -> None:
     written(app)
     calls = Calls(app)
