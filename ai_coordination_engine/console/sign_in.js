@@ -23,9 +23,13 @@ async function provider({ issuer, authorizationEndpoint, tokenEndpoint }) {
   return known;
 }
 
+let leaving;
 /** Leave the page for the provider's; it comes back with a code. */
 export async function signIn({ signIn: given }) {
-  if (!given) return;
+  if (given) await (leaving ??= leave(given));
+}
+
+async function leave(given) {
   sessionStorage.removeItem(KEPT);
   const asked = { state: random(), verifier: random(), at: location.hash };
   keep(ASKED, asked);

@@ -96,6 +96,7 @@ export function useAddress() {
   useEffect(() => {
     const changed = () => set(parse());
     addEventListener("hashchange", changed);
+    changed(); // it may have changed since the first rendering
     return () => removeEventListener("hashchange", changed);
   }, []);
   return address;

@@ -82,7 +82,7 @@ async def test_a_valid_run_file_is_answered_as_the_api_takes_it_with_its_dry_run
     ("text", "place", "message"),
     [
         (VALID.replace("after: a", "after: z"), (5, 24), 'agent "z" is not defined'),
-        (VALID.replace("query: one", "qery: one"), (4, 25), 'did you mean "query"'),
+        (VALID.replace("query: one", "ask: one"), (4, 25), '"ask"'),
         ("coordination: [", (1, 16), ""),
         ("", (1, 1), ""),
         ("\x07", (1, 1), "YAML forbids"),
