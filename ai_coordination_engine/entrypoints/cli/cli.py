@@ -317,6 +317,7 @@ def main() -> NoReturn:
     prepare()
     code = 0
     try:
+        _warn_of_unknown_variables()
         app(result_action="return_value", exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -330,12 +331,15 @@ def main() -> NoReturn:
     sys.exit(code or (FAILED if problem else 0))
 
 
-def _settings() -> Settings:
+def _warn_of_unknown_variables() -> None:
     for name, meant in unknown_variables():
         write_error(
             f"ace: {on_one_line(name)} is not a setting"
             + (f"; did you mean {meant}?" if meant else ".")
         )
+
+
+def _settings() -> Settings:
     try:
         return Settings()
     except NotJson as error:

@@ -3,22 +3,22 @@ beyond it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from ai_coordination_engine.client import ApiError, Retries, TooComplex, Unreachable
 from ai_coordination_engine.client import BadUserInput as Refused
 from ai_coordination_engine.client import Client as ApiClient
+from ai_coordination_engine.client import SessionView as Found
 from ai_coordination_engine.domain.planning import planner_of
 from ai_coordination_engine.domain.shapes import parse_agents
 from ai_coordination_engine.entrypoints.cli.quiet import Quiet
 from ai_coordination_engine.entrypoints.cli.session_view import SessionView, Why, view_of
+from ai_coordination_engine.entrypoints.cli.tokens import Tokens
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
 from ai_coordination_engine.errors import BadUserInput
 
 UPDATED_BY = "ace"
 QUIET_SECONDS = 2.0  # without a change, before the client asks for reasons
-MAX_DETAILED = 500  # agents of a session whose tokens are read
 _REASONS = 50  # agents whose reasons are read
 _OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
 
@@ -52,12 +52,6 @@ _INPUT = """
 query ($sessionUuid: String!, $sessionAgentUuid: String!) {
   sessionAgent(sessionUuid: $sessionUuid, sessionAgentUuid: $sessionAgentUuid) { agentInput }
 }"""
-_TOKENS = """
-query ($coordinationUuid: String!, $sessionUuid: String!) {
-  session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
-    sessionRuns { sessionAgentUuid totalTokens }
-  }
-}"""
 _OPEN = """
 query ($statuses: [String]) {
   sessionList(statuses: $statuses, limit: 20) { sessionList { sessionUuid status task {
@@ -86,6 +80,7 @@ class Client(ApiClient):
     def __init__(self, url: str, **options: Any) -> None:
         self.warnings: list[str] = []
         super().__init__(url, on_warning=self.warnings.append, **options)
+        self._tokens = Tokens(self.execute)
 
     def begin(self, run: RunFile, tell: Callable[[str], object]) -> str:
         """Start a session and return its uuid; pass each warning, with its place in the file, to
@@ -189,18 +184,9 @@ class Client(ApiClient):
             if row["whyNotRunning"]
         }
 
-    def _detailed(self, found: Any, planner: str | None) -> SessionView:
-        """Add the tokens of a session that is not very large."""
-        tokens: dict[str, int] = {}
-        if len(found.session_agents) <= MAX_DETAILED:
-            keys = {
-                "coordinationUuid": found.coordination_uuid,
-                "sessionUuid": found.session_uuid,
-            }
-            with suppress(TooComplex):
-                runs = (self.execute(_TOKENS, keys)["session"] or {}).get("sessionRuns") or ()
-                _add_tokens(tokens, runs)
-        return view_of(found, tokens, planner)
+    def _detailed(self, found: Found, planner: str | None) -> SessionView:
+        """The view of a session, with the tokens of its agents."""
+        return view_of(found, self._tokens.of(found), planner)
 
     def agent_input(self, session_uuid: str, session_agent_uuid: str) -> str:
         """Return the input of a waiting agent: its subtask and its predecessors' outputs."""
@@ -215,13 +201,6 @@ class Client(ApiClient):
             f" {row['status']})"
             for row in found["sessionList"]["sessionList"]
         ]
-
-
-def _add_tokens(tokens: dict[str, int], runs: Any) -> None:
-    for run in runs:
-        if run["totalTokens"] is not None:
-            uuid = run["sessionAgentUuid"]
-            tokens[uuid] = tokens.get(uuid, 0) + run["totalTokens"]
 
 
 def planner_of_file(run: RunFile) -> str | None:

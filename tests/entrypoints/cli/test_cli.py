@@ -151,6 +151,16 @@ def test_an_unknown_setting_is_named_and_a_level_that_is_none_refused() -> None:
     assert ace("webhook-key", "acme", ACE_LOG_LEVEL="debug", ACE_WEBHOOK_KEY="m").returncode == 0
 
 
+def test_the_variables_of_a_server_are_known_and_a_token_is_in_no_message() -> None:
+    url = "http://127.0.0.1:9"
+    done = ace("sessions", ACE_URL=url, ACE_TENANT="acme", ACE_TOKEN="my-secret", ACE_TOKN="x")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first == "ace: ACE_TOKN is not a setting; did you mean ACE_TOKEN?"
+    assert second.startswith(f"ace: {url}/acme/graphql does not answer (ConnectError")
+    assert "my-secret" not in done.stderr
+
+
 def test_webhook_key_prints_the_key_of_one_tenant() -> None:
     keys = {
         tenant: ace("webhook-key", tenant, ACE_WEBHOOK_KEY="master").stdout
