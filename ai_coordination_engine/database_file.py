@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ai_coordination_engine.database.failures import of_opening, of_serving, without_locks
 from ai_coordination_engine.database.identity import Identity
 from ai_coordination_engine.database.log import Log
 from ai_coordination_engine.database.restored import drop_other_log
 from ai_coordination_engine.database.versions import prepare
+from ai_coordination_engine.database.work import Work
 from ai_coordination_engine.database_turns import BUSY_SECONDS, Turns
 from ai_coordination_engine.errors import CoordinationError, FileUnusable, Unavailable
 from ai_coordination_engine.observability import logger
@@ -29,48 +30,12 @@ _SYNCHRONOUS: dict[Durability, str] = {"full": "FULL", "process": "NORMAL", "non
 _SYNCED_LATER = "PRAGMA synchronous = NORMAL"  # a commit is synced when others may write already
 _LOG_BYTES = 16_777_216  # that the log of the file (WAL) keeps, however far readers made it grow
 _TAKE_OVER_AFTER = 64  # commits: most of the log is taken over beside them, not in one of them
+_LOG_PAGES = 3_000  # after which a commit takes over the rest, so that the log begins anew
+_LOG_PAGES_OF_READERS = 1_000  # the same, while readers have made the log too long
 _EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 _READERS_MILLISECONDS = 50  # that a try to empty the log waits for readers
 _AFTER_A_LONG_READ = 5.0  # seconds until it waits again
 _STOPPING = "The server is stopping; try again in a moment."
-
-
-class _Work(Generic[T]):
-    """A write that a thread has submitted, and its result."""
-
-    def __init__(self, call: Callable[[sqlite3.Connection], T]) -> None:
-        self._call = call
-        self.is_done = False
-        self.commit = 0  # its number; 0: it was not committed
-        self._result: list[T] = []
-        self._error: Exception | None = None
-
-    def run(self, connection: sqlite3.Connection) -> None:
-        """Run the write. An error is kept for its thread if nothing was written; any other is
-        raised.
-        """
-        self._error = None
-        before = connection.total_changes
-        try:
-            self._result = [self._call(connection)]
-        except sqlite3.Error:
-            raise
-        except Exception as error:
-            if connection.total_changes != before:
-                raise
-            self._error = error
-
-    def end(self, error: Exception | None, commit: int) -> None:
-        """Mark the write as part of a commit, or as failed with `error`."""
-        self._error = error or self._error
-        self.commit = commit
-        self.is_done = True
-
-    def result(self) -> T:
-        """Return the result of the write, or raise its error."""
-        if self._error is not None:
-            raise self._error
-        return self._result[0]
 
 
 class DatabaseFile:
@@ -87,7 +52,7 @@ class DatabaseFile:
         self._synchronous = _SYNCHRONOUS[durability]
         self._closed = False
         self._problem: str | None = None
-        self._waiting: deque[_Work[Any]] = deque()
+        self._waiting: deque[Work[Any]] = deque()
         self._turn = threading.Lock()
         self._mine = threading.local()
         self._readers: list[sqlite3.Connection] = []  # the one that was used last is taken first
@@ -101,6 +66,7 @@ class DatabaseFile:
             try:
                 prepare(self._writer, path, alone=alone)
                 self._writer.execute("PRAGMA busy_timeout = 0")
+                self._take_over_rest_after(_LOG_PAGES)
                 self._identity = Identity(path)
                 self._turns = Turns(path)
                 self._log = Log(path, syncs=durability == "full")
@@ -138,7 +104,7 @@ class DatabaseFile:
         """
         if self.is_together:
             return self._in_own(call)
-        work = _Work(call)
+        work = Work(call)
         self._waiting.append(work)
         with self._turn:
             if not work.is_done:
@@ -290,7 +256,7 @@ class DatabaseFile:
             for each in works:
                 self._end_in_one([each])
 
-    def _end_in_one(self, works: Sequence[_Work[Any]]) -> bool:
+    def _end_in_one(self, works: Sequence[Work[Any]]) -> bool:
         """Run writes in one transaction. False, with nothing written, when one of several fails."""
         failure: Exception | None = Unavailable(_STOPPING)
         has_begun = is_shared = False
@@ -315,6 +281,8 @@ class DatabaseFile:
         self._check_usable()
         if self._identity.log_bytes > _LOG_BYTES:
             self._shorten_log()
+        elif self._log_pages != _LOG_PAGES:
+            self._take_over_rest_after(_LOG_PAGES)
         try:
             self._turns.begin(self._writer)
         except (sqlite3.Error, OSError) as error:
@@ -332,7 +300,12 @@ class DatabaseFile:
             # again, because readers that have just begun may hold what the first try waited for
             is_long = all(writer.execute(_EMPTY_LOG).fetchone()[0] for _ in range(3))
             self._look_at_log = monotonic() + (_AFTER_A_LONG_READ if is_long else 0)
+            self._take_over_rest_after(_LOG_PAGES_OF_READERS)
         writer.execute("PRAGMA busy_timeout = 0")
+
+    def _take_over_rest_after(self, pages: int) -> None:
+        self._log_pages = pages
+        self._writer.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def _roll_back(self) -> None:
         """Roll back an uncommitted transaction, if any."""
