@@ -155,7 +155,7 @@ fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey
     subtask_queries: list[Json] | None
     """The question for each agent, with the keys `agentUuid` and `subtaskQuery`. An agent may have several."""
 
-    agent_actions: Json | None
+    agent_actions: Json
     """By agent uuid, how the agent runs: `predecessors`, `userInTheLoop`, `join`, `conditions`, `map`, `policy` and others."""
 
     on_failure: str | None
@@ -167,7 +167,7 @@ fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey
     plan: bool | None
     """Whether the coordination's `planning` agent plans each session, or else its `decompose` agent writes the subtasks; false by default."""
 
-    plan_limits: Json | None
+    plan_limits: Json
     """Limits of a plan: `steps` (20), `depth` (6 consecutive steps), `map` (100 elements) and `attempts` (3 requests to the planning agent)."""
 
     plan_fallback: str | None
@@ -361,7 +361,7 @@ fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coor
     agent_name: str | None
     """The name of the agent when the session started; null when it has none."""
 
-    agent_action: Json | None
+    agent_action: Json
     """How the agent runs: `predecessors`, `primaryPath`, `userInTheLoop`, `actionFunction` and others."""
 
     user_input: str | None
@@ -562,19 +562,19 @@ fragment Plan on PlanType { layers width criticalPath agentCalls modelCalls warn
     critical_path: list[str] | None
     """The longest chain of agents, the first of them first."""
 
-    agent_calls: Json | None
+    agent_calls: Json
     """The number of calls by agent if no attempt fails; null for a map, which calls its agent once for each element."""
 
-    model_calls: Json | None
+    model_calls: Json
     """The number of calls by model."""
 
     warnings: list[str] | None
     """The warnings; each begins with its place in the task."""
 
-    tokens: Json | None
+    tokens: Json
     """Always null: not estimated yet."""
 
-    cost_micro_usd: Json | None
+    cost_micro_usd: Json
     """Always null: not estimated yet."""
 
 
