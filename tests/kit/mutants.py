@@ -37,7 +37,37 @@ BATCHES = ("store/tables/test_batches.py",)
 TRANSITIONS = ("store/transitions/test_transitions.py",)
 GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
 QUESTIONS = ("promises/test_questions.py",)
+STAND_INS = ("promises/test_stand_ins.py",)
+TEXTS = ("store/tables/test_texts.py",)
 MUTANTS = (
+    Mutant(
+        "a thread goes on with its step though another one has done so in its place",
+        "adapters/runtimes/deadline.py",
+        "        if not _watchdog.end(watched):\n            raise Replaced\n",
+        "        _watchdog.end(watched)\n",
+        STAND_INS,
+    ),
+    Mutant(
+        "nobody goes on in place of a thread whose agent takes too long",
+        "adapters/runtimes/deadline.py",
+        "threading.Thread(target=each.go_on, ",
+        "threading.Thread(target=int, ",
+        STAND_INS,
+    ),
+    Mutant(
+        "an item is written as this process knows it, whatever others wrote",
+        "store/tables/sqlite_layout.py",
+        'return f"{self.replace_item} AND item = ?"',
+        'return f"{self.replace_item} AND ? != 0"',
+        TEXTS,
+    ),
+    Mutant(
+        "a plan is found by the agents alone",
+        "engine/planning/planned.py",
+        "return tuple(texts) if is_short else None",
+        "return tuple(texts[2:3]) if is_short else None",
+        ("engine/planning/test_planned.py",),
+    ),
     Mutant(
         "a message is deleted before the agents beside it have ended",
         "entrypoints/branches.py",
