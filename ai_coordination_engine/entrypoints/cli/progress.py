@@ -29,6 +29,9 @@ _STYLES = {
     "cancelled": "dim",
 }
 _COLUMNS = 4
+_TOLD = (WAITS, "failed")
+MAX_LINES = 20
+"""Of a map with more elements, only those in the states `_TOLD` have lines of their own."""
 _FIRST = ("executing", WAITS, "failed", "pending", "initial", "completed", "skipped", "cancelled")
 """Which agents are shown where a terminal has too few lines, by their states."""
 
@@ -67,15 +70,21 @@ class Progress:
                 self._console.print(line)
             self._live.update(_Shown(self._console, view), refresh=True)
             return
+        elements = view.elements()
         for agent in view.agents:
-            line = f"{on_one_line(agent.name)}: {agent.state}"
-            if agent.why:
-                line += f". {on_one_line(agent.why.message)}"
-            elif self._lines.get(agent.uuid, "").startswith(f"{line}. "):
-                continue
-            if self._lines.get(agent.uuid) != line:
-                self._lines[agent.uuid] = line
-                self._console.print(line)
+            of_map = elements.get(agent.record.map_session_agent_uuid or "")
+            if not (_is_large(of_map) and agent.state not in _TOLD):
+                self._tell(agent, _so_far(elements.get(agent.uuid)))
+
+    def _tell(self, agent: AgentView, so_far: str) -> None:
+        line = f"{on_one_line(agent.name)}: {agent.state}{so_far}"
+        if agent.why:
+            line += f". {on_one_line(agent.why.message)}"
+        elif self._lines.get(agent.uuid, "").startswith(f"{line}. "):
+            return
+        if self._lines.get(agent.uuid) != line:
+            self._lines[agent.uuid] = line
+            self._console.print(line)
 
     def _news(self, view: SessionView) -> Iterator[str]:
         """The failures that were not told yet: an attempt that is followed by another, or the
@@ -89,6 +98,18 @@ class Progress:
                 what = "failed" if agent.state == "failed" else f"attempt {agent.record.attempt}"
                 notes = on_one_line(agent.record.notes or "")
                 yield f"{on_one_line(agent.name)}: {what}{notes and '. '}{notes}"
+
+
+def _is_large(elements: Mapping[str, int] | None) -> bool:
+    return elements is not None and sum(elements.values()) > MAX_LINES
+
+
+def _so_far(elements: Mapping[str, int] | None) -> str:
+    """How many elements of a large map have ended, in tenths of it: ` 600/1000`."""
+    if elements is None or not _is_large(elements):
+        return ""
+    done, total = over(elements), sum(elements.values())
+    return f" {done if done == total else done - done % (total // 10)}/{total}"
 
 
 class _Shown:

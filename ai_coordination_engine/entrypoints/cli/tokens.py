@@ -31,9 +31,10 @@ class Tokens:
         """The tokens by the uuids of agents; agents whose runtimes did not count are missing."""
         if len(session.session_agents) > MOST_AGENTS:
             return {}
-        is_same = session.session_uuid == self._session
-        is_recent = time.monotonic() - self._read_at < EVERY_SECONDS
-        if not (is_same and is_recent) or session.has_ended or session.waiting:
+        is_other = session.session_uuid != self._session
+        is_old = time.monotonic() - self._read_at >= EVERY_SECONDS
+        stays_so = session.has_ended or bool(session.waiting)
+        if is_other or is_old or stays_so:
             self._session, self._tokens = session.session_uuid, self._read(session)
             self._read_at = time.monotonic()
         return self._tokens

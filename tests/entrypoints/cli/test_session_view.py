@@ -1,12 +1,14 @@
 """How sessions are drawn: the order and depth of agents, maps, measures."""
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
 
-from ai_coordination_engine.entrypoints.cli.progress import elapsed, measures
+from ai_coordination_engine.entrypoints.cli.progress import Progress, elapsed, measures
 from ai_coordination_engine.entrypoints.cli.session_tree import as_tree
-from ai_coordination_engine.entrypoints.cli.session_view import as_text
+from ai_coordination_engine.entrypoints.cli.session_view import SessionView, as_text
+from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from tests.kit.views import NOW, record, seen
 
 
@@ -92,3 +94,29 @@ def test_an_attempt_that_is_not_the_first_is_numbered() -> None:
         [record("a", "completed", attempt=3, started_at=NOW, ended_at=NOW + timedelta(seconds=2))]
     ).agents
     assert measures(agent) == "2.0 s · attempt 3"
+
+
+def test_without_a_terminal_a_large_map_is_told_in_tenths() -> None:
+    console = Terminal()
+    console.file = StringIO()
+
+    def of(done: int, *, failed: int = 0) -> SessionView:
+        states = ["completed"] * (done - failed) + ["failed"] * failed
+        states += ["pending"] * (40 - done)
+        elements = [
+            record(f"m{at}", state, agent_name="m", map_index=at, map_session_agent_uuid="m")
+            for at, state in enumerate(states)
+        ]
+        return seen([record("m", "completed" if done == 40 else "pending"), *elements])
+
+    progress = Progress(console)
+    for view in (of(0), of(3), of(4), of(7), of(8, failed=1), of(40, failed=1)):
+        progress.show(view)
+    assert console.file.getvalue().splitlines() == [
+        "m: pending 0/40",
+        "m: pending 4/40",
+        "m: pending 8/40",
+        "m[7]: failed",
+        "m: completed 40/40",
+        "m[39]: failed",
+    ]
