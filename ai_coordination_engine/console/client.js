@@ -78,7 +78,7 @@ const client = createClient({
   retryWait: (tries) => new Promise((done) => {
     setTimeout(done, Math.min(200 * 2 ** tries, 5000) * (0.75 + Math.random() / 2));
   }),
-  connectionParams: () => authorization(config),
+  connectionParams: async () => ({ ...(await authorization(config)), ...config.connection }),
   on: {
     opened: (socket) => { client.socket = socket; },
     connected: () => become("live"),

@@ -1,6 +1,7 @@
 """Deploy template.yaml as a stack, with its code uploaded as `aws cloudformation package` does."""
 
 import json
+import mimetypes
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -76,6 +77,12 @@ class Stack:
             **content,
         )
 
+    def browsed(self, path: str, *, secure: bool = True) -> httpx.Response:
+        """GET a path of the console, as CloudFront serves it."""
+        host = self.outputs["ConsoleUrl"].removeprefix("https://").rstrip("/")
+        scheme = {"host": host, "x-forwarded-proto": "https" if secure else "http"}
+        return httpx.get(f"{self.emulator.url}{path}", headers=scheme, timeout=60)
+
     def resource(self, logical_id: str) -> str:
         """Return the physical id of a resource."""
         resources = self.emulator.client("cloudformation").describe_stack_resources(
@@ -133,9 +140,37 @@ def deploy(emulator: Emulator, name: str, **parameters: str) -> Stack:
     _repair_numbers(stack)
     _allow_batches(stack)
     _name_apis(stack)
-    # The bucket is for TLS only, as it should be, and the emulator speaks none.
-    emulator.client("s3").delete_bucket_policy(Bucket=stack.outputs["BucketName"])
+    _allow_plain_http(stack)
     return stack
+
+
+def _allow_plain_http(stack: Stack) -> None:
+    """Let the buckets be read without TLS, which the emulator does not speak."""
+    s3 = stack.emulator.client("s3")
+    for name in ("BucketName", "ConsoleBucketName"):
+        if (bucket := stack.outputs.get(name)) is None:
+            continue
+        policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+        statements = [each for each in policy["Statement"] if each["Sid"] != "TlsOnly"]
+        s3.delete_bucket_policy(Bucket=bucket)
+        if statements:
+            text = json.dumps({**policy, "Statement": statements})
+            s3.put_bucket_policy(Bucket=bucket, Policy=text)
+
+
+def upload_console(stack: Stack) -> None:
+    """Upload the console as docs/operations.md says."""
+    s3, bucket = stack.emulator.client("s3"), stack.outputs["ConsoleBucketName"]
+    for path in sorted((ROOT / "ai_coordination_engine" / "console").iterdir()):
+        key = path.name if path.name == "index.html" else f"console/{path.name}"
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind)
+    s3.put_object(
+        Bucket=bucket,
+        Key="console/config.json",
+        Body=stack.outputs["ConsoleConfig"].encode(),
+        ContentType="application/json",
+    )
 
 
 def _wait_for_the_snapshot(stack: Stack) -> None:

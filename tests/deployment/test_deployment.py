@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from tests.deployment.calling import (
     wait_for,
 )
 from tests.deployment.issuer import Issuer
-from tests.deployment.stack import Stack, build_package, deploy, upload
+from tests.deployment.stack import Stack, build_package, deploy, upload, upload_console
 from tests.deployment.watching import ANSWER, states, watching
 from tests.examples import scripts
 from tests.kit.node import needs_node
@@ -62,7 +63,16 @@ def stack(aws: Emulator, tokens: Issuer) -> Stack:
     secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)[
         "ARN"
     ]
-    return deploy(aws, "engine", JwtIssuer=tokens.url, JwtAudience=AUDIENCE, WebhookSecret=secret)
+    return deploy(
+        aws,
+        "engine",
+        JwtIssuer=tokens.url,
+        JwtAudience=AUDIENCE,
+        WebhookSecret=secret,
+        Console="true",
+        ConsoleClientId="console",
+        ConsoleSignInOrigins="https://issuer.example",
+    )
 
 
 @pytest.fixture
@@ -353,6 +363,24 @@ def test_the_example_in_typescript_calls_it_with_a_token(
         "TOKEN": tokens.token(AUDIENCE, tenant="examples"),
     }
     assert scripts.typescript(tmp_path, "api_typescript", "client.ts", **variables) == scripts.PAGE
+
+
+def test_the_console_is_served_with_strict_headers_beside_the_api(
+    stack: Stack, tokens: Issuer
+) -> None:
+    upload_console(stack)
+    page = stack.browsed("/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html")
+    policy = page.headers["content-security-policy"]
+    socket = f"wss://{stack.resource('SocketApi')}.execute-api.{REGION}.amazonaws.com"
+    assert f"connect-src 'self' {socket} https://issuer.example;" in policy
+    assert page.headers["strict-transport-security"].startswith("max-age=")
+    for name in re.findall(r'"/(console/[^"]+)"', page.text):
+        assert stack.browsed(f"/{name}").status_code == 200, name
+    config = stack.browsed("/console/config.json").json()
+    assert config["signIn"] == {"issuer": tokens.url, "clientId": "console", "scope": "openid"}
+    assert config["websocket"].endswith("/graphql")
+    assert stack.browsed("/", secure=False).status_code in (301, 302)
 
 
 def test_stack_without_a_master_key_takes_no_reports(iam_stack: Stack) -> None:

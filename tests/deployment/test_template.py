@@ -9,6 +9,7 @@ import pytest
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.entrypoints.aws import sending
+from ai_coordination_engine.entrypoints.local import console
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import connections
 from ai_coordination_engine.store.models import MODELS, SessionRun
@@ -305,6 +306,38 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
             True,
             False,
         ]
+
+
+def test_the_console_is_off_and_its_bucket_is_read_by_its_distribution_alone(
+    template: dict[str, Any],
+) -> None:
+    assert template["Parameters"]["Console"]["Default"] == "false"
+    ours = {name: each for name, each in template["Resources"].items() if "Console" in name}
+    assert len(ours) == 5
+    assert {each["Condition"] for each in ours.values()} == {"HasConsole"}
+    bucket = ours["ConsoleBucket"]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    _, allowed = ours["ConsoleBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allowed["Principal"], allowed["Action"]) == (
+        {"Service": "cloudfront.amazonaws.com"},
+        "s3:GetObject",
+    )
+    assert "${ConsoleDistribution}" in str(allowed["Condition"]["StringEquals"]["AWS:SourceArn"])
+
+
+def test_the_console_has_the_policy_of_the_local_server_and_the_api_under_its_origin(
+    template: dict[str, Any],
+) -> None:
+    headers = template["Resources"]["ConsoleHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    security = headers["SecurityHeadersConfig"]
+    policy = security["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Sub"]
+    assert re.sub(r"connect-src 'self'[^;]*;", "connect-src 'self';", policy) == console.POLICY
+    distribution = template["Resources"]["ConsoleDistribution"]["Properties"]["DistributionConfig"]
+    behaviors = distribution["CacheBehaviors"]
+    assert [each["PathPattern"] for each in behaviors] == ["/graphql", "/*/graphql"]
+    assert {each["TargetOriginId"] for each in behaviors} == {"api"}
+    assert {each["ViewerProtocolPolicy"] for each in behaviors} == {"https-only"}
+    assert distribution["DefaultCacheBehavior"]["ViewerProtocolPolicy"] == "redirect-to-https"
 
 
 def test_tracing_is_an_option(template: dict[str, Any]) -> None:
