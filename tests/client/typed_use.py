@@ -12,7 +12,7 @@ def use(client: Client) -> list[str]:
     assert_type(started, ProcedureTaskSession)
     session = client.wait(started.coordination_uuid, started.session_uuid, timeout=60)
     assert_type(session, SessionView)
-    if session.status == "complet":  # type: ignore[comparison-overlap] # no status has this name
+    if session.status == "done":  # type: ignore[comparison-overlap] # no status has this name
         return []
     if session.status == "failed":
         assert_type(client.retry(session), Session)
