@@ -9,7 +9,7 @@ PIP_INSTALL := $(PIP) install --quiet --no-input
 # Locks are complete, so pip resolves nothing and later releases cannot change or break an install.
 LOCKED := $(PIP_INSTALL) --no-deps --require-hashes -r
 
-.PHONY: help install fmt lint test test-botocore cover mutants chaos bench bench-peers house states vendor client demo package wheel lock clean
+.PHONY: help install fmt lint test test-botocore cover mutants chaos bench bench-peers house states vendor screenshot client demo package wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1: \2/p' Makefile
@@ -61,6 +61,9 @@ bench-peers: install .venv-langgraph/.stamp .venv-dbos/.stamp .venv-ministack/.s
 
 house: install ## print metrics of the code: files and calls on the path of a step, layers, complexity
 	@$(BIN)/python -m benchmarks.house
+
+screenshot: install ## write docs/console.png, the picture of the console in the README
+	@$(BIN)/python -m tests.kit.screenshot
 
 vendor: ## write the libraries of the web console from their lock
 	mkdir -p build/vendor && cp .ci/console/* build/vendor

@@ -12,6 +12,7 @@ from benchmarks import (
     calls,
     clients,
     cold,
+    console,
     crowd,
     due,
     fanout,
@@ -43,6 +44,7 @@ NAMES = (
     "hostile",
     "clients",
     "cold",
+    "console",
     "package",
 )
 
@@ -106,6 +108,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     yield "hostile", hostile.measure
     yield "clients", clients.measure
     yield "cold", cold.measure
+    yield "console", console.measure
     yield "package", package.measure
 
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 const [modules, folder] = process.argv.slice(2);
 const PACKAGES = ["preact", "htm", "graphql-ws"];
-const CONTENTS = `export { h, render, Fragment } from "preact";
+const CONTENTS = `export { h, render } from "preact";
 export { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 export { default as htm } from "htm";
 export { createClient } from "graphql-ws/client";`;
@@ -20,7 +20,7 @@ either express or implied.`;
 function licence(name) {
   const { version, license } = JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8"));
   const file = name === "graphql-ws" ? "LICENSE.md" : "LICENSE";
-  const text = readFileSync(join(modules, name, file), "utf8").replaceAll("*/", "* /").trim();
+  const text = readFileSync(join(modules, name, file), "utf8").replaceAll("*/", "* /").replace(/\s+/g, " ").trim();
   return `${name} ${version}, ${license}\n\n${license === "Apache-2.0" ? APACHE : text}\n`;
 }
 

@@ -108,7 +108,7 @@ export function watch(name, variables, { next, fail, end, streams }) {
     try {
       const data = await ask(name, variables, aborting.signal);
       if (aborting.signal.aborted || live) return;
-      if (state !== "live") become("polling");
+      if (state === "broken") become("polling");
       next(data);
     } catch (error) {
       if (aborting.signal.aborted) return;
@@ -134,7 +134,7 @@ export function watch(name, variables, { next, fail, end, streams }) {
     timer = setTimeout(poll, 250);
   };
   observers.add(observe);
-  if (state === "live" || state === "connecting") timer = setTimeout(poll, 1500);
+  if (state === "live") timer = setTimeout(poll, 1500);
   else poll();
   const stop = client.subscribe({ query: DOCUMENTS.get(name).replace("query", "subscription"), variables }, {
     next: async ({ data, errors, extensions }) => {

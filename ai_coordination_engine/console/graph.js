@@ -1,9 +1,11 @@
 // The graph of a session: agents in columns, edges with their conditions, maps as one agent.
 import { h, useEffect, useMemo, useRef, useState } from "./vendor.js";
 import { laidOut } from "./background.js";
+import { layout } from "./layout.js";
 import { FINAL, Loading, Pages, STATES, Symbol, html, moment, span, tone, useTick } from "./ui.js";
 
 const DEADLINE = 1500; // milliseconds for a layout
+const FEW = 100; // agents and edges that are laid out at once, on the page's own thread
 const MOST = { nodes: 2000, edges: 8000 };
 const ON_A_PAGE = 400; // agents of a grid
 
@@ -68,11 +70,11 @@ const memo = (type) => function Memo(properties) {
   return h(type, properties);
 };
 
-const Node = memo(({ agent, name, elements, mark, place, selected, onSelect }) => {
+const Node = memo(({ agent, name, elements, place, selected, onSelect }) => {
   useTick(agent.state === "executing" || agent.notBefore ? 1000 : 0);
   const done = elements && elements.filter((each) => FINAL.has(each.state)).length / elements.length;
   const words = summary(agent, elements);
-  return html`<button class="node ${tone(agent.state)}" aria-pressed=${selected} data-mark=${mark}
+  return html`<button class="node ${tone(agent.state)}" aria-pressed=${selected}
       style=${place && { left: `${place[0]}px`, top: `${place[1]}px` }} title=${name}
       onClick=${() => onSelect(agent.sessionAgentUuid)}>
     <${Symbol} state=${agent.state} /><span class="name">${name}</span>
@@ -93,7 +95,7 @@ const OUTCOMES = { passes: "true", unsatisfied: "false", upstream_failed: "not e
 function Edges({ edges, paths, width, height, running }) {
   return html`<svg class="edges" width=${width} height=${height} aria-hidden="true">
     ${edges.map((edge, index) => html`<path d=${curve(paths[index])}
-      class="edge ${edge.outcome ?? "open"} ${running.has(edge.to) ? "moving" : ""}" />`)}
+      class="edge ${edge.outcome ?? "open"} ${edge.outcome === "passes" && running.has(edge.to) ? "moving" : ""}" />`)}
   </svg>`;
 }
 
@@ -120,6 +122,10 @@ function usePlaces(nodes, edges) {
       nodes: nodes.map((each) => each.sessionAgentUuid), edges: edges.map(({ from, to }) => [from, to]),
       gap: 72 + Math.min(Math.max(0, ...edges.map((each) => (each.condition?.length ?? 0) * 6)), 96),
     };
+    if (nodes.length <= FEW && edges.length <= 3 * FEW) {
+      set({ key, places: layout(input) });
+      return undefined;
+    }
     const tooMany = nodes.length > MOST.nodes || edges.length > MOST.edges;
     (tooMany ? Promise.reject() : laidOut(input, DEADLINE)).then(
       (places) => current && set({ key, places }),

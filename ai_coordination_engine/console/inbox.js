@@ -84,9 +84,8 @@ export function twoAnswers(schema, isPlan) {
 }
 
 /** The text of an answer: JSON, or the text itself where the schema asks for one or there is none. */
-export const answerText = (schema, value) =>
-  (typeof value === "string" && !isTextual(schema) ? JSON.stringify(value) : typeof value === "string" ? value : JSON.stringify(value));
-const isTextual = (schema) => !schema || schema.type === undefined || schema.type === "string";
+const answerText = (schema, value) =>
+  (typeof value === "string" && (schema?.type ?? "string") === "string" ? value : JSON.stringify(value));
 
 export function Answer({ agent, onDone, keyboard }) {
   const { agentAction: action } = agent;
@@ -179,8 +178,7 @@ function Input({ schema = {}, value, onChange, required }) {
     return html`<input type="number" step=${schema.type === "integer" ? 1 : "any"} min=${schema.minimum} max=${schema.maximum}
       value=${value ?? ""} required=${required} onInput=${(event) => read(event.target.value)} />`;
   }
-  const text = fits(schema) ? value ?? "" : value ?? "";
-  return html`<textarea rows="3" required=${required} maxlength=${schema.maxLength} value=${text}
+  return html`<textarea rows="3" required=${required} maxlength=${schema.maxLength} value=${value ?? ""}
     onInput=${(event) => onChange(event.target.value)} />
     ${!fits(schema) && html`<span class="muted">as JSON</span>`}`;
 }

@@ -43,7 +43,7 @@ export function Query() {
     <div class="stage">
       <label>Query <textarea class="source" rows="14" spellcheck=${false} value=${text} onKeyDown=${key}
         onInput=${(event) => setText(event.target.value)} /></label>
-      <label>Variables (JSON) <textarea class="source small" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key}
+      <label>Variables (JSON) <textarea class="source" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key}
         onInput=${(event) => setVariables(event.target.value)} /></label>
       <div class="actions"><button class="primary" onClick=${run}>Send <kbd>Ctrl ⏎</kbd></button>
         <span class="muted">to <code>${endpoint}</code>; mutations take effect.</span></div>

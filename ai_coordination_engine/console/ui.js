@@ -1,8 +1,7 @@
 // What all screens are made of: the state of the address, badges, times, messages, dialogs.
-import { Fragment, h, htm, useCallback, useEffect, useRef, useState } from "./vendor.js";
+import { h, htm, useCallback, useEffect, useRef, useState } from "./vendor.js";
 
 export const html = htm.bind(h);
-export { Fragment };
 
 /** A symbol and a word for each status and state, so that colour is never the only sign. */
 export const STATES = {

@@ -360,8 +360,8 @@ def test_a_layout_that_takes_too_long_becomes_a_grid(page: Page, site: Site) -> 
             content_type="text/javascript", body="onmessage = () => { for (;;); };"
         ),
     )
-    page.goto(site.start(MAP))
-    expect(page.locator(".grid .node")).to_have_count(3)
+    page.goto(site.start(crowd(120)))
+    expect(page.locator(".grid .node")).to_have_count(120)
 
 
 def test_the_sessions_are_found_by_status_user_task_and_uuid(page: Page, site: Site) -> None:

@@ -1,6 +1,7 @@
 """The console stays small, and its libraries are what their lock says."""
 
 import gzip
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -84,3 +85,17 @@ def test_no_script_names_a_document_that_is_not_there() -> None:
     assert asked <= names
     controls = {"pause", "resume", "cancel", "retry"}  # named by their buttons
     assert names - asked - {"Session", "SessionAlone"} == controls
+
+
+def test_the_settings_in_the_documentation_are_those_that_the_scripts_read() -> None:
+    page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    shown = json.loads(block)
+    client, signing = ((CONSOLE / name).read_text() for name in ("client.js", "sign_in.js"))
+    read = {"signIn", *re.findall(r"config\.(graphql|websocket)\b", client)}
+    assert set(shown) == read
+    options = {*re.findall(r"given\.(\w+)", signing), "issuer", "authorizationEndpoint"}
+    assert set(shown["signIn"]) <= options
+    for name in (*options, "tokenEndpoint"):
+        assert f"`{name}`" in page
+        assert name in signing

@@ -1,6 +1,7 @@
 """Drive the web console in Chromium: a server, pages, run files, and functions that tests hold."""
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium (always run in CI)"
 )
 SHOTS = Path(__file__).parents[2] / "build" / "console"
-FUNCTIONS = {name: f"tests.kit.console:{name}" for name in ("hold", "fail_at_first", "say")}
+FUNCTIONS = {name: f"tests.kit.console:{name}" for name in ("hold", "fail_at_first", "say", "some")}
 
 held = threading.Event()
 """Agents that `hold` go on when it is set."""
@@ -48,6 +49,12 @@ def fail_at_first(request: AgentRequest) -> str:
 def say(request: AgentRequest) -> str:
     """Return `runtime.text`."""
     return str(request.runtime["text"])
+
+
+def some(request: AgentRequest) -> str:
+    """Return the input at once up to number 36, as `hold` does after that."""
+    number = re.search(r"\d+", request.query)
+    return request.input if number and int(number[0]) < 37 else hold(request)
 
 
 @contextmanager

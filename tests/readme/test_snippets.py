@@ -59,6 +59,7 @@ RUN_BY_MARK = {
         '{"tenant"',
         '{"schema": "ace.plan/1"',
         '{"agent": "billing"',
+        '{"graphql"',
     ),
 }
 RESULTS = {  # of the run files, by agent; a question is given its default answer

@@ -19,6 +19,7 @@ from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, only
 _FILE = Path(__file__).with_name("document.html")
 _ROOT = Path(ai_coordination_engine.__file__).parents[1]
 _README = "README.md"
+_PICTURE = "docs/console.png"
 _DISTRIBUTION = "ai-coordination-engine"
 _SAFE = {
     "x-content-type-options": "nosniff",
@@ -32,6 +33,7 @@ def document_routes() -> list[Route]:
     endpoints = {
         "/schema.graphql": _schema,
         f"/{_README}": _document,
+        f"/{_PICTURE}": _picture,
         "/docs/{name}": _document,
     }
     return [Route(path, AnyMethod(only_get(endpoint))) for path, endpoint in endpoints.items()]
@@ -78,6 +80,13 @@ def _installed_readme() -> str:
         return f"{_DISTRIBUTION} is not installed; its README is in the repository.\n"
 
 
+async def _picture(_: HttpRequest) -> Response:
+    file = _ROOT / _PICTURE
+    if not (_is_checkout() and file.is_file()):
+        return PlainTextResponse("There is no such picture.\n", 404, headers=_SAFE)
+    return Response(file.read_bytes(), media_type="image/png", headers=_SAFE)
+
+
 async def _schema(_: HttpRequest) -> Response:
     return PlainTextResponse(f"{SCHEMA}\n", headers=_SAFE)
 
@@ -96,6 +105,6 @@ def _policy() -> str:
     (style,) = re.findall(r"<style>(.*?)</style>", _source(), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none';"
+        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; base-uri 'none';"
         " form-action 'none'; frame-ancestors 'none'"
     )

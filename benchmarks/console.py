@@ -1,0 +1,90 @@
+"""Measure the web console: how soon a session is seen, its size, and its lines."""
+
+import gzip
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import httpx
+from playwright.sync_api import Browser, sync_playwright
+
+import ai_coordination_engine
+from ai_coordination_engine.entrypoints.local.server import serving
+from ai_coordination_engine.settings import Settings
+from benchmarks.table import Row
+
+FOLDER = Path(ai_coordination_engine.__file__).with_name("console")
+AGENTS, TIMES = 50, 9
+CODE = re.compile(r"^\s*(?!//|/\*|\*)\S", re.MULTILINE)
+SEEN = f"""new Promise((done) => {{
+  const look = () => document.querySelectorAll(".node").length === {AGENTS}
+    ? requestAnimationFrame(() => done(performance.now())) : requestAnimationFrame(look);
+  look();
+}})"""
+START = """mutation ($agents: [JSONCamelCase], $actions: JSONCamelCase) {
+  insertUpdateCoordination(coordinationUuid: "c", agents: $agents, updatedBy: "b") {
+    coordination { id } }
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", agentActions: $actions,
+    updatedBy: "b") { task { id } }
+  executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", taskQuery: "go") {
+    procedureTaskSession { sessionUuid } } }"""
+
+
+def measure() -> Iterator[Row]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is not None:
+        yield _paint(chromium)
+    files = [each for each in FOLDER.iterdir() if each.is_file()]
+    size = sum(len(gzip.compress(each.read_bytes(), 9)) for each in files)
+    yield Row(
+        "console, gzip", "≤ 60 KB", f"{size / 1000:.1f} KB", f"{len(files)} files, each alone"
+    )
+    own = [each.read_text() for each in files if each.suffix == ".js" and each.name != "vendor.js"]
+    code = sum(len(CODE.findall(text)) for text in own)
+    lines = sum(len(text.splitlines()) for text in own)
+    yield Row(
+        "console, lines of our JavaScript",
+        "≤ 2,000",
+        f"{code:,}",
+        f"{lines:,} with blank lines and comments",
+    )
+
+
+def _paint(chromium: str) -> Row:
+    settings = Settings(auth="local")
+    with serving(settings, port=0) as running, sync_playwright() as playwright:
+        session = _start(running.url)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        address = f"{running.page}#/session/c/{session}"
+        taken = [_seen(browser, address) for _ in range(TIMES)]
+        browser.close()
+    return Row(
+        f"first paint of a session of {AGENTS} agents, cold",
+        "≤ 300 ms",
+        f"{median(taken):.0f} ms",
+        f"headless Chromium, a new profile each time, from the navigation to the frame with all"
+        f" agents; median of {TIMES}, {min(taken):.0f} to {max(taken):.0f}",
+    )
+
+
+def _start(url: str) -> str:
+    agents = [{"agentUuid": f"a{number}"} for number in range(AGENTS)]
+    actions = {
+        f"a{number}": {"predecessors": [f"a{number // 3}", f"a{number // 2}"] if number > 5 else []}
+        for number in range(AGENTS)
+    }
+    sent = {"query": START, "variables": {"agents": agents, "actions": actions}}
+    data = httpx.post(url, json=sent).json()["data"]
+    return str(data["executeProcedureTaskSession"]["procedureTaskSession"]["sessionUuid"])
+
+
+def _seen(browser: Browser, address: str) -> float:
+    """Return the milliseconds until all agents are painted."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address, wait_until="commit")
+    seen = float(page.evaluate(SEEN))
+    context.close()
+    return seen
