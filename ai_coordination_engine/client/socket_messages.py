@@ -34,7 +34,11 @@ PONG = json.dumps({"type": "pong"})
 
 
 def received(text: str | bytes) -> tuple[str, Any]:
-    """Return the type of a message of the server, and its payload."""
+    """Return the type of a message of the server, and its payload.
+
+    Raises the error of a connection that is about to be closed: AWS closes without a code, so that
+    the server says it in a ping.
+    """
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -42,6 +46,8 @@ def received(text: str | bytes) -> tuple[str, Any]:
     if not isinstance(message, dict):
         raise UnexpectedAnswer("a message of the WebSocket is not a JSON object")
     kind, payload = message.get("type"), message.get("payload")
+    if kind == "ping" and isinstance(payload, dict) and isinstance(payload.get("code"), int):
+        raise closed(payload["code"], str(payload.get("reason", "")))
     if kind == "error":
         return "next", {"errors": payload}
     return str(kind), payload

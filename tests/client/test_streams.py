@@ -253,6 +253,17 @@ def test_a_close_code_says_what_went_wrong(
     assert (type(error), str(error), error.retryable) == (expected, "why", not is_final)
 
 
+def test_a_close_code_may_come_in_a_ping() -> None:
+    told = {"code": 4403, "reason": "Forbidden: not this tenant"}
+    refusing = script({"type": "ping", "payload": told}, code=1000)
+    with (
+        socket_server(refusing) as address,
+        Client("http://h", websocket_url=address, **OPTIONS) as client,
+        pytest.raises(Forbidden, match="Forbidden: not this tenant"),
+    ):
+        next(client.subscribe(TICKS))
+
+
 def test_a_refusal_over_a_websocket_is_not_tried_again() -> None:
     problem = {"message": "deep", "extensions": {"code": "TOO_COMPLEX"}}
     refusing = script({"type": "error", "payload": [problem]}, code=1000)

@@ -58,6 +58,12 @@ class Stack:
         """Return the URL of a path for clients that cannot use the host name."""
         return f"{self.emulator.url}/_aws/execute-api/{self.outputs['HttpApiId']}/$default{path}"
 
+    @property
+    def socket(self) -> str:
+        """The URL of the WebSocket API."""
+        path = f"/_aws/execute-api/{self.resource('SocketApi')}/graphql"
+        return f"ws://127.0.0.1:{self.emulator.port}{path}"
+
     def signed(self, path: str, body: str, credentials: Credentials) -> httpx.Response:
         """POST `body` with the signature of an IAM principal."""
         headers = {"content-type": "application/json"}

@@ -28,10 +28,9 @@ def watching(stack: Stack, token: str, **given: str) -> Iterator[list[Any]]:
     packages = installed(HERE / "subscriber")
     script = packages / "watch.mjs"
     shutil.copy(HERE / "subscriber" / script.name, script)
-    path = f"/_aws/execute-api/{stack.resource('SocketApi')}/graphql"
     environment = {
         "PATH": os.environ["PATH"],
-        "SOCKET": f"ws://127.0.0.1:{stack.emulator.port}{path}",
+        "SOCKET": stack.socket,
         "TOKEN": token,
         **given,
     }
