@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import refusals
 from ai_coordination_engine.engine.control.explain import Scene, explain
 from ai_coordination_engine.ports import ActionResult
 from ai_coordination_engine.store.models import Session
+from tests.kit.crashes import tripping
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import Stage, stage_of
@@ -78,15 +81,22 @@ def test_what_it_waited_for_is_no_failure_of_its_own(stage: Stage) -> None:
     assert classes == ["not_allowed"] * (refused - 1) + ["unavailable", None]
 
 
-def test_it_fails_after_a_day(stage: Stage) -> None:
+def test_it_waits_for_about_a_day() -> None:
+    policy, random = refusals._POLICY, Random(1)
+    seconds = sum(policy.wait(number, None, random) for number in range(1, policy.attempts))
+    assert 20 < seconds / 3_600 < 26
+
+
+def test_then_it_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "_POLICY", replace(refusals._POLICY, attempts=4))
     session = stage.start(stage.define(CHAIN))
     change_settings(stage)
-    begun = stage.clock.now()
     stage.runtime.behaviours["b"] = NOT_OFFERED
     stage.drain()
     check_promises(stage, session, status="failed")
     assert stage.agent(session.session_uuid, "b").notes == "the function 'b' is not offered"
-    assert 18 < (stage.clock.now() - begun).total_seconds() / 3_600 < 30
+    refused = [(number, "failed", "not_allowed") for number in range(1, 5)]
+    assert stage.attempts(session) == [(1, "completed", None), *refused]
 
 
 def test_an_agent_of_a_newer_session_fails_at_once(stage: Stage) -> None:
@@ -125,3 +135,23 @@ def test_an_action_function_waits_and_the_answer_is_kept(stage: Stage) -> None:
     check_promises(stage, session)
     assert stage.runtime.ran() == ["a", "b"]
     assert stage.agent(session.session_uuid, "b").agent_output == "B!"
+
+
+def test_a_worker_may_die_at_any_point_of_the_wait(stage: Stage) -> None:
+    point = 1
+    while True:
+        stage.renew()
+        stage.app = replace(stage.app, settings_since=0)
+        session = stage.start(stage.define({"b": ""}))
+        change_settings(stage)
+        stage.runtime.behaviours["b"] = NOT_OFFERED
+        with tripping(stage, point) as tripwire:
+            stage.drain(until=after(stage, 5))
+        del stage.runtime.behaviours["b"]
+        stage.drain()
+        check_promises(stage, session)
+        check_redelivery_changes_nothing(stage, session)
+        if not tripwire.trips:
+            break
+        point += 1
+    assert point > 15
