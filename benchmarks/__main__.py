@@ -25,6 +25,7 @@ from benchmarks import (
     serving,
     statements,
     steps,
+    watching,
 )
 from benchmarks.table import Row, markdown
 
@@ -43,6 +44,7 @@ NAMES = (
     "firing",
     "hostile",
     "clients",
+    "watching",
     "cold",
     "console",
     "package",
@@ -107,6 +109,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     yield "firing", firing.measure
     yield "hostile", hostile.measure
     yield "clients", clients.measure
+    yield "watching", watching.measure
     yield "cold", cold.measure
     yield "console", console.measure
     yield "package", package.measure

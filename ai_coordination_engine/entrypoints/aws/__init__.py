@@ -1,1 +1,1 @@
-"""The Lambda handlers: API, worker and sweep."""
+"""The Lambda handlers: API, worker, sweep, and two for subscriptions (WebSocket API, push)."""
