@@ -1,6 +1,6 @@
 """Show the states of a session's agents while they change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
@@ -40,11 +40,14 @@ class Progress:
     """A live table on a terminal; elsewhere one line for each change of a state.
 
     A line is also printed for the reason why an agent does not run. Above the table it prints each
-    failure and each question, once.
+    failure once, and each question with `how_to_answer`, which makes a command for a session.
     """
 
-    def __init__(self, console: Terminal) -> None:
+    def __init__(
+        self, console: Terminal, how_to_answer: Callable[[str], str] | None = None
+    ) -> None:
         self._console = console
+        self._how_to_answer = how_to_answer
         self._lines: dict[str, str] = {}
         self._told: set[tuple[str, object]] = set()
         self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
@@ -87,9 +90,17 @@ class Progress:
             self._console.print(line)
 
     def _news(self, view: SessionView) -> Iterator[str]:
-        """The failures that were not told yet: an attempt that is followed by another, or the
-        end.
-        """
+        """What was not told yet: questions, failures, and attempts after the first one."""
+        if self._how_to_answer is not None:
+            command = self._how_to_answer(view.session.session_uuid)
+            for agent in view.waiting:
+                if (agent.uuid, WAITS) not in self._told:
+                    self._told.add((agent.uuid, WAITS))
+                    person = on_one_line(agent.asks or "somebody")
+                    yield f"{on_one_line(agent.name)} asks {person}: {command}"
+        yield from self._failures(view)
+
+    def _failures(self, view: SessionView) -> Iterator[str]:
         for agent in view.agents:
             has_failed = agent.state == "failed" or (agent.record.attempt or 1) > 1
             told = agent.uuid, (agent.state == "failed", agent.record.attempt)

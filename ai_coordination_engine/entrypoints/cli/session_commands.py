@@ -124,7 +124,8 @@ def watch(remote: Remote, session: str, *, with_json: bool) -> None:
     While the server is away, it waits for it to come back.
     """
     console = Terminal(stderr=True)
-    absence, progress, key = Absence(console), Progress(console), None
+    absence, key = Absence(console), None
+    progress = Progress(console, lambda uuid: remote.command("answer", uuid, "TEXT"))
     view: SessionView | None = None
     try:
         while view is None:

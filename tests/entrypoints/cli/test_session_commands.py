@@ -1,8 +1,10 @@
 """The commands that look at sessions, answer and steer, against a server on loopback."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -249,6 +251,25 @@ def test_controls_say_what_they_did(client: Client, ace: Ace) -> None:
         True,
     )
     assert client.session("c", copy).task_query == "60 EUR"
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"), [("y\n", "cancelled"), ("\n", "in_progress"), ("", "in_progress")]
+)
+def test_a_person_is_asked_before_something_is_discarded(
+    client: Client, ace: Ace, monkeypatch: pytest.MonkeyPatch, typed: str, status: str
+) -> None:
+    start(client, "s-6")
+    stdin = StringIO(typed)
+    monkeypatch.setattr(stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    code, out, err = ace("cancel", "s-6")
+    assert client.session("c", "s-6").status == status
+    assert err.startswith("Cancel session s-6? Agents that have not ended never run. [y/N] ")
+    if typed == "y\n":
+        assert (code, out.splitlines()[0]) == (0, "Session s-6 was in_progress and is cancelled.")
+    else:
+        assert (code, err.endswith("ace: nothing was changed.")) == (1, True)
 
 
 def test_watch_prints_each_change_and_then_the_result(client: Client, ace: Ace) -> None:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -93,6 +94,13 @@ class OnTerminal:
     def type(self, keys: bytes) -> None:
         os.write(self._mine, keys)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def end(self) -> int:
         with contextlib.suppress(OSError):  # the end of a terminal
             while piece := os.read(self._mine, 65536):
@@ -103,20 +111,21 @@ class OnTerminal:
 
 def lines(shown: str) -> list[str]:
     """What was written, without what moves the cursor."""
-    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()]
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    return [line.rstrip() for line in plain.splitlines() if line.strip()]
 
 
 def test_the_table_fits_the_window_and_the_session_outlives_ctrl_c() -> None:
-    with serving(SETTINGS, port=0) as running:
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(serving(SETTINGS, port=0))
         start(running.url, agents=30)
-        terminal = OnTerminal([*ACE_THERE, "watch", "one", "--url", running.url], 12, 70)
+        command = [*ACE_THERE, "watch", "one", "--url", running.url]
+        terminal = stack.enter_context(OnTerminal(command, 12, 70))
         shown = lines(terminal.read_until("more agents"))
         assert "… 22 more agents" in shown
-        assert [line.split()[0] for line in shown if line.startswith("a")][:2] == [
-            "asker",
-            "agent-0",
-        ]
-        assert any("asks ann" in line for line in shown)
+        assert shown[0] == f"asker asks ann: ace answer {SESSION} TEXT --url {running.url}"
+        assert [line.split()[0] for line in shown[1:3]] == ["asker", "agent-0"]
+        assert shown[1].endswith("asks ann")
         terminal.resize(6, 30)
         terminal.read_until("… 28 more agents")
         terminal.type(b"\x03")
