@@ -1,7 +1,7 @@
 // Coordinations: their agents, tasks and schedules, and a start of a task.
 import { useState } from "./vendor.js";
 import { ask } from "./client.js";
-import { Output } from "./text.js";
+import { Json } from "./text.js";
 import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, to, useLoaded, visible } from "./ui.js";
 
 
@@ -27,7 +27,7 @@ export function Coordinations() {
       <a href=${to("editor")}>Write a run file</a>: it makes one.<//>`}
     <div class="cards">${(rows ?? []).map((each) => html`<article class="panel" key=${each.coordinationUuid}>
       <h2><a href=${to("coordination", each.coordinationUuid)}>${visible(each.coordinationName ?? each.coordinationUuid)}</a></h2>
-      <p>${visible(each.coordinationDescription ?? "")}</p>
+      ${each.coordinationDescription && html`<p>${visible(each.coordinationDescription)}</p>`}
       <p class="line muted"><span>${each.agents?.length ?? 0} agents</span><span>changed <${Ago} time=${each.updatedAt} /></span></p></article>`)}</div>
     ${pages}</main>`;
 }
@@ -40,14 +40,14 @@ export function Coordination({ path: [, c] }) {
   if (!coordination) return html`<main><${Empty} title="There is no such coordination"><a href=${to("coordinations")}>Show all</a><//></main>`;
   const agents = (coordination.agents ?? []).slice(0, 500);
   return html`<main><p class="muted"><a href=${to("coordinations")}>Coordinations</a></p>
-    <h1>${visible(coordination.coordinationName ?? c)}</h1><p>${visible(coordination.coordinationDescription ?? "")}</p>
+    <h1>${visible(coordination.coordinationName ?? c)}</h1>${coordination.coordinationDescription && html`<p>${visible(coordination.coordinationDescription)}</p>`}
     <p class="line muted"><${Uuid} value=${c} /><span>changed <${Ago} time=${coordination.updatedAt} /></span></p>
     <h2>Tasks</h2><${Tasks} c=${c} />
     <h2>Schedules</h2><${Schedules} c=${c} />
     <h2>Agents</h2><div class="cards">${agents.map((each) => html`<article class="panel" key=${each.agentUuid}>
       <h3>${visible(each.agentName ?? each.agentUuid)}${each.agentType && each.agentType !== "task" && ` · ${each.agentType}`}</h3>
-      <p>${visible(each.agentDescription ?? "")}</p>
-      ${each.runtime ? html`<${Output} text=${JSON.stringify(each.runtime)} label="runtime" />` : html`<p class="muted">runs on the server's default</p>`}
+      ${each.agentDescription && html`<p>${visible(each.agentDescription)}</p>`}
+      ${each.runtime ? html`<${Json} text=${JSON.stringify(each.runtime)} />` : html`<p class="muted">runs on the server's default</p>`}
     </article>`)}</div></main>`;
 }
 

@@ -93,7 +93,7 @@ export function Timeline({ session, graph, selected, onSelect }) {
   const rows = agents.filter((each) => first.has(each.sessionAgentUuid))
     .sort((one, other) => first.get(one.sessionAgentUuid)[0].start - first.get(other.sessionAgentUuid)[0].start);
   return html`<div class="timeline">
-    <p class="muted line"><span>${found.length} attempts in ${span(total)}</span>
+    <p class="muted line"><span>${found.length} ${found.length === 1 ? "attempt" : "attempts"} in ${span(total)}</span>
       ${gaps.length > 0 && html`<span>${gaps.length} idle ${gaps.length === 1 ? "stretch is" : "stretches are"} cut short</span>`}</p>
     <div class="lanes">
       <div class="gaps" aria-hidden="true">${gaps.map((gap) => html`<span class="gap" style=${{ left: percent(gap.x), width: percent(gap.width) }}

@@ -478,6 +478,87 @@ def test_sign_in_keeps_tokens_out_of_addresses(page: Page, site: Site) -> None:
     assert page.evaluate("JSON.stringify(localStorage)") == "{}"
 
 
+FORM = """
+coordination:
+  name: Reviews
+  agents:
+    - {name: review, runtime: {kind: function, name: answer}}
+task:
+  subtasks: [{agent: review, query: "How good is it?"}]
+  actions:
+    review:
+      ask: ann
+      answer_schema:
+        type: object
+        required: [score, kind]
+        properties:
+          score: {type: integer, minimum: 1, maximum: 10, title: Score}
+          kind: {enum: [book, film]}
+          public: {type: boolean}
+          remark: {type: string}
+"""
+
+
+def test_a_form_is_made_from_the_schema_of_the_answer(page: Page, site: Site) -> None:
+    page.goto(site.start(FORM))
+    agent(page, "review").click()
+    page.get_by_label("Score (required)").fill("7")
+    page.get_by_label("kind (required)").select_option("film")
+    page.get_by_label("public").check()
+    page.get_by_label("remark").fill('say "no"')
+    sent: list[str] = []
+    page.on("request", lambda each: sent.append(each.post_data or ""))
+    page.get_by_role("button", name="Send the answer").click()
+    expect(status(page)).to_have_text(re.compile("Completed"))
+    (answer,) = [
+        each for each in map(json.loads, filter(None, sent)) if "text" in each["variables"]
+    ]
+    assert json.loads(answer["variables"]["text"]) == {
+        "score": 7,
+        "kind": "film",
+        "public": True,
+        "remark": 'say "no"',
+    }
+    expect(page.locator(".panel .json").first).to_contain_text('"score": 7')
+
+
+def test_the_timeline_cuts_idle_stretches_short_and_keeps_the_order(page: Page, site: Site) -> None:
+    page.goto(site.page)
+    found = page.evaluate(
+        """async () => {
+          const { scaleOf } = await import("/console/timeline.js");
+          const bars = [[0, 1000], [500, 2000], [3602000, 3603000], [3604500, 3604500]];
+          const { at, gaps, total } = scaleOf(bars.map(([start, end]) => ({ start, end })));
+          const times = [0, 1000, 2000, 3602000, 3603000, 3604500];
+          return { places: times.map(at), gaps: gaps.map((gap) => gap.milliseconds), total };
+        }"""
+    )
+    assert found["gaps"] == [3_600_000, 1500]
+    assert found["total"] == 3_604_501
+    places = found["places"]
+    assert places == sorted(places)
+    assert (places[0], 0.9 < places[-1] <= 1) == (0, True)
+    assert places[3] - places[2] == pytest.approx(0.04)  # an hour is a narrow strip
+
+
+def test_markdown_of_any_kind_is_read_in_time(page: Page, site: Site) -> None:
+    page.goto(site.page)
+    hostile = ["*" * 50_000, "[" * 50_000, "`" * 50_000, "> " * 20_000, "- " * 20_000, "|" * 50_000]
+    hostile += ["_a " * 20_000, "~~" * 30_000, "1. x\n" * 20_000, "![](" * 20_000, "**a" * 20_000]
+    taken = page.evaluate(
+        """async (texts) => {
+          const { Markdown } = await import("/console/markdown.js");
+          return texts.map((text) => {
+            const begun = performance.now();
+            Markdown({ text });
+            return performance.now() - begun;
+          });
+        }""",
+        hostile,
+    )
+    assert max(taken) < 2000, taken
+
+
 AUDIT = """axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']}).then((found) =>
   found.violations.map((each) => [each.id, each.nodes.slice(0, 3).map((node) => node.html)]))"""
 

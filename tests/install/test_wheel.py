@@ -1,5 +1,6 @@
 """The wheel contains all files that the code reads, and nothing else of the repository."""
 
+import runpy
 import subprocess
 from pathlib import Path
 from zipfile import ZipFile
@@ -24,6 +25,13 @@ def test_the_wheel_holds_every_file_of_the_package(
     assert {name for name in names if not name.startswith(PACKAGE + "/")} == set()
     kept = {"entrypoints/local/document.html", "console/index.html", "py.typed"}
     assert {f"{PACKAGE}/{name}" for name in kept} <= names
+
+
+def test_the_lambda_package_has_no_console(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / ".ci" / "package"))["copy_package"](tmp_path)
+    package = tmp_path / PACKAGE
+    assert (package / "entrypoints" / "local" / "console.py").is_file()
+    assert not (package / "console").exists()
 
 
 def test_the_examples_are_found_at_the_top_too() -> None:

@@ -1,6 +1,7 @@
 """The web console on the local server: static files of the package, with a strict policy."""
 
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -22,12 +23,14 @@ from ai_coordination_engine.entrypoints.local.asgi_routes import (
 FOLDER = Path(ai_coordination_engine.__file__).with_name("console")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-    " connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none';"
+    " connect-src 'self'{socket}; worker-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
-"""The Content Security Policy of the console. No inline script or style, nothing from elsewhere."""
+"""The Content Security Policy of the console. No inline script or style, nothing from elsewhere.
+`socket` is the server's WebSocket, which not every browser takes for `'self'`.
+"""
+_HOST = re.compile(r"[\w.-]+(:\d+)?|\[[0-9a-f:]+\](:\d+)?", re.ASCII)
 HEADERS = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -85,10 +88,15 @@ def _not_found(http: HttpRequest) -> Response:
 
 def _answer(http: HttpRequest, name: str) -> Response:
     content, tag = _files()[name]
-    headers = {**HEADERS, "etag": tag}
+    headers = {**HEADERS, "content-security-policy": _policy(http), "etag": tag}
     if http.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=_TYPES[Path(name).suffix], headers=headers)
+
+
+def _policy(http: HttpRequest) -> str:
+    host = http.headers.get("host", "")
+    return POLICY.format(socket=f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else "")
 
 
 @cache

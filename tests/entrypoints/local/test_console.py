@@ -48,12 +48,19 @@ async def test_every_file_is_served_with_a_strict_policy(
         for part in answered.headers["content-security-policy"].split(";")
     )
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["script-src"] == policy["style-src"] == policy["worker-src"] == "'self'"
+    assert policy["connect-src"] == "'self' ws://127.0.0.1 wss://127.0.0.1"
     assert "unsafe" not in str(policy)
     assert answered.headers["x-content-type-options"] == "nosniff"
     tag = answered.headers["etag"]
     again = await client.get(path, headers={"if-none-match": tag})
     assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("host", ["x; script-src *", "a b", "x'y", ""])
+async def test_a_host_cannot_change_the_policy(client: httpx.AsyncClient, host: str) -> None:
+    answered = await client.get("/", headers={"host": host})
+    assert "connect-src 'self';" in answered.headers["content-security-policy"]
 
 
 async def test_scripts_are_scripts_and_nothing_else_is_served(client: httpx.AsyncClient) -> None:
