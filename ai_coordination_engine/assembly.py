@@ -6,6 +6,7 @@ from ai_coordination_engine.adapters.action_functions import AllowedActionFuncti
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.function_files import FunctionFiles
+from ai_coordination_engine.adapters.outputs import ProcessOutputs
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
@@ -39,6 +40,7 @@ def application(
     `changes`: None if the records announce nothing.
     """
     secrets = secrets_of(settings, on_aws=on_aws)
+    changes = changes or ProcessChanges()
     return App(
         settings=settings,
         records=records,
@@ -47,7 +49,8 @@ def application(
         actions=AllowedActionFunctions(settings.action_functions),
         secrets=secrets,
         clock=records.clock,
-        changes=changes or ProcessChanges(),
+        changes=changes,
+        outputs=ProcessOutputs(changes),
     )
 
 

@@ -91,6 +91,10 @@ class Message:
     content: str
 
 
+def no_delta(text: str) -> None:
+    """Nobody watches the text of an agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgentRequest:
     """All that a runtime needs to run one attempt of one agent.
@@ -108,6 +112,8 @@ class AgentRequest:
       instructions contain it too.
     - `correction`: what was wrong with the previous answer when the agent is asked once more. The
       input ends with it.
+    - `on_delta`: an agent may call it with each part of its answer while it writes it, so that
+      people who watch see it. It never raises. The answer is what the agent returns.
 
     The engine sets every field. The defaults exist for tests of agent functions.
     """
@@ -133,6 +139,12 @@ class AgentRequest:
     idempotency_key: str = ""
     output_schema: Mapping[str, Any] | None = None
     correction: str | None = None
+    on_delta: Callable[[str], None] = field(default=no_delta, compare=False, repr=False)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody may watch the text while it is written."""
+        return self.on_delta is not no_delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +282,33 @@ class Queue(Protocol):
         """Send a wake-up to the dead-letter queue, where an operator can find it.
 
         Raises `NotFound` when there is no such queue.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an attempt has written: `text` follows what was read before; `parts` are all so far."""
+
+    attempt: int
+    parts: int
+    text: str
+
+
+class Outputs(Protocol):
+    """The texts that agents are writing in this process, as far as they tell. Best effort: the
+    state has the whole output when the attempt has ended. Thread-safe.
+    """
+
+    def writing(
+        self, tenant: str, session_uuid: str, session_agent_uuid: str, attempt: int
+    ) -> Callable[[str], None]:
+        """Begin the text of an attempt; return the function that adds to it and raises nothing."""
+
+    def read(
+        self, tenant: str, session_uuid: str, session_agent_uuid: str, after: int, attempt: int
+    ) -> Written | None:
+        """Return what was written after `after` parts of this attempt, or all of another one; None
+        when nothing is known.
         """
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
+from zlib import crc32
 
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.engine.app import App
@@ -12,6 +13,27 @@ from ai_coordination_engine.store.meter import Budget, Meter
 from ai_coordination_engine.store.record import Record
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a client has got of the text of an agent: so many parts of an attempt (0: of none), and
+    the length and the checksum of their text.
+    """
+
+    attempt: int = 0
+    parts: int = 0
+    length: int = 0
+    checksum: int = 0
+
+    def with_text(self, attempt: int, parts: int, text: str) -> "Heard":
+        """What it has got with more text of this attempt."""
+        before = self if attempt == self.attempt else Heard(attempt)
+        checksum = crc32(text.encode(errors="replace"), before.checksum)
+        return Heard(attempt, parts, before.length + len(text), checksum)
+
+
+NOTHING = Heard()
 
 
 class Context:
@@ -38,6 +60,8 @@ class Context:
         self.just_started: set[tuple[str, str]] = set()
         # of a subscription: nothing will change any more
         self.is_last_answer = False
+        # of the subscription `agentOutput`: what its client has got, and will have got
+        self.heard = self.hears = NOTHING
         self.meter = Meter(budget)
         self._has_written = consistent
         self._converted: dict[tuple[int, str], tuple[object, object]] = {}

@@ -9,6 +9,7 @@ from ai_coordination_engine.ports import (
     AllowList,
     Changes,
     Clock,
+    Outputs,
     Queue,
     Runtimes,
     Secrets,
@@ -45,6 +46,7 @@ class App:
     secrets: Secrets
     clock: Clock
     changes: Changes
+    outputs: Outputs
     allow_list: AllowList | None = None
     process: str = ""
     settings_since: float = 0

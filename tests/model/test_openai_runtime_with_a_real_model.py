@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
+from ai_coordination_engine.ports import (
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Message,
+    no_delta,
+)
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
 pytestmark = pytest.mark.model
@@ -29,7 +35,12 @@ def ask(model_url: str) -> Ask:
     registry = RuntimeRegistry(Settings(openai_endpoints={"default": endpoint}), NoSecrets())
 
     def run(
-        text: str, *, thread: list[Message] | None = None, instructions: str = "", **runtime: Any
+        text: str,
+        *,
+        thread: list[Message] | None = None,
+        instructions: str = "",
+        on_delta: Callable[[str], None] = no_delta,
+        **runtime: Any,
     ) -> AgentResult:
         request = AgentRequest(
             tenant="acme",
@@ -50,6 +61,7 @@ def ask(model_url: str) -> Ask:
             thread_uuid="thread-1",
             thread=thread or (),
             timeout_seconds=600,
+            on_delta=on_delta,
         )
         return registry.find("openai").run(request)
 
@@ -112,3 +124,12 @@ def test_an_input_that_is_too_long_is_a_final_and_readable_failure(ask: Ask) -> 
     assert failure.value.message.startswith("the model endpoint 'default' answered 400: ")
     assert "context size" in failure.value.message
     assert not failure.value.retryable
+
+
+def test_an_answer_streams_to_who_watches(ask: Ask) -> None:
+    told: list[str] = []
+    whole = ask("Count to five.", max_tokens=24)
+    streamed = ask("Count to five.", max_tokens=24, on_delta=told.append)
+    assert (streamed.output, streamed.usage) == (whole.output, whole.usage)
+    assert "".join(told) == streamed.output
+    assert len(told) > 3

@@ -3,14 +3,16 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from ai_coordination_engine.adapters.runtimes.answer import answer
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Web, attempt_headers, redacting
+from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, redacting
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -32,7 +34,7 @@ class OpenAIRuntime:
     URL and key come from the settings: `endpoints` maps names to them. The instructions become the
     system message; the thread and the input follow. `usage` has `input_tokens`, `output_tokens`,
     `total_tokens` and `model`. A text that was cut off at the token limit is kept, with
-    `finish_reason: length` in `usage`.
+    `finish_reason: length` in `usage`. While somebody watches, the answer is read as a stream.
     """
 
     def __init__(
@@ -52,15 +54,45 @@ class OpenAIRuntime:
         question = _question(request, endpoint)
         key = self._key(endpoint, service)
         with redacting([key, *_secrets(endpoint.base_url)]):
-            reply = self._web.post(
+            post = partial(
+                self._post,
                 _address(endpoint.base_url),
-                json.dumps(question).encode(),
                 attempt_headers(request) | ({"Authorization": f"Bearer {key}"} if key else {}),
-                seconds=ends - time.monotonic(),
-                service=service,
+                ends,
+                service,
             )
-            content, usage = read_completion(reply, question, service)
+            streams = request.on_delta if request.is_watched else None
+            content, usage = read_completion(post(question, streams), question, service)
             return answer(content, usage)
+
+    def _post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        ends: float,
+        service: str,
+        question: Mapping[str, object],
+        on_delta: Callable[[str], None] | None,
+    ) -> Reply:
+        """Send the question and return the reply; with `on_delta`, the answer streams, unless the
+        endpoint refuses that.
+        """
+        post = partial(self._web.post, url, headers=headers, service=service)
+        if on_delta is not None:
+            stream = CompletionStream(on_delta)
+            asked = {**question, "stream": True, "stream_options": {"include_usage": True}}
+            try:
+                reply = post(
+                    body=json.dumps(asked).encode(),
+                    seconds=ends - time.monotonic(),
+                    watch=stream.feed,
+                )
+            except AgentFailure as failure:
+                if failure.error_class != "invalid_request" or "stream" not in failure.message:
+                    raise
+            else:
+                return _whole(reply, stream, service)
+        return post(body=json.dumps(question).encode(), seconds=ends - time.monotonic())
 
     def check(self, runtime: Mapping[str, object]) -> tuple[str, OpenAIEndpoint]:
         """Return the name and settings of the endpoint; raises `AgentFailure` when it is not
@@ -98,6 +130,16 @@ class OpenAIRuntime:
                 f"the key of {service} is not one line of plain text", error_class="not_allowed"
             )
         return key
+
+
+def _whole(reply: Reply, stream: CompletionStream, service: str) -> Reply:
+    """Return the reply as it would be without streaming."""
+    if not reply.content_type.lower().startswith("text/event-stream"):
+        return reply
+    body = stream.body()
+    if body is None:
+        raise invalid_output(f"the answer of {service} was cut off")
+    return replace(reply, content_type="application/json", text=body)
 
 
 def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, object]:

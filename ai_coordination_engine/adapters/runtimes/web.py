@@ -3,7 +3,7 @@
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.settings import proxies
 
 ANSWER_LIMIT = 5_000_000  # bytes, decompressed
+STREAM_LIMIT = 50_000_000  # of a stream, which has some hundred bytes for each word
 LONGEST_RETRY_AFTER = 86_400.0  # seconds; longer waits are cut to a day
 _ERROR_LIMIT = 64_000  # bytes of an error's body that are read
 # Errors that a retry cannot fix.
@@ -72,9 +73,19 @@ class Web:
         )
 
     def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, service: str
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        service: str,
+        watch: Callable[[bytes], None] | None = None,
     ) -> Reply:
         """Send `body` and return the complete response within `seconds`.
+
+        `watch` gets the bytes of a successful response while they arrive; then the response may
+        have `STREAM_LIMIT` bytes.
 
         `service` names the other side in messages. Raises `AgentFailure`. Retryable are connection
         errors, timeouts, the statuses 408, 409, 425, 429 and 5xx (with the `Retry-After` of RFC
@@ -83,7 +94,9 @@ class Web:
         used-up account is a 429, but not a rate limit.
         """
         try:
-            return run_within(seconds, lambda: self._post(url, body, headers, seconds, service))
+            return run_within(
+                seconds, lambda: self._post(url, body, headers, seconds, service, watch)
+            )
         except (DeadlinePassed, httpx.TimeoutException) as error:
             message = f"{service} did not answer within {max(seconds, 0):.3g} s"
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
@@ -105,7 +118,13 @@ class Web:
         return f" through the proxy of {variable}" if variable else ""
 
     def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str], seconds: float, service: str
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        seconds: float,
+        service: str,
+        watch: Callable[[bytes], None] | None,
     ) -> Reply:
         ends = time.monotonic() + seconds
         sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
@@ -115,7 +134,7 @@ class Web:
             if not response.is_success:
                 raise _refused(response, service, ends)
             try:
-                data = _read(response, _parts(response), ends)
+                data = _read(response, _parts(response), ends, watch)
                 text = decode(data, response.headers.get("Content-Type", ""))
             except _Unusable as error:
                 raise invalid_output(f"{service} answered with {error}") from error
@@ -156,18 +175,26 @@ def _parts(response: httpx.Response) -> Iterable[bytes]:
     return [response.content] if response.is_stream_consumed else response.iter_raw()
 
 
-def _read(response: httpx.Response, parts: Iterable[bytes], ends: float) -> bytes:
+def _read(
+    response: httpx.Response,
+    parts: Iterable[bytes],
+    ends: float,
+    watch: Callable[[bytes], None] | None = None,
+) -> bytes:
     """Return the decompressed body.
 
     Raises `_Unusable`, or `DeadlinePassed` after `ends`, when the caller has stopped waiting.
     """
     inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
-    data = bytearray()
+    data, limit = bytearray(), STREAM_LIMIT if watch else ANSWER_LIMIT
     for part in parts:
-        room = ANSWER_LIMIT + 1 - len(data)
-        data += _inflated(inflate, part, room) if inflate else part[:room]
-        if len(data) > ANSWER_LIMIT:
-            raise _Unusable(f"more than {ANSWER_LIMIT // 1_000_000} MB")
+        room = limit + 1 - len(data)
+        more = _inflated(inflate, part, room) if inflate else part[:room]
+        data += more
+        if len(data) > limit:
+            raise _Unusable(f"more than {limit // 1_000_000} MB")
+        if watch:
+            watch(more)
         if time.monotonic() > ends:
             raise DeadlinePassed(0)
     if inflate and data:

@@ -24,6 +24,7 @@ from graphql import (
 from graphql.execution.collect_fields import collect_fields
 from graphql.execution.values import get_variable_values
 
+from ai_coordination_engine.api.context import NOTHING, Heard
 from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents
 from ai_coordination_engine.api.transport import Context, Parameters, executed
@@ -39,11 +40,14 @@ class Answer:
 
     `payload` is the response object, and `text` its JSON. `is_last`: nothing will change any more.
     `refusal`: the errors, if nothing was answered. `is_passing`: something was refused because of
-    load, so the subscription should be executed again after a moment.
+    load, so the subscription should be executed again after a moment. `heard`, `hears`: of
+    `agentOutput`, what the client must have got before, and has got with this answer.
     """
 
     payload: Mapping[str, Any]
     is_last: bool = False
+    heard: Heard = NOTHING
+    hears: Heard = NOTHING
     refusal: list[dict[str, object]] | None = None
     is_passing: bool = False
     text: str = field(init=False, compare=False)
@@ -70,6 +74,11 @@ class Subscription:
     _documents: Documents
 
     @property
+    def is_of_one_client(self) -> bool:
+        """Whether an answer depends on what the client has got before."""
+        return self.name == "agentOutput"
+
+    @property
     def schema(self) -> GraphQLSchema:
         """The schema of its document."""
         return self._documents.schema
@@ -85,6 +94,8 @@ class Subscription:
             is_last=getattr(context, "is_last_answer", False) and not is_passing,
             refusal=[*errors] if is_refused else None,
             is_passing=is_passing,
+            heard=getattr(context, "heard", NOTHING),
+            hears=getattr(context, "hears", NOTHING),
         )
 
 

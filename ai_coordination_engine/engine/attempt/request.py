@@ -26,6 +26,7 @@ from ai_coordination_engine.ports import (
     AgentResult,
     Message,
     PredecessorOutput,
+    no_delta,
 )
 from ai_coordination_engine.stand_ins import replaceable
 from ai_coordination_engine.store.models import SessionAgent
@@ -200,6 +201,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
         output_schema=wanted.schema if wanted is not None else None,
         correction=unfit,
+        on_delta=_on_delta(app, agent),
     )
 
 
@@ -207,6 +209,14 @@ def _mapping(text: str) -> Mapping[str, Any]:
     """The value of its own that each attempt gets: a function may change what it is given."""
     value: Any = loads(text)
     return cast(Mapping[str, Any], value)
+
+
+def _on_delta(app: App, agent: SessionAgent) -> Callable[[str], None]:
+    """What takes the text of the attempt while it is written, if somebody watches here."""
+    if not app.changes.is_watched:
+        return no_delta
+    key = agent.partition_key, agent.session_uuid, agent.session_agent_uuid
+    return app.outputs.writing(*key, agent.attempt or 1)
 
 
 def _instructions(runtime: Mapping[str, Any], definition: Agent, wanted: Structured | None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from ai_coordination_engine.api.context import NOTHING, Heard
 from ai_coordination_engine.api.live.subscription import Answer, Subscription, errors_of
 from ai_coordination_engine.ports import Changes
 
@@ -11,7 +12,8 @@ SPACING = 0.1
 """The seconds from one answer to the next: at most 10 a second."""
 _REFRESH = 15.0  # seconds without a change; then it is executed anyway: some fields follow the time
 _AGAIN = 1.0  # seconds after a refusal because of load
-Execute = Callable[[], Awaitable[Answer]]
+Execute = Callable[[Heard], Awaitable[Answer]]
+"""(what the client has got of a text) → the answer; see `Subscription.is_of_one_client`."""
 
 
 class Feed:
@@ -25,6 +27,7 @@ class Feed:
         self.is_over = False
         self.begun = self.answered = 0  # executions
         self.watchers: set[Watcher] = set()
+        self.heard = NOTHING
         self._execute, self._changes = execute, changes
         self._loop = asyncio.get_running_loop()
         self._began_at = 0.0
@@ -38,6 +41,10 @@ class Feed:
         self._due.set()
         self._joined.set()
         return watcher
+
+    def again(self) -> None:
+        """Execute it once more, soon."""
+        self._due.set()
 
     async def run(self) -> None:
         """Execute the subscription until it has ended."""
@@ -62,7 +69,8 @@ class Feed:
         if not (answer.refusal and is_passing):  # what was refused may be answered in a moment
             self.latest = answer
         self.answered = self.begun
-        ends = answer.is_last or bool(answer.refusal and not is_passing)
+        is_last = answer.is_last and answer.heard == self.heard
+        ends = is_last or bool(answer.refusal and not is_passing)
         # who has joined since this execution began gets an answer of the next one
         self.is_over = ends and not self._joined.is_set()
         self._is_passing = answer.is_passing
@@ -70,7 +78,7 @@ class Feed:
 
     async def _executed(self) -> Answer:
         try:
-            return await self._execute()
+            return await self._execute(self.heard)
         except Exception as error:
             errors = errors_of(error)
             return Answer({"errors": errors}, refusal=errors)
@@ -100,6 +108,7 @@ class Watcher:
         self.woken = asyncio.Event()
         self._feed, self._needs = feed, feed.begun + 1
         self._seen: str | None = None
+        self._taken: Answer | None = None
         self._next_at = 0.0
 
     def __aiter__(self) -> "Watcher":
@@ -114,7 +123,8 @@ class Watcher:
                 await wait_for(asyncio.Event(), self._next_at - loop.time())
                 if self._has_news():
                     assert feed.latest is not None
-                    self._seen, self._next_at = feed.latest.text, loop.time() + SPACING
+                    self._seen, self._taken = feed.latest.text, feed.latest
+                    feed.heard, self._next_at = feed.latest.hears, loop.time() + SPACING
                     return feed.latest
             if feed.is_over:
                 raise StopAsyncIteration
@@ -125,10 +135,16 @@ class Watcher:
         self._feed.watchers.discard(self)
 
     def _has_news(self) -> bool:
-        latest = self._feed.latest
-        return (
-            self._feed.answered >= self._needs and latest is not None and latest.text != self._seen
-        )
+        feed, latest = self._feed, self._feed.latest
+        if feed.answered < self._needs or latest is None or latest is self._taken:
+            return False
+        if not feed.subscription.is_of_one_client:
+            return latest.text != self._seen
+        if latest.heard != feed.heard:  # it was made before the client got what it has now
+            feed.again()
+            return False
+        has_text = latest.hears != latest.heard
+        return has_text or latest.is_last or latest.text != self._seen
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
-from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.live.subscription import Subscription
+from ai_coordination_engine.api.context import Context, Heard
+from ai_coordination_engine.api.live.subscription import Answer, Subscription
 from ai_coordination_engine.entrypoints.local.live.feed import Feed, Watcher, wait_for
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
@@ -48,9 +49,10 @@ class Feeds:
 
     def _feed(self, subscription: Subscription, context: Callable[[], Context]) -> Feed:
         feed = self._feeds.get(subscription.key)
-        if feed is None or feed.is_over:
-            feed = Feed(subscription, lambda: subscription.execute(context()), self._changes)
-            self._feeds[subscription.key] = feed
+        if feed is None or feed.is_over or subscription.is_of_one_client:
+            feed = Feed(subscription, partial(_execute, subscription, context), self._changes)
+            if not subscription.is_of_one_client:
+                self._feeds[subscription.key] = feed
             self._tasks[feed] = asyncio.create_task(feed.run())
             if self._looking is None:
                 self._looking = asyncio.create_task(self._look())
@@ -59,14 +61,13 @@ class Feeds:
     async def _end(self, feed: Feed) -> None:
         if self._feeds.get(feed.subscription.key) is feed:
             del self._feeds[feed.subscription.key]
-        task = self._tasks.pop(feed)
-        looking = self._looking
-        if not self._tasks and looking is not None:
-            looking.cancel()
+        ending = [self._tasks.pop(feed)]
+        if not self._tasks and self._looking is not None:
+            ending.append(self._looking)
             self._looking = None
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for each in ending:
+            each.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _look(self) -> None:
         """Look for changes by other processes while somebody watches."""
@@ -76,3 +77,11 @@ class Feeds:
                 await asyncio.to_thread(self._changes.look)
             except Exception as error:  # the next look may succeed
                 logger.warning("could not look for changes", extra={"reason": str(error)})
+
+
+async def _execute(
+    subscription: Subscription, context: Callable[[], Context], heard: Heard
+) -> Answer:
+    made = context()
+    made.heard = made.hears = heard
+    return await subscription.execute(made)

@@ -10,7 +10,8 @@ from ai_coordination_engine.settings import Settings
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with serving(Settings(auth="local"), port=0) as running:
+    functions = {"write": "tests.kit.functions:write", "sleep": "tests.kit.functions:sleep"}
+    with serving(Settings(auth="local", functions=functions), port=0) as running:
         yield running
 
 

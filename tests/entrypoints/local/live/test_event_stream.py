@@ -87,7 +87,8 @@ async def test_without_events_a_subscription_says_what_it_needs(url: str) -> Non
 async def test_a_quiet_stream_has_comments(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_SECONDS", 0.02)
     async with streamed(url, LIST) as stream:
-        assert (await stream.next())[0] == "next"
+        while await stream.next() == ("", None):  # before the first answer, on a busy machine
+            pass
         assert await stream.next() == ("", None)
         assert await stream.next() == ("", None)
 

@@ -1,0 +1,72 @@
+"""`Outputs` within one process: the texts that agents are writing, bounded in memory."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+from ai_coordination_engine.domain import topics
+from ai_coordination_engine.ports import Changes, Written
+
+_MOST_CHARACTERS = 10_000_000  # of all texts; those that were begun first are dropped
+_LONGEST = 1_000_000  # characters of one text; what follows is not kept
+
+
+class _Text:
+    """The text of one attempt."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt, self.length = attempt, 0
+        self.parts: list[str] = []
+
+
+class ProcessOutputs:
+    """The texts of this process; `changes` tells who watches."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._texts: OrderedDict[str, _Text] = OrderedDict()
+        self._length = 0
+        self._changing = Lock()
+
+    def writing(
+        self, tenant: str, session_uuid: str, session_agent_uuid: str, attempt: int
+    ) -> Callable[[str], None]:
+        """Begin the text of an attempt; return the function that adds to it."""
+        topic = topics.of_output(tenant, session_uuid, session_agent_uuid)
+        text = _Text(attempt)
+        with self._changing:
+            self._drop(topic)
+            self._texts[topic] = text
+
+        def add(delta: str) -> None:
+            if isinstance(delta, str) and delta and self._add(topic, text, delta):
+                self._changes.announce([topic])
+
+        return add
+
+    def read(
+        self, tenant: str, session_uuid: str, session_agent_uuid: str, after: int, attempt: int
+    ) -> Written | None:
+        """Return what was written after so many parts of an attempt; of another attempt, all."""
+        with self._changing:
+            text = self._texts.get(topics.of_output(tenant, session_uuid, session_agent_uuid))
+            if text is None:
+                return None
+            begin = after if attempt == text.attempt else 0
+            return Written(text.attempt, len(text.parts), "".join(text.parts[begin:]))
+
+    def _add(self, topic: str, text: _Text, delta: str) -> bool:
+        """Add to a text; False for one that is not kept: another attempt writes, or it is long."""
+        with self._changing:
+            if self._texts.get(topic) is not text or text.length + len(delta) > _LONGEST:
+                return False
+            text.parts.append(delta)
+            text.length += len(delta)
+            self._length += len(delta)
+            while self._length > _MOST_CHARACTERS:
+                self._drop(next(iter(self._texts)))
+            return True
+
+    def _drop(self, topic: str) -> None:
+        dropped = self._texts.pop(topic, None)
+        self._length -= dropped.length if dropped else 0

@@ -1,0 +1,58 @@
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.adapters import outputs as module
+from ai_coordination_engine.adapters.changes import ProcessChanges
+from ai_coordination_engine.adapters.outputs import ProcessOutputs
+from ai_coordination_engine.domain import topics
+from ai_coordination_engine.ports import Written
+
+KEY = ("acme", "s", "a")
+
+
+def test_a_text_is_read_from_where_the_reader_was() -> None:
+    changes, told = ProcessChanges(), list[str]()
+    changes.watch([topics.of_output(*KEY)], lambda: told.append("x"))
+    outputs = ProcessOutputs(changes)
+    assert outputs.read(*KEY, 0, 0) is None
+    add = outputs.writing(*KEY, 1)
+    assert outputs.read(*KEY, 0, 0) == Written(1, 0, "")
+    add("one ")
+    add("two ")
+    assert outputs.read(*KEY, 1, 1) == Written(1, 2, "two ")
+    assert outputs.read(*KEY, 2, 1) == Written(1, 2, "")
+    assert outputs.read("other", "s", "a", 0, 0) is None
+    assert told == ["x", "x"]
+
+
+def test_a_new_attempt_begins_anew_and_the_old_one_adds_nothing() -> None:
+    outputs = ProcessOutputs(ProcessChanges())
+    old = outputs.writing(*KEY, 1)
+    old("one ")
+    new = outputs.writing(*KEY, 2)
+    old("late ")
+    new("two ")
+    assert outputs.read(*KEY, 1, 1) == Written(2, 1, "two ")
+
+
+@pytest.mark.parametrize("delta", ["", None, b"x", 1])
+def test_what_is_no_text_is_ignored(delta: Any) -> None:
+    outputs = ProcessOutputs(ProcessChanges())
+    outputs.writing(*KEY, 1)(delta)
+    assert outputs.read(*KEY, 0, 1) == Written(1, 0, "")
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST", 10)
+    monkeypatch.setattr(module, "_MOST_CHARACTERS", 25)
+    outputs = ProcessOutputs(ProcessChanges())
+    for name in "abc":
+        add = outputs.writing("acme", "s", name, 1)
+        for _ in range(4):
+            add("xxxx")
+    found = [outputs.read("acme", "s", name, 0, 1) for name in "abc"]
+    assert found == [Written(1, 2, "x" * 8)] * 3
+    outputs.writing("acme", "s", "d", 1)("xxxx")
+    assert outputs.read("acme", "s", "a", 0, 1) is None
+    assert outputs.read("acme", "s", "b", 0, 1) == Written(1, 2, "x" * 8)
