@@ -50,7 +50,7 @@ RUN_BY_MARK = {
         ),
         *("# report.py", "# check_signature.py"),
     ),
-    "js": ("// clients: apollo", "// clients: graphcache", "// clients: relay"),
+    "js": ("// clients: apollo", "// clients: graphcache", "// clients: relay", "// live: clients"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/json.ts", "// src/sessions.ts"),
     "json": (
         '{"src"',
