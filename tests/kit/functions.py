@@ -1,6 +1,8 @@
 """Agent functions for tests: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
 
+import threading
 import time
+from collections import defaultdict
 
 from ai_coordination_engine import AgentRequest
 
@@ -16,9 +18,16 @@ def fail(request: AgentRequest) -> str:
     raise RuntimeError(request.runtime.get("message", "told to fail"))
 
 
+GATES: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+"""By tenant, what `write` waits for after the first word."""
+
+
 def write(request: AgentRequest) -> str:
-    """Write each of `runtime.words` when `runtime.seconds` have passed; return all of them."""
+    """Write `runtime.words`, all but the first when its gate opens; return `runtime.answer`, or
+    else the words.
+    """
     for word in request.runtime["words"]:
-        time.sleep(float(request.runtime.get("seconds", 0)))
         request.on_delta(word)
+        if request.runtime.get("gate"):
+            GATES[request.tenant].wait(30)
     return "".join(request.runtime.get("answer", request.runtime["words"]))

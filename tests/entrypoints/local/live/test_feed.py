@@ -16,12 +16,13 @@ class Still:
 
 class Named:
     topics = frozenset({"session"})
+    is_of_one_client = False
 
 
 async def test_who_joins_while_the_last_execution_runs_gets_an_answer() -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def execute() -> Answer:
+    async def execute(heard: Any) -> Answer:
         begun.set()
         await go_on.wait()
         return Answer({"data": {"status": "cancelled"}}, is_last=True)
