@@ -95,23 +95,6 @@ class Sending:
         ]
         self.live.app.records.parallel.run(calls)
 
-    def deliver(self, claimed: SocketWatcher, executed: Executed) -> None:
-        """Send the answer to a watcher that this process has claimed.
-
-        Raises `Throttled`; then the lease is not given back. A client that has gone is forgotten.
-        """
-        connection, subscription = claimed.connection, claimed.subscription
-        try:
-            for message in executed.messages(subscription):
-                self.live.sockets.send(connection, message.encode())
-        except ConnectionGone:
-            self.live.connections.close(connection, claimed)
-            return
-        if executed.is_last:
-            self.live.connections.remove(claimed)
-        else:
-            self.live.connections.sent(claimed, _digest(executed))
-
     def end(self, connection: str) -> None:
         """Close a connection and forget it."""
         self.live.sockets.close(connection)
@@ -159,22 +142,39 @@ class Sending:
 
     def _send(self, watcher: SocketWatcher, executed: Executed) -> None:
         """Send the answer to a watcher unless it was the last one; raises what is not expected."""
-        if executed.answer.is_passing:
-            self._remind(watcher, REFUSED_SECONDS)
-            return
         if watcher.lease_until is None and watcher.digest == _digest(executed):
             return
         claimed = self.live.connections.claim(watcher)
         if claimed is None:
             self._remind(watcher, BUSY_SECONDS)
-            return
+        else:
+            self.send_claimed(claimed, executed)
+
+    def send_claimed(self, claimed: SocketWatcher, executed: Executed) -> None:
+        """Send the answer to a watcher that this process has claimed. What is refused because of
+        load is tried again by a reminder, so a client that reads slowly gets the newest state.
+        """
         try:
-            self.deliver(claimed, executed)
-        except (
-            Throttled
-        ):  # a client that reads slowly gets the newest state, and no queue of states
+            if executed.answer.is_passing:
+                raise Throttled("The state cannot be read for now.")
+            self._deliver(claimed, executed)
+        except Throttled:
             self.live.connections.sent(claimed, "")
-            self._remind(watcher, REFUSED_SECONDS)
+            self._remind(claimed, REFUSED_SECONDS)
+
+    def _deliver(self, claimed: SocketWatcher, executed: Executed) -> None:
+        """Send the answer, and give the lease back; a client that has gone is forgotten."""
+        connection = claimed.connection
+        try:
+            for message in executed.messages(claimed.subscription):
+                self.live.sockets.send(connection, message.encode())
+        except ConnectionGone:
+            self.live.connections.close(connection, claimed)
+            return
+        if executed.is_last:
+            self.live.connections.remove(claimed)
+        else:
+            self.live.connections.sent(claimed, _digest(executed))
 
     def _remind(self, watcher: SocketWatcher, seconds: float) -> None:
         self.live.reminders.send(Look(*watcher.key), seconds)

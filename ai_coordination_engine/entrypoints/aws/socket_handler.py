@@ -194,7 +194,7 @@ class SocketApi:
             connections.remove(watcher)
             return
         executed = self.sending.runner.run(self.sending.execute(watcher))
-        self.sending.deliver(watcher, executed)
+        self.sending.send_claimed(watcher, executed)
 
     def _complete(self, connection: str, operation_id: str) -> None:
         self._live.connections.complete(connection, operation_id)

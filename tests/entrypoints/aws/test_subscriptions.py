@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 from ai_coordination_engine.store.connections import LEASE_SECONDS, LONGEST_SECONDS
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks.harness.memory import in_memory
 from benchmarks.harness.memory.requests import Refusal
 from tests.kit.crashes import Crash, Tripwire, deaths
@@ -519,6 +520,50 @@ def test_what_is_refused_for_load_is_looked_at_again(home: Home) -> None:
     assert failed == [records[0]["dynamodb"]["SequenceNumber"]]
     assert home.push(records) == []
     assert kinds(home.received())[-2:] == ["next", "complete"]
+
+
+def test_a_first_state_that_cannot_be_read_or_sent_comes_later(home: Home) -> None:
+    session = started(home)
+    home.push()
+    authenticated(home)
+    home.sockets.slow.add("c1")
+    assert subscribe(home, SESSION, **session) == []
+    home.sockets.slow.clear()
+    call = home.database.call
+
+    def refused(operation: str, request: Any) -> Any:
+        if request.get("TableName", TABLE) != TABLE or "RequestItems" in request:
+            raise_throttled()
+        return call(operation, request)
+
+    home.database.call = refused  # type: ignore[method-assign]
+    assert subscribe(home, SESSION, operation="2", **session) == []
+    del home.database.call  # the method of the class
+    assert home.remind() == []
+    assert kinds(home.received()) == ["connection_ack", "next", "next"]
+    assert home.remind() == []
+    assert len(home.received()) == 3
+
+
+def test_the_text_of_an_agent_comes_when_it_has_ended(home: Home) -> None:
+    session = started(home)
+    (agent,) = [
+        each.session_agent_uuid
+        for each in home.app.records.table(SESSION_AGENT).query_all("acme", session["s"])
+        if each.agent_uuid == "a"
+    ]
+    home.push()
+    authenticated(home)
+    document = """subscription ($s: String!, $a: String!) {
+      agentOutput(sessionUuid: $s, sessionAgentUuid: $a) { delta done }
+    }"""
+    subscribe(home, document, s=session["s"], a=agent)
+    home.worker.drain()
+    home.push()
+    parts = [each["payload"]["data"]["agentOutput"] for each in home.received()[1:-1]]
+    assert parts[-1]["done"] is True
+    assert "".join(each["delta"] for each in parts) == "hello"
+    assert kinds(home.received())[-1] == "complete"
 
 
 def raise_throttled() -> None:
