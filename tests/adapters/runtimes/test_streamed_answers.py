@@ -90,12 +90,12 @@ FILTERED = chunk(finish_reason="content_filter")
 @pytest.mark.parametrize(
     ("events", "message", "error_class"),
     [
-        (parts("Hel"), "was cut off", "invalid_output"),
+        (parts("Good"), "was cut off", "invalid_output"),
         ([], "was cut off", "invalid_output"),
-        ([*parts("Hel"), OVERLOADED], "overloaded", "unavailable"),
+        ([*parts("Good"), OVERLOADED], "overloaded", "unavailable"),
         ([*parts(), *END], "gave no answer", "invalid_output"),
         ([*REFUSED, *END], "refused: I won't", "invalid_output"),
-        ([*parts("Hel"), FILTERED], "a content filter", "invalid_output"),
+        ([*parts("Good"), FILTERED], "a content filter", "invalid_output"),
     ],
 )
 def test_errors_are_those_of_an_answer_in_one_piece(
@@ -111,9 +111,9 @@ def test_errors_are_those_of_an_answer_in_one_piece(
 def test_an_answer_that_was_cut_at_its_token_limit_says_so(
     server: Any, agent_request: Requests
 ) -> None:
-    server.answers(stream(*parts("Hel"), chunk(finish_reason="length"), "[DONE]"), headers=EVENTS)
+    server.answers(stream(*parts("Good"), chunk(finish_reason="length"), "[DONE]"), headers=EVENTS)
     result = ask(server, agent_request(on_delta=lambda text: None))
-    assert (result.output, result.usage["finish_reason"]) == ("Hel", "length")
+    assert (result.output, result.usage["finish_reason"]) == ("Good", "length")
 
 
 def test_a_stream_has_the_timeout_of_its_attempt(server: Any, agent_request: Requests) -> None:

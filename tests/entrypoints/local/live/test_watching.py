@@ -1,0 +1,149 @@
+"""Whoever watches misses nothing (promise P10): with another process, away and back, slow, gone."""
+
+import asyncio
+import gc
+import os
+import random
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ai_coordination_engine import local_bootstrap
+from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.live.subscription import Answer
+from ai_coordination_engine.api.transport import Parameters, run
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.entrypoints.local.server import Running, serving
+from ai_coordination_engine.settings import Settings
+from benchmarks.harness.api import DOCUMENTS
+from tests.kit.live import LIST, SESSION, Socket, diamond, opened, post
+from tests.kit.servers import COORDINATION, START
+
+SET_UP = """mutation($s: String!) { insertUpdateSession(coordinationUuid: "c", sessionUuid: $s,
+  updatedBy: "me") { session { sessionUuid } } }"""
+WRITE = """mutation($s: String!, $logs: String) { insertUpdateSession(coordinationUuid: "c",
+  sessionUuid: $s, logs: $logs, updatedBy: "me") { session { sessionUuid } } }"""
+AGENT = """mutation($s: String!, $a: String!, $state: String) { insertUpdateSessionAgent(
+  sessionUuid: $s, sessionAgentUuid: $a, coordinationUuid: "c", agentUuid: "x", state: $state,
+  updatedBy: "me") { sessionAgent { state } } }"""
+DELETE = """mutation($s: String!, $a: String!) { deleteSessionAgent(sessionUuid: $s,
+  sessionAgentUuid: $a) { ok } }"""
+WATCH = """subscription($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
+  status logs sessionAgents { sessionAgentUuid state } } }"""
+QUERY = WATCH.replace("subscription", "query")
+
+
+async def until(is_so: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(seconds):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def latest(socket: Socket, seconds: float) -> Any:
+    """Return the last answer that comes before nothing has come for so long."""
+    last = None
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                last = (await socket.receive())["payload"]["data"]
+        except TimeoutError:
+            return last
+
+
+async def other_write(file: DatabaseFile, tenant: str, query: str, **variables: Any) -> None:
+    """Write as another process does: nothing is announced to the server's."""
+    app = local_bootstrap.build_local_app(Settings(auth="local"), file)
+    await run(Parameters(query, None, variables), DOCUMENTS, Context(app, tenant))
+
+
+async def test_the_last_answer_is_the_state_at_the_end(tmp_path: Path) -> None:
+    drawn = random.Random(1)
+    with (
+        serving(Settings(auth="local"), port=0, data_dir=tmp_path) as running,
+        closing(DatabaseFile(tmp_path / "ace.db", "none", alone=False)) as file,
+    ):
+        await post(running.url, COORDINATION, agents=[{"agentUuid": "x"}])
+        await post(running.url, SET_UP, s="s")
+        for _ in range(3):  # away and back
+            async with opened(running.url) as socket:
+                await socket.init()
+                await socket.subscribe(WATCH, s="s")
+                for _ in range(drawn.randint(1, 12)):
+                    kind = drawn.choice(["logs", "state", "delete"])
+                    agent = drawn.choice("pqr")
+                    query, given = {
+                        "logs": (WRITE, {"logs": str(drawn.random())}),
+                        "state": (
+                            AGENT,
+                            {"a": agent, "state": drawn.choice(["pending", "executing"])},
+                        ),
+                        "delete": (DELETE, {"a": agent}),
+                    }[kind]
+                    if drawn.random() < 0.5:
+                        await other_write(file, "local", query, s="s", **given)
+                    else:
+                        with_errors = Parameters(query, None, {"s": "s", **given})
+                        await run(with_errors, DOCUMENTS, Context(running.app, "local"))
+                last = await latest(socket, 1.0)
+            assert last == await post(running.url, QUERY, s="s")
+
+
+async def test_what_worker_processes_do_is_seen(tmp_path: Path) -> None:
+    with serving(Settings(auth="local"), port=0, data_dir=tmp_path, workers=2) as running:
+        await diamond(running.url)
+        async with opened(running.url) as socket:
+            await socket.init()
+            for number in range(8):
+                await socket.subscribe(SESSION, id=str(number), s=str(number))
+                await post(running.url, START, s=str(number))
+            last: dict[str, Any] = {}
+            ended: set[str] = set()
+            while len(ended) < 8:
+                message = await socket.receive()
+                if message["type"] == "complete":
+                    ended.add(message["id"])
+                else:
+                    last[message["id"]] = message["payload"]["data"]
+        for number, found in last.items():
+            query = SESSION.replace("subscription", "query")
+            assert found == await post(running.url, query, s=number)
+
+
+async def test_a_client_that_does_not_read_holds_one_answer_and_then_gets_the_newest(
+    url: str, server: Running, tenant: str
+) -> None:
+    await post(url, COORDINATION, agents=[])
+    await post(url, SET_UP, s="s")
+    async with opened(url, max_queue=1, ping_interval=None) as socket:
+        await socket.init()
+        await socket.subscribe(WATCH, s="s")
+        for number in range(30):
+            text = f"{number} " + "x" * 300_000
+            given = Parameters(WRITE, None, {"s": "s", "logs": text})
+            await run(given, DOCUMENTS, Context(server.app, tenant))
+            await asyncio.sleep(0.02)
+        gc.collect()
+        held = [each for each in gc.get_objects() if isinstance(each, Answer)]
+        assert len(held) <= 4
+        del held
+        last = await latest(socket, 1.0)
+        assert last["session"]["logs"].startswith("29 ")
+
+
+async def test_nothing_is_left_of_clients_that_vanish(url: str, server: Running) -> None:
+    async def vanish(_: int) -> None:
+        async with opened(url) as socket:
+            await socket.init()
+            for number in range(5):
+                await socket.subscribe(LIST, id=str(number))
+            await socket.receive()
+            socket.connection.transport.abort()
+
+    await vanish(0)
+    await until(lambda: not server.app.changes.is_watched)
+    before = len(os.listdir("/dev/fd"))
+    await asyncio.gather(*map(vanish, range(20)))
+    await until(lambda: not server.app.changes.is_watched)
+    await until(lambda: len(os.listdir("/dev/fd")) <= before + 2)
