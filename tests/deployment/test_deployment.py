@@ -14,8 +14,7 @@ import pytest
 from botocore.credentials import Credentials
 
 from ai_coordination_engine.api.webhooks import signature, tenant_key
-from ai_coordination_engine.client import Client as PythonClient
-from ai_coordination_engine.client import Forbidden, operations
+from ai_coordination_engine.client import Forbidden
 from benchmarks.harness import emulator
 from benchmarks.harness.emulator import REGION, Emulator
 from tests.deployment import issuer
@@ -29,7 +28,7 @@ from tests.deployment.calling import (
 )
 from tests.deployment.issuer import Issuer
 from tests.deployment.stack import Stack, build_package, deploy, upload, upload_console
-from tests.deployment.watching import ANSWER, states, watching
+from tests.deployment.watching import ANSWER, seen_in_python, states, watching
 from tests.examples import scripts
 from tests.kit.node import needs_node
 
@@ -357,36 +356,11 @@ def test_a_client_in_node_sees_a_session_move_to_its_end(
 
 
 def test_the_python_client_watches_and_answers_a_session(stack: Stack, tokens: Issuer) -> None:
-    def connected(grant: str) -> PythonClient:
-        token = tokens.token(AUDIENCE, tenant=grant)
-        url, socket = stack.url("/graphql"), stack.socket
-        return PythonClient(url, tenant="python", token=token, websocket_url=socket)
-
-    with connected("python") as client, connected("other") as stranger:
-        client.send(
-            operations.insert_update_coordination(
-                coordination_uuid="c", agents=[{"agentUuid": "a"}], updated_by="me"
-            )
-        )
-        client.send(
-            operations.insert_update_task(
-                coordination_uuid="c",
-                task_uuid="t",
-                task_name="T",
-                agent_actions={"a": {"userInTheLoop": "ann"}},
-                updated_by="me",
-            )
-        )
-        started = client.start("c", "t", "go")
-        seen = []
-        for view in client.watch("c", started.session_uuid):
-            seen.append((view.status, view.session_agents[0].state))
-            for question in view.waiting:
-                client.answer(question, "yes")
-        assert seen[-1] == ("completed", "completed")
-        assert any(state == "wait_for_user_input" for _, state in seen)
-        with pytest.raises(Forbidden, match="the token does not allow this tenant"):
-            next(stranger.watch("c", started.session_uuid))
+    seen = seen_in_python(stack, tokens.token(AUDIENCE, tenant="python"), tenant="python")
+    assert seen[-1] == ("completed", "completed")
+    assert any(state == "wait_for_user_input" for _, state in seen)
+    with pytest.raises(Forbidden, match="the token does not allow this tenant"):
+        seen_in_python(stack, tokens.token(AUDIENCE, tenant="other"), tenant="python", of="any")
 
 
 @needs_node
