@@ -5,7 +5,9 @@ of reminders, and what the clients receive.
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -29,6 +31,15 @@ STREAMS = ("sessions", "session_agents")
 TABLE = "ace-connections"
 Message = dict[str, Any]
 ACK = {"type": "connection_ack"}
+
+
+SESSION = """subscription ($c: String!, $s: String!) {
+  session(coordinationUuid: $c, sessionUuid: $s) {
+    sessionUuid status logs sessionAgents { sessionAgentUuid agentUuid state agentOutput }
+  }
+}"""
+LIST = "subscription { sessionList(statuses: %s) { sessionList { sessionUuid status } } }"
+INBOX = "subscription { userInbox { sessionAgentList { sessionAgentUuid } } }"
 
 
 @dataclass
@@ -283,3 +294,23 @@ def subscribe(
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:
     return [each["type"] for each in messages]
+
+
+def stored(home: Home) -> list[tuple[str, str]]:
+    return sorted(home.database.tables[TABLE].items)
+
+
+@contextmanager
+def counting(home: Home) -> Iterator[Counter[str]]:
+    """Count the calls to DynamoDB, those about who watches and about what is watched apart."""
+    counted = Counter[str]()
+
+    def count(model: Any, params: Any, **_: Any) -> None:
+        tables = {params.get("TableName"), *params.get("RequestItems", ())}
+        counted[f"{model.name} {'who' if TABLE in tables else 'what'}"] += 1
+
+    home.events.register("before-parameter-build.dynamodb.*", count)
+    try:
+        yield counted
+    finally:
+        home.events.unregister("before-parameter-build.dynamodb.*", count)

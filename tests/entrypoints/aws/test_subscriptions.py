@@ -2,66 +2,28 @@
 the events that API Gateway, the streams and the queue send.
 """
 
-import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from ai_coordination_engine.store.connections import LEASE_SECONDS, LONGEST_SECONDS
-from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from benchmarks.harness.memory import in_memory
-from benchmarks.harness.memory.requests import Refusal
-from tests.kit.crashes import Crash, Tripwire, deaths
-from tests.kit.sockets import ACK, TABLE, Home, authenticated, kinds, started, subscribe, token
+from ai_coordination_engine.store.connections import LONGEST_SECONDS
+from tests.kit.sockets import (
+    ACK,
+    INBOX,
+    LIST,
+    SESSION,
+    TABLE,
+    Home,
+    authenticated,
+    counting,
+    kinds,
+    started,
+    stored,
+    subscribe,
+    token,
+)
 
-SESSION = """subscription ($c: String!, $s: String!) {
-  session(coordinationUuid: $c, sessionUuid: $s) {
-    sessionUuid status logs sessionAgents { sessionAgentUuid agentUuid state agentOutput }
-  }
-}"""
-LIST = "subscription { sessionList(statuses: %s) { sessionList { sessionUuid status } } }"
-INBOX = "subscription { userInbox { sessionAgentList { sessionAgentUuid } } }"
 DELETE = 'mutation { deleteCoordination(coordinationUuid: "c") { ok } }'
-
-
-@pytest.fixture(scope="module")
-def deployed() -> Iterator[Home]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        with mock_aws(), in_memory() as database, asyncio.Runner() as runner:
-            yield Home(database, runner)
-
-
-@pytest.fixture
-def home(deployed: Home) -> Home:
-    deployed.reset()
-    return deployed
-
-
-def stored(home: Home) -> list[tuple[str, str]]:
-    return sorted(home.database.tables[TABLE].items)
-
-
-@contextmanager
-def counting(home: Home) -> Iterator[Counter[str]]:
-    """Count the calls to DynamoDB, those about who watches and about what is watched apart."""
-    counted = Counter[str]()
-
-    def count(model: Any, params: Any, **_: Any) -> None:
-        tables = {params.get("TableName"), *params.get("RequestItems", ())}
-        counted[f"{model.name} {'who' if TABLE in tables else 'what'}"] += 1
-
-    home.events.register("before-parameter-build.dynamodb.*", count)
-    try:
-        yield counted
-    finally:
-        home.events.unregister("before-parameter-build.dynamodb.*", count)
 
 
 # Connecting
@@ -438,197 +400,3 @@ def test_items_that_have_expired_are_not_looked_at(home: Home) -> None:
     home.push()
     assert kinds(home.received()) == ["connection_ack", "next"]
     assert all("expires_at" in item for item in home.database.tables[TABLE].items.values())
-
-
-# What may come at the same time, and what may fail
-
-
-def test_a_change_between_the_watcher_and_its_first_answer_is_not_missed(home: Home) -> None:
-    authenticated(home)
-    session = started(home)
-    home.push()
-
-    def meanwhile(connection: str) -> None:
-        home.sockets.before = lambda connection: None
-        home.worker.drain()
-        home.push()
-
-    home.sockets.before = meanwhile
-    subscribe(home, SESSION, **session)
-    assert home.latest()["session"]["status"] == "dispatched"  # the lease was another's
-    home.clock.advance(1)
-    home.remind()
-    assert home.latest()["session"]["status"] == "completed"
-    assert kinds(home.received())[-1] == "complete"
-
-
-def test_two_streams_send_states_in_their_order(home: Home) -> None:
-    authenticated(home)
-    session = started(home)
-    subscribe(home, SESSION, **session)
-    home.remind()
-    home.push()
-    (before,) = home.connections.watchers(next(iter(topics(home))))
-    home.worker.drain()
-
-    def meanwhile(connection: str) -> None:
-        """Another invocation has an older state, read before the watcher was claimed."""
-        home.sockets.before = lambda connection: None
-        assert home.connections.claim(before) is None
-
-    home.sockets.before = meanwhile
-    home.push()
-    assert home.latest()["session"]["status"] == "completed"
-
-
-def topics(home: Home) -> set[str]:
-    return {topic for topic, _ in stored(home) if topic[0] != " "}
-
-
-def test_stale_indexes_are_made_up_for(home: Home) -> None:
-    authenticated(home)
-    subscribe(home, LIST % '["dispatched"]')
-    home.remind()
-    home.database.lags = lambda: True
-    session = started(home)
-    home.push()
-    home.database.lags = lambda: False
-    home.remind()
-    assert home.latest()["sessionList"]["sessionList"] == [
-        {"sessionUuid": session["s"], "status": "dispatched"}
-    ]
-
-
-def test_what_is_refused_for_load_is_looked_at_again(home: Home) -> None:
-    authenticated(home)
-    session = started(home)
-    subscribe(home, SESSION, **session)
-    home.push()
-    home.remind()
-    home.worker.drain()
-    records = home.changes()
-    call = home.database.call
-
-    def refused(operation: str, request: Any) -> Any:
-        if operation in ("Query", "GetItem", "BatchGetItem"):
-            raise_throttled()
-        return call(operation, request)
-
-    home.database.call = refused  # type: ignore[method-assign]
-    failed = home.push(records)
-    del home.database.call  # the method of the class
-    assert failed == [records[0]["dynamodb"]["SequenceNumber"]]
-    assert home.push(records) == []
-    assert kinds(home.received())[-2:] == ["next", "complete"]
-
-
-def test_a_first_state_that_cannot_be_read_or_sent_comes_later(home: Home) -> None:
-    session = started(home)
-    home.push()
-    authenticated(home)
-    home.sockets.slow.add("c1")
-    assert subscribe(home, SESSION, **session) == []
-    home.sockets.slow.clear()
-    call = home.database.call
-
-    def refused(operation: str, request: Any) -> Any:
-        if request.get("TableName", TABLE) != TABLE or "RequestItems" in request:
-            raise_throttled()
-        return call(operation, request)
-
-    home.database.call = refused  # type: ignore[method-assign]
-    assert subscribe(home, SESSION, operation="2", **session) == []
-    del home.database.call  # the method of the class
-    assert home.remind() == []
-    assert kinds(home.received()) == ["connection_ack", "next", "next"]
-    assert home.remind() == []
-    assert len(home.received()) == 3
-
-
-def test_the_text_of_an_agent_comes_when_it_has_ended(home: Home) -> None:
-    session = started(home)
-    (agent,) = [
-        each.session_agent_uuid
-        for each in home.app.records.table(SESSION_AGENT).query_all("acme", session["s"])
-        if each.agent_uuid == "a"
-    ]
-    home.push()
-    authenticated(home)
-    document = """subscription ($s: String!, $a: String!) {
-      agentOutput(sessionUuid: $s, sessionAgentUuid: $a) { delta done }
-    }"""
-    subscribe(home, document, s=session["s"], a=agent)
-    home.worker.drain()
-    home.push()
-    parts = [each["payload"]["data"]["agentOutput"] for each in home.received()[1:-1]]
-    assert parts[-1]["done"] is True
-    assert "".join(each["delta"] for each in parts) == "hello"
-    assert kinds(home.received())[-1] == "complete"
-
-
-def raise_throttled() -> None:
-    raise Refusal("ProvisionedThroughputExceededException", "slower")
-
-
-def test_a_batch_without_time_is_delivered_again_from_where_it_ended(home: Home) -> None:
-    authenticated(home)
-    session = started(home)
-    subscribe(home, SESSION, **session)
-    records = home.changes()
-    assert home.push(records, seconds=9) == [records[0]["dynamodb"]["SequenceNumber"]]
-
-
-def test_a_reminder_that_is_not_one_is_kept_for_the_dead_letter_queue(home: Home) -> None:
-    record = {"eventSource": "aws:sqs", "messageId": "m", "body": "{"}
-    assert home._handled([record]) == ["m"]
-
-
-def history(home: Home, trip_at: int) -> int:
-    """Connect, subscribe, run a session and disconnect another client; each event is delivered
-    again if its function has died. Return the number of crash points.
-    """
-    tripwire = Tripwire(trip_at)
-    home.reaching(tripwire)
-
-    def tried(act: Any, *, again: bool = True) -> bool:
-        try:
-            act()
-        except Crash:
-            tripwire.revive()
-            if again:
-                act()
-            return False
-        return True
-
-    session = started(home)
-    # API Gateway delivers a message once; the client of one that died connects again
-    for connection in ("c1", "c2", "c3"):
-        if (
-            tried(lambda name=connection: authenticated(home, name), again=False)
-            and tried(
-                lambda name=connection: subscribe(home, SESSION, name, **session), again=False
-            )
-            and connection != "c1"
-        ):
-            break
-    tried(home.push)
-    tried(home.remind)
-    home.worker.drain()
-    records = home.changes()
-    tried(lambda: home.push(records))
-    tried(lambda: home.event("c1", "$disconnect"), again=False)
-    for _ in range(4):  # until the lease of a function that died has expired
-        home.clock.advance(LEASE_SECONDS / 3)
-        tried(home.remind)
-    deaths[0] += bool(tripwire.trips)
-    assert home.latest(connection)["session"]["status"] == "completed"
-    assert kinds(home.received(connection))[-1] == "complete"
-    return tripwire.points
-
-
-def test_no_death_of_a_function_makes_a_watcher_miss_the_end(home: Home) -> None:
-    points = history(home, 0)
-    for number in range(1, points + 1):
-        home.reset()
-        history(home, number)
-    assert points == 58
