@@ -5,6 +5,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ai_coordination_engine.client import UNSET, BadUserInput
 from ai_coordination_engine.client.records import Session
@@ -21,11 +22,14 @@ from ai_coordination_engine.entrypoints.cli.session_view import (
 )
 
 _NAMED = 10  # agents that a message names
+_OWN = "sessionAgentUuid"
 _QUESTIONS = """
-query ($session: String, $agent: String) {
-  userInbox(sessionUuidPrefix: $session, sessionAgentUuidPrefix: $agent, limit: 100) {
-    sessionAgentList { sessionAgentUuid sessionUuid coordinationUuid }
-  }
+query ($prefix: String) {
+  bySession: userInbox(sessionUuidPrefix: $prefix, limit: 100) { ...Questions }
+  byAgent: userInbox(sessionAgentUuidPrefix: $prefix, limit: 100) { ...Questions }
+}
+fragment Questions on UserInboxType {
+  sessionAgentList { sessionAgentUuid sessionUuid coordinationUuid agentUuid agentName }
 }"""
 
 
@@ -120,24 +124,43 @@ def answer(remote: Remote, where: str, text: str, *, agent: str | None, with_jso
 
 
 def _question(client: Client, where: str, agent: str | None) -> tuple[SessionView, AgentView]:
-    """Return the session and the agent that are meant; `where` begins the uuid of either."""
-    prefix = where.strip()
-    if agent is None and prefix:
-        rows = client.execute(_QUESTIONS, {"agent": prefix})["userInbox"]["sessionAgentList"]
-        if len(rows) == 1:
-            view = client.view(rows[0]["coordinationUuid"], rows[0]["sessionUuid"])
-            return view, find_agent(view.agents, rows[0]["sessionAgentUuid"])
-    view = _found(client, where)
+    """Return the session and the agent that are meant; `where` begins the uuid of either.
+
+    Uuids of sessions and of their agents begin alike, so both are looked for. Raises `Failure` if
+    not one question alone is meant.
+    """
+    found = _questions(client, where.strip())
     if agent is not None:
-        return view, find_agent(view.waiting or view.agents, agent)
-    if len(view.waiting) == 1:
-        return view, view.waiting[0]
-    if not view.waiting:
-        raise Failure(f"{_title(view)} waits for nobody: it is {view.status}.", FAILED)
-    raise Failure(
-        f"{_title(view)} waits for several answers; add --agent with one of:"
-        f" {', '.join(on_one_line(each.name) for each in view.waiting)}."
-    )
+        found = [row for row in found if agent in _names(row) or row[_OWN].startswith(agent)]
+    if len(found) == 1:
+        view = client.view(found[0]["coordinationUuid"], found[0]["sessionUuid"])
+        return view, find_agent(view.agents, found[0][_OWN])
+    if found:
+        listed = [f"{on_one_line(_names(row)[0])} ({row[_OWN]})" for row in found]
+        raise Failure(
+            f"{on_one_line(where)!r} means several questions: {_listed(listed)}. Give the uuid of"
+            " one, or its name with --agent."
+        )
+    view = _found(client, where)
+    if view.waiting:
+        names = ", ".join(on_one_line(each.name) for each in view.waiting)
+        raise Failure(f"{_title(view)} waits for an answer of {names}, not of {agent!r}.")
+    raise Failure(f"{_title(view)} waits for nobody: it is {view.status}.", FAILED)
+
+
+def _questions(client: Client, prefix: str) -> list[Any]:
+    """The questions whose own uuid, or whose session's, is or begins with this text."""
+    if not prefix:
+        return []
+    answer = client.execute(_QUESTIONS, {"prefix": prefix})
+    rows = [row for page in answer.values() for row in page["sessionAgentList"]]
+    by_uuid = {row[_OWN]: row for row in rows}
+    exact = [row for row in by_uuid.values() if prefix in (row[_OWN], row["sessionUuid"])]
+    return exact or [*by_uuid.values()]
+
+
+def _names(row: Any) -> list[str]:
+    return [str(row["agentName"] or row["agentUuid"]), str(row["agentUuid"])]
 
 
 def _found(client: Client, session: str) -> SessionView:

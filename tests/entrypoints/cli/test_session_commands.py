@@ -253,6 +253,32 @@ def test_controls_say_what_they_did(client: Client, ace: Ace) -> None:
     assert client.session("c", copy).task_query == "60 EUR"
 
 
+def test_an_answer_is_for_one_question_alone(client: Client, ace: Ace) -> None:
+    for uuid in ("q-1", "q-2"):
+        start(client, uuid)
+    agents = [client.session("c", uuid).waiting[0].session_agent_uuid for uuid in ("q-1", "q-2")]
+    code, out, err = ace("answer", "q-", "true")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"ace: 'q-' means several questions: judge ({agents[1]}), judge ({agents[0]})."
+        " Give the uuid of one, or its name with --agent."
+    )
+    # the uuid of a question may begin like that of another session
+    start(client, agents[0][:12])
+    code, _, err = ace("answer", agents[0][:11], "true")
+    assert (code, "means several questions" in err) == (2, True)
+    assert (
+        ace("answer", agents[0], "true")[1] == "Answered judge of session q-1, which asked ann.\n"
+    )
+    assert ace("answer", "q-2", "true", "--agent", "pay")[::2] == (
+        2,
+        "ace: session q-2 waits for an answer of judge, not of 'pay'.",
+    )
+    assert ace("answer", "q-2", "true", "--agent", "judge")[0] == 0
+    assert ace("answer", "nothing", "true")[0] == 2
+    assert ace("answer", " ", "true")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("typed", "status"), [("y\n", "cancelled"), ("\n", "in_progress"), ("", "in_progress")]
 )
