@@ -35,24 +35,36 @@ class SessionKey:
 
 
 def find_session(client: Client, text: str) -> SessionKey:
-    """Return the session whose uuid is, or begins with, this text.
+    """Return the session whose uuid is, or begins with, this text; `COORDINATION/SESSION` names one
+    among sessions of different coordinations with the same uuid.
 
     Raises `Failure` if there is none or there are several.
     """
     text = _named("a session", text)
-    page = client.execute(_SESSIONS, {"prefix": text, "limit": _MOST})["sessionList"]
-    rows = page["sessionList"]
-    exact = [row for row in rows if row["sessionUuid"] == text]
-    found = exact or rows
+    found = _sessions(client, text)
+    above, separator, own = text.rpartition("/")
+    if not found and separator:
+        below = _sessions(client, own)
+        found = [row for row in below if row["coordinationUuid"].startswith(above)]
     if len(found) != 1:
-        raise Failure(_not_one("session", text, [_described(row) for row in found]))
+        has_doubles = len({row["sessionUuid"] for row in found}) < len(found)
+        described = [_described(row, with_coordination=has_doubles) for row in found]
+        raise Failure(_not_one("session", text, described))
     return SessionKey(found[0]["coordinationUuid"], found[0]["sessionUuid"])
 
 
-def _described(row: Any) -> str:
+def _sessions(client: Client, text: str) -> list[Any]:
+    """The sessions with this uuid, or else those whose uuids begin with it."""
+    asked = {"prefix": text, "limit": _MOST}
+    rows: list[Any] = client.execute(_SESSIONS, asked)["sessionList"]["sessionList"]
+    return [row for row in rows if row["sessionUuid"] == text] or rows
+
+
+def _described(row: Any, *, with_coordination: bool) -> str:
     name = (row["task"] or {}).get("taskName") or "no task"
+    above = f"{on_one_line(row['coordinationUuid'])}/" if with_coordination else ""
     return (
-        f"{on_one_line(row['sessionUuid'])} ({on_one_line(name)}, {row['status']},"
+        f"{above}{on_one_line(row['sessionUuid'])} ({on_one_line(name)}, {row['status']},"
         f" {row['createdAt'][:19]}Z)"
     )
 

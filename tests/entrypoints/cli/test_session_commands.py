@@ -181,6 +181,23 @@ def test_an_id_that_is_not_one_session_is_wrong_input(client: Client, ace: Ace) 
         )
 
 
+def test_equal_uuids_are_told_apart_by_their_coordinations(client: Client, ace: Ace) -> None:
+    start(client, "twin")
+    client.send(operations.insert_update_coordination(coordination_uuid="d", updated_by="me"))
+    client.send(
+        operations.insert_update_session(
+            coordination_uuid="d", session_uuid="twin", updated_by="me", status="active"
+        )
+    )
+    code, _, err = ace("show", "twin")
+    assert code == 2
+    assert "d/twin (no task, active, " in err
+    assert "c/twin (Refunds, " in err
+    assert json.loads(ace("show", "d/twin", "--json")[1])["status"] == "active"
+    assert json.loads(ace("show", "c/tw", "--json")[1])["coordinationUuid"] == "c"
+    assert ace("show", "e/twin")[0] == 2
+
+
 def test_the_inbox_lists_questions_and_answer_answers_them(client: Client, ace: Ace) -> None:
     start(client, "s-1", "50 EUR\n\x1b[31mplease")
     code, out, _ = ace("inbox")
