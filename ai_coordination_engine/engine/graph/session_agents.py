@@ -226,6 +226,7 @@ def _values(
     counter_shard = counter_shards.how_many(len(each.predecessors), each.action.join)
     # the subtasks of an agent have one action, the steps of a plan each their own
     own = (each.agent.agent_uuid, step_id(each.action))
+    before, after, thread = map(tuple, (each.predecessors, each.successors, each.thread))
     return {
         "session_agent_uuid": uuid(each.ordinal),
         "agent_uuid": each.agent.agent_uuid,
@@ -238,11 +239,11 @@ def _values(
         "unfinished": _unfinished(each, counter_shard, epoch),
         "counter_shards": counter_shard or None,
         "still_needed": _missing(each),
-        "predecessors": once("before", each.ordinal, lambda: list(each.predecessors) or None),
-        "successors": once("edges", each.ordinal, lambda: _edges(plan, each)),
+        "predecessors": once("before", before, lambda: list(before) or None),
+        "successors": once("edges", (own, after), lambda: _edges(plan, each)),
         "rules": once("rules", own, lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
-        "thread": plan.stored(("thread", each.ordinal), lambda: list(each.thread) or None),
+        "thread": plan.stored(("thread", thread), lambda: list(thread) or None),
         # the person of a planning agent is asked about its plan
         "awaits_user": None if plan.planning else each.action.user_in_the_loop or None,
     }
