@@ -21,6 +21,7 @@ from benchmarks import (
     handoff,
     homes,
     hostile,
+    live,
     package,
     serving,
     statements,
@@ -44,6 +45,7 @@ NAMES = (
     "firing",
     "hostile",
     "clients",
+    "live",
     "watching",
     "cold",
     "console",
@@ -109,6 +111,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     yield "firing", firing.measure
     yield "hostile", hostile.measure
     yield "clients", clients.measure
+    yield "live", live.measure
     yield "watching", watching.measure
     yield "cold", cold.measure
     yield "console", console.measure
