@@ -16,7 +16,7 @@ from moto.dynamodb.responses import DynamoHandler
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api, Calls, Worker
-from tests.kit import crashes
+from tests.kit import crashes, written
 from tests.kit.dynamodb_local import dynamodb_local, store
 from tests.kit.homes import app, app_home, aws, pytest_generate_tests, shared_app
 from tests.kit.moto_server import moto_server
@@ -60,6 +60,7 @@ def _atomically(self: DynamoHandler) -> Any:
 
 
 DynamoHandler.call_action = _atomically
+written.record()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -128,7 +129,10 @@ def calls(app: App) -> Calls:
 def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[None]:
     """Add the number of crash points of the test to its report, also from another process."""
     before, again, histories = crashes.deaths[0], crashes.repeats[0], crashes.histories[0]
+    written.written.clear()
     yield
+    if written.written:
+        record_property("written", sorted(written.written))
     if told := crashes.histories[0] - histories:
         record_property("histories", told)
     if tried := crashes.deaths[0] - before:
@@ -137,8 +141,10 @@ def _crash_points(record_property: Callable[[str, object], None]) -> Iterator[No
         record_property("executed again", repeated)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the crash points and the random histories of all tests."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the crash points and the random histories of all tests, and which transitions nobody
+    died beside.
+    """
     ended = [each for reports in terminalreporter.stats.values() for each in reports]
     total: Counter[str] = Counter()
     for report in ended:
@@ -149,8 +155,31 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(
             f"attempts executed again after their run said completed: {total['executed again']}"
         )
+    for line in written.wrong(_written(terminalreporter)) if _is_whole(config) else ():
+        terminalreporter.write_line(line, red=True)
     if total["histories"]:
         terminalreporter.write_line(f"random histories tried: {total['histories']}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if the whole suite has not written what it must while workers died."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter and _is_whole(session.config) and written.wrong(_written(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether this process reports on the whole suite."""
+    options = config.option
+    is_some = options.keyword or options.markexpr or options.collectonly
+    is_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not is_some
+    return is_all and not hasattr(config, "workerinput")
+
+
+def _written(reporter: Any) -> set[str]:
+    ended = [each for reports in reporter.stats.values() for each in reports]
+    found = [value for each in ended for name, value in _properties(each) if name == "written"]
+    return {each for values in found for each in values}
 
 
 def _properties(report: Any) -> list[tuple[str, Any]]:

@@ -16,6 +16,8 @@ class Crash(BaseException):
 
 deaths = [0]
 """The number of crash points that were tried: histories in which a process died."""
+dying = [""]
+"""How processes are being made to die now: at each call in turn, or at random ones."""
 histories = [0]
 """The number of random histories that ended as required."""
 repeats = [0]
@@ -72,10 +74,11 @@ class Refusals:
 def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
     """Let the stage crash at the points with these numbers while the context is open."""
     tripwire = Tripwire(*at)
-    stage.boundary.reach = tripwire
+    stage.boundary.reach, dying[0] = tripwire, "each"
     try:
         yield tripwire
     finally:
+        dying[0] = ""
         stage.boundary.reach = lambda name: None
         deaths[0] += bool(tripwire.trips)
 

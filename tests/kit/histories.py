@@ -32,7 +32,7 @@ from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.transitions import session_watches
 from ai_coordination_engine.store.transitions.attempts import died_in_a_row
 from benchmarks.harness.memory.table import Table
-from tests.kit.crashes import Crash, Refusals, Turns
+from tests.kit.crashes import Crash, Refusals, Turns, dying
 from tests.kit.fakes import Delivery
 from tests.kit.plans import Plan, Trouble
 from tests.kit.promises import Found, check, found
@@ -100,9 +100,11 @@ class History:
         database.repeats = self._repeat
         database.lags = lambda: self.happens("lag", self.trouble.lags)
         database.leaves_over = lambda: self.happens("leftover", self.trouble.leftovers)
+        dying[0] = "random" if self.trouble.crashes else ""
         try:
             self._go_through(apps)
         finally:
+            dying[0] = ""
             database.repeats = lambda operation: False
             database.lags = database.leaves_over = lambda: False
             stage.boundary.reach = lambda name: None
@@ -249,7 +251,9 @@ class History:
 
     def _has_ended(self) -> bool:
         return all(
-            each.status in TERMINAL_SESSION_STATUSES and each.unconfirmed is None
+            each.status in TERMINAL_SESSION_STATUSES
+            and each.unconfirmed is None
+            and (each.status != "cancelled" or each.watch_at is None)  # else the sweep owes runs
             for each in self.sessions()
         ) and all(each.state in TERMINAL_AGENT_STATES for each in self.agents())
 

@@ -45,6 +45,7 @@ BOTH = (
     "tests/promises/test_crash_points.py",
     "tests/promises/test_faults.py",
     "tests/promises/test_planned_graphs.py",
+    "tests/promises/test_rare_deaths.py",
     "tests/promises/test_same_uuids.py",
     "tests/promises/test_tenants.py",
     "tests/store/",
