@@ -11,11 +11,7 @@ export { default as htm } from "htm";
 export { createClient } from "graphql-ws/client";`;
 
 // The Apache licence is long: its notice stands in the file, its text beside the wheel's other licences.
-const APACHE = `Copyright 2018 Google Inc. Licensed under the Apache License, Version 2.0 (the "License");
-you may not use this file except in compliance with the License. You may obtain a copy of the License at
-http://www.apache.org/licenses/LICENSE-2.0. Unless required by applicable law or agreed to in writing, software
-distributed under the License is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND,
-either express or implied.`;
+const APACHE = "Copyright 2018 Google Inc. Licensed under the Apache License, Version 2.0, http://www.apache.org/licenses/LICENSE-2.0";
 
 function licence(name) {
   const { version, license } = JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8"));

@@ -2,7 +2,7 @@
 import { useState } from "./vendor.js";
 import { ask } from "./client.js";
 import { Json } from "./text.js";
-import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, to, useLoaded, visible } from "./ui.js";
+import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, taskKey, to, useLoaded, visible } from "./ui.js";
 
 
 /** One page after the other of a list of the API. */
@@ -60,7 +60,7 @@ function Tasks({ c }) {
           <span class="excerpt">${visible((each.taskDescription ?? each.initialTaskQuery ?? "").slice(0, 200))}</span></td>
         <td data-label="Steps">${each.plan ? "planned by an agent" : each.subtaskQueries?.length || Object.keys(each.agentActions ?? {}).length}</td>
         <td data-label="Changed"><${Ago} time=${each.updatedAt} /></td>
-        <td class="line"><a href=${to("sessions", { task: `${c} ${each.taskUuid}` })}>Sessions</a>
+        <td class="line"><a href=${to("sessions", { task: taskKey(c, each.taskUuid) })}>Sessions</a>
           <button onClick=${() => setChosen(each)}>Start</button></td></tr>`)}</tbody></table>`}${pages}
     ${chosen && html`<${Start} c=${c} task=${chosen} onClose=${() => setChosen(null)} />`}`;
 }

@@ -49,7 +49,7 @@ export function counted(agents) {
 
 /** What an agent does, in a few words; `elements` are those of its map. */
 export function summary(agent, elements) {
-  const { state, attempt, startedAt, endedAt, notBefore, agentAction: action } = agent;
+  const { state, attempt, startedAt, endedAt, notBefore, phase, agentAction: action } = agent;
   const again = attempt > 1 ? ` · attempt ${attempt}` : "";
   if (elements) {
     const counts = counted(elements);
@@ -60,6 +60,7 @@ export function summary(agent, elements) {
   if (state === "pending" && moment(notBefore) > Date.now()) {
     return `again in ${span(moment(notBefore) - Date.now())}${again}`;
   }
+  if (state === "pending" && phase) return `${phase}${again}`;
   const took = state === "completed" && startedAt && endedAt && span(moment(endedAt) - moment(startedAt));
   return `${took || STATES[state]?.[1] || state}${again}`;
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "./vendor.js";
 import { ask, useWatched } from "./client.js";
 import { Session } from "./session.js";
-import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, to, useLoaded, useTick, visible } from "./ui.js";
+import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, taskKey, to, useCalm, useLoaded, useTick, visible } from "./ui.js";
 
 const PAGE = 30;
 
@@ -43,14 +43,13 @@ export function Sessions({ query }) {
     setCursors([null]);
     replace(to("sessions", { ...query, ...change }));
   };
-  const task = query.task?.split(" ");
+  const task = query.task?.split(" ").map(decodeURIComponent);
   const { value, error } = useWatched("Sessions", {
     limit: PAGE, cursor: cursors.at(-1), statuses: filter.statuses, waits: filter.waits,
     coordination: task?.[0], task: task?.[1], user: query.user, prefix: query.prefix,
   });
   const list = value?.sessionList;
-  const latest = list?.sessionList[0]?.updatedAt;
-  const [counts] = useLoaded(() => ask("Counts"), [latest, list?.sessionList.length]);
+  const [counts] = useLoaded(() => ask("Counts"), [useCalm(list, 3000)]);
   const [tasks] = useLoaded(() => ask("TaskNames"), []);
   const number = numbers(counts);
   const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
@@ -64,7 +63,7 @@ export function Sessions({ query }) {
       <label>Task <select value=${query.task ?? ""} onChange=${(event) => choose({ task: event.target.value })}>
         <option value="">all tasks</option>
         ${(tasks?.taskList.taskList ?? []).map((each) => html`<option key=${each.taskUuid}
-          value="${each.coordinationUuid} ${each.taskUuid}">${each.taskName ?? each.taskUuid}</option>`)}</select></label>
+          value=${taskKey(each.coordinationUuid, each.taskUuid)}>${each.taskName ?? each.taskUuid}</option>`)}</select></label>
       <${Search} label="User" value=${query.user} onChange=${(user) => choose({ user })} placeholder="all users" />
       <${Search} label="Uuid" value=${query.prefix} onChange=${(prefix) => choose({ prefix })}
         placeholder="begins with" spellcheck=${false} />

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "./vendor.js";
 import { ask } from "./client.js";
 import { counted, elementName } from "./graph.js";
-import { Empty, FINAL, Loading, Pages, Problem, STATES, Symbol, html, moment, span, tone, useLoaded, useTick } from "./ui.js";
+import { Empty, FINAL, Loading, Pages, Problem, STATES, Symbol, html, moment, span, tone, useCalm, useLoaded, useTick } from "./ui.js";
 
 const ROWS = 100;
 const MOST = 2000; // runs
@@ -79,7 +79,7 @@ export function Timeline({ session, graph, selected, onSelect }) {
   const [page, setPage] = useState(0);
   const counts = counted(agents);
   const key = JSON.stringify(counts) + agents.reduce((sum, each) => sum + (each.attempt ?? 0), 0);
-  const [runs, error, again] = useLoaded(() => runsOf(session.sessionUuid), [session.sessionUuid, key]);
+  const [runs, error, again] = useLoaded(() => runsOf(session.sessionUuid), [session.sessionUuid, useCalm(key, agents.length > 50 ? 2000 : 200)]);
   const running = Boolean(counts.executing);
   useTick(running ? 1000 : 0);
   const now = Date.now();

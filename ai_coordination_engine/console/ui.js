@@ -109,6 +109,7 @@ export function to(...parts) {
   return `#/${parts.map(encodeURIComponent).join("/")}${text && `?${text}`}`;
 }
 
+export const taskKey = (...uuids) => uuids.map(encodeURIComponent).join(" ");
 export const replace = (address) => {
   history.replaceState(null, "", address);
   dispatchEvent(new HashChangeEvent("hashchange"));
@@ -200,6 +201,21 @@ export function Pages({ page, more, onPage }) {
     <button disabled=${page === 0} onClick=${() => onPage(page - 1)}>Previous</button>
     <span>Page ${page + 1}</span>
     <button disabled=${!more} onClick=${() => onPage(page + 1)}>Next</button></nav>`;
+}
+
+/** A value that changes at most once in so many milliseconds. */
+export function useCalm(value, every) {
+  const [shown, set] = useState(value);
+  const held = useRef({});
+  useEffect(() => {
+    held.current.value = value;
+    held.current.timer ??= setTimeout(() => {
+      held.current.timer = undefined;
+      set(held.current.value);
+    }, every);
+  }, [value]);
+  useEffect(() => () => clearTimeout(held.current.timer), []);
+  return shown;
 }
 
 /** Loads once and whenever `keys` change; answers [value, error, load again]. */

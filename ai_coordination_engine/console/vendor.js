@@ -6,11 +6,7 @@ The MIT License (MIT) Copyright (c) 2015-present Jason Miller Permission is here
 
 htm 3.1.1, Apache-2.0
 
-Copyright 2018 Google Inc. Licensed under the Apache License, Version 2.0 (the "License");
-you may not use this file except in compliance with the License. You may obtain a copy of the License at
-http://www.apache.org/licenses/LICENSE-2.0. Unless required by applicable law or agreed to in writing, software
-distributed under the License is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND,
-either express or implied.
+Copyright 2018 Google Inc. Licensed under the Apache License, Version 2.0, http://www.apache.org/licenses/LICENSE-2.0
 
 graphql-ws 6.4.2, MIT
 
