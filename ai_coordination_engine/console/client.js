@@ -165,30 +165,16 @@ export function watch(name, variables, { next, fail, end, streams }) {
   };
 }
 
-/** The latest value of a document, and the error that keeps it from changing. `pace` says how many
- * milliseconds a value may wait for the next one; `count` makes it watch again. */
-export function useWatched(name, variables, { count = 0, pace = () => 0 } = {}) {
+/** The latest value of a document, and the error that keeps it from changing; `count` makes it watch again. */
+export function useWatched(name, variables, { count = 0 } = {}) {
   const key = JSON.stringify(variables);
   const [found, set] = useState({ key, value: null, error: null });
   useEffect(() => {
     if (!variables) return undefined;
-    let pending = null;
-    let timer;
-    const show = () => {
-      timer = undefined;
-      set({ key, value: pending, error: null });
-    };
-    const stop = watch(name, variables, {
-      next: (data) => {
-        pending = data;
-        timer ??= setTimeout(show, pace(data));
-      },
+    return watch(name, variables, {
+      next: (value) => set({ key, value, error: null }),
       fail: (error) => set((last) => ({ ...last, key, error })),
     });
-    return () => {
-      clearTimeout(timer);
-      stop();
-    };
   }, [name, key, count]);
   return found.key === key ? found : { key, value: null, error: null };
 }

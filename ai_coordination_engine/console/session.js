@@ -7,23 +7,25 @@ import { Graph, Grid, counted, graphOf } from "./graph.js";
 import { Timeline } from "./timeline.js";
 import { Badge, Empty, Loading, Problem, STATES, Tabs, html, moment, replace, span, to, tone, useTick, visible } from "./ui.js";
 
+const MANY = 300; // agents; a session with more is read by pages
 const MOST = 5000; // agents that are read of a session that is too large for one request
 const ENDED = new Set(["completed", "failed", "timeout", "cancelled"]);
 const VIEWS = [["graph", "Graph"], ["timeline", "Timeline"], ["agents", "Agents"]];
 
-/** The session with its agents; of a large one, as many as `MOST`, read by pages. */
+/** The session with its agents; those of a large one are read by pages, at a pace that spares the server. */
 function useSession(c, s) {
   const [count, setCount] = useState(0);
   const [pages, setPages] = useState(null);
-  const pace = (data) => ((data.session?.sessionAgents?.length ?? 0) > 200 ? 300 : 0);
-  const { value, error } = useWatched(pages ? "SessionAlone" : "Session", { c, s }, { count, pace });
+  const { value, error } = useWatched(pages ? "SessionAlone" : "Session", { c, s }, { count });
   const found = value?.session;
-  const tooLarge = error?.code === "TOO_COMPLEX" && !pages;
+  const isLarge = error?.code === "TOO_COMPLEX" || found?.sessionAgents?.length > MANY;
   const changed = found?.updatedAt;
+  const ended = found && ENDED.has(found.status);
   useEffect(() => {
-    if (!tooLarge && !pages) return undefined;
+    if ((!isLarge && !pages) || (pages && ended && pages.of === changed)) return undefined;
     let current = true;
     const read = async () => {
+      const begun = performance.now();
       const agents = [];
       let cursor = null;
       do {
@@ -31,16 +33,16 @@ function useSession(c, s) {
         agents.push(...page.sessionAgentList);
         cursor = page.nextCursor;
       } while (cursor && agents.length < MOST && current);
-      if (current) setPages({ agents, more: Boolean(cursor) });
+      const pause = Math.min(Math.max(1000, performance.now() - begun), 5000);
+      if (current) setPages({ agents, more: Boolean(cursor), of: changed, pause });
     };
-    const timer = setTimeout(() => read().catch(() => current && setPages((last) => last && { ...last })), pages ? 3000 : 0);
+    const timer = setTimeout(() => read().catch(() => current && setPages((last) => last && { ...last })), pages?.pause ?? 0);
     return () => {
       current = false;
       clearTimeout(timer);
     };
-  }, [tooLarge, pages, changed]);
+  }, [isLarge, pages, changed]);
   // A session that has ended is no longer told; somebody else may run it again.
-  const ended = found && ENDED.has(found.status);
   useEffect(() => {
     if (!ended) return undefined;
     const timer = setInterval(async () => {
@@ -52,7 +54,7 @@ function useSession(c, s) {
   }, [ended, changed]);
   const session = pages && found ? { ...found, sessionAgents: pages.agents } : found;
   const refresh = () => setCount((number) => number + 1);
-  return { session, gone: value && !found, error: tooLarge ? null : error, more: pages?.more, refresh };
+  return { session, gone: value && !found, error: isLarge ? null : error, more: pages?.more, refresh };
 }
 
 export function Session({ path: [, c, s], query }) {

@@ -332,7 +332,9 @@ def test_a_thousand_agents_stay_fluent(page: Page, site: Site) -> None:
     expect(page.locator(".panel .why")).to_contain_text("It waits for 1 unfinished predecessor")
     page.screenshot(path=SHOTS / "crowd.png")
     console.held.set()
-    expect(page.locator(".head .progress")).to_contain_text(re.compile("[0-9]{2,} completed"))
+    expect(page.locator(".head .progress")).to_contain_text(
+        re.compile("[0-9]{2,} completed"), timeout=30_000
+    )
     longest = page.evaluate(
         """() => new Promise((done) => {
           let last = performance.now(), longest = 0, count = 0;
@@ -349,8 +351,6 @@ def test_a_thousand_agents_stay_fluent(page: Page, site: Site) -> None:
     page.get_by_role("tab", name="Agents").click()
     expect(page.locator(".grid .node")).to_have_count(400)
     expect(page.get_by_role("button", name="Next")).to_be_enabled()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Cancel the session").click()
 
 
 def test_a_layout_that_takes_too_long_becomes_a_grid(page: Page, site: Site) -> None:
