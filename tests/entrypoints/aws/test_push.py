@@ -1,15 +1,21 @@
 """Subscriptions on AWS: what may come at the same time, and what may fail."""
 
+import asyncio
+from random import Random
 from typing import Any
 
+import pytest
+
+from ai_coordination_engine.entrypoints.aws import push_handler
 from ai_coordination_engine.store.connections import LEASE_SECONDS
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks.harness.memory.requests import Refusal
-from tests.kit.crashes import Crash, Tripwire, deaths
+from tests.kit.crashes import Crash, Tripwire, Turns, deaths
 from tests.kit.sockets import (
     LIST,
     SESSION,
     TABLE,
+    Context,
     Home,
     authenticated,
     kinds,
@@ -208,3 +214,40 @@ def test_no_death_of_a_function_makes_a_watcher_miss_the_end(home: Home) -> None
         home.reset()
         history(home, number)
     assert points == 58
+
+
+def pushing(home: Home, records: list[dict[str, Any]]) -> None:
+    """Deliver a batch to a function of its own, as another shard does."""
+    with asyncio.Runner() as runner:
+        push = push_handler.build_handler(home.live, runner)
+        assert push({"Records": records}, Context()) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_states_never_overtake_one_another(home: Home, seed: int) -> None:
+    """Three functions send while the session goes on; each of their calls may be the next one."""
+    session = started(home)
+    authenticated(home)
+    subscribe(home, SESSION, **session)
+    records = home.changes()
+    turns, call = Turns(Random(seed)), home.database.call
+
+    def interleaved(operation: str, request: Any) -> Any:
+        turns.pause()
+        return call(operation, request)
+
+    def work() -> None:
+        home.worker.drain()
+        pushing(home, home.changes())
+
+    home.database.call = interleaved  # type: ignore[method-assign]
+    home.sockets.before = lambda connection: turns.pause()
+    turns.run([lambda: pushing(home, records), work, lambda: pushing(home, records)])
+    for _ in range(3):
+        home.remind()
+    seen = [each["payload"]["data"]["session"] for each in home.received()[1:-1]]
+    order = ["initial", "pending", "executing", "completed"]
+    progress = [[order.index(each["state"]) for each in at["sessionAgents"]] for at in seen]
+    assert progress == sorted(progress)
+    assert [each["status"] for each in seen][-1] == "completed"
+    assert kinds(home.received())[-1] == "complete"
