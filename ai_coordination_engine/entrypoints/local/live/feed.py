@@ -31,6 +31,7 @@ class Feed:
         self._execute, self._changes = execute, changes
         self._loop = asyncio.get_running_loop()
         self._began_at = 0.0
+        self.seconds = 0.0  # that the latest execution took
         self._is_told = False
         self._due, self._joined = asyncio.Event(), asyncio.Event()
 
@@ -65,6 +66,7 @@ class Feed:
         self._is_told = False  # before the execution: it sees what was announced until now
         self.begun, self._began_at = self.begun + 1, self._loop.time()
         answer = await self._executed()
+        self.seconds = self._loop.time() - self._began_at
         is_passing = answer.is_passing and self.latest is not None
         if not (answer.refusal and is_passing):  # what was refused may be answered in a moment
             self.latest = answer

@@ -13,6 +13,8 @@ from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Changes
 
 MOST_WATCHERS = 10_000
+_SHARE = 3.0  # how much longer than the execution of all feeds the pause between two looks is
+_LONGEST_PAUSE = 10.0  # seconds
 
 
 class Feeds:
@@ -70,9 +72,15 @@ class Feeds:
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def _look(self) -> None:
-        """Look for changes by other processes while somebody watches."""
+        """Look for changes by other processes while somebody watches.
+
+        After a change all feeds are executed, because nobody says what has changed; so many feeds
+        are looked at less often.
+        """
         while True:
-            await wait_for(asyncio.Event(), self._changes.look_seconds)
+            work = sum(feed.seconds for feed in self._tasks)
+            pause = max(self._changes.look_seconds, min(_SHARE * work, _LONGEST_PAUSE))
+            await wait_for(asyncio.Event(), pause)
             try:
                 await asyncio.to_thread(self._changes.look)
             except Exception as error:  # the next look may succeed

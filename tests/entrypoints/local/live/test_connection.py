@@ -9,8 +9,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ai_coordination_engine.api.live import protocol
+from ai_coordination_engine.entrypoints.local.live import connection, event_stream
 from ai_coordination_engine.entrypoints.local.server import Running
-from tests.kit.live import LIST, SESSION, diamond, opened, post
+from tests.kit.live import LIST, SESSION, diamond, opened, post, streamed
 from tests.kit.servers import COORDINATION, START
 
 COORDINATIONS = "{ coordinationList { coordinationList { coordinationUuid } } }"
@@ -226,3 +227,21 @@ async def test_only_graphql_has_a_websocket(server: Running) -> None:
             pass
     assert isinstance(refused.value, InvalidStatus)
     assert refused.value.response.status_code in (403, 404)
+
+
+async def test_connections_and_streams_are_bounded(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(event_stream, "MOST_STREAMS", 1)
+    async with opened(url) as socket, streamed(url, LIST) as stream:
+        await socket.init()
+        await stream.next()
+        with pytest.raises(InvalidStatus) as refused:
+            async with opened(url):
+                pass
+        assert refused.value.response.status_code == 503
+        async with streamed(url, LIST) as second:
+            assert second.response.status_code == 503
+    async with opened(url) as socket:
+        await socket.init()

@@ -66,7 +66,7 @@ async def test_the_last_answer_is_the_state_at_the_end(tmp_path: Path) -> None:
     ):
         await post(running.url, COORDINATION, agents=[{"agentUuid": "x"}])
         await post(running.url, SET_UP, s="s")
-        for _ in range(3):  # away and back
+        for _ in range(2):  # away and back
             async with opened(running.url) as socket:
                 await socket.init()
                 await socket.subscribe(WATCH, s="s")
