@@ -55,7 +55,8 @@ def test_a_diamond_runs_in_the_order_of_its_dependencies(
         "SendMessageBatch": 1,
         "BatchGetItem": 1,  # the nested session that the client asked for
     }
-    assert worker.drain() == 2  # the second branch needed a message, the rest ran as one chain
+    # the second branch runs beside the first one; on SQLite it needs a message
+    assert worker.drain() == (2 if api.app.records.parallel.has_transactions else 1)
     calls.taken()
     session = api.data(SESSION, c=uuid, s=started["sessionUuid"])["session"]
     assert calls.taken() == {"GetItem": 1, "BatchGetItem": 1, "Query": 2}
