@@ -74,7 +74,7 @@ class CompletionStream:
     def _take_delta(self, name: str, value: Any) -> None:
         """Add to the message: parts of texts are joined."""
         if name == "content":
-            parts = value if isinstance(value, list) else [value] if value else []
+            parts = value if isinstance(value, list) else [*filter(None, [value])]
             self._content += parts
             for each in parts:
                 if isinstance(each, str):

@@ -191,17 +191,22 @@ def _read(
         room = limit + 1 - len(data)
         more = _inflated(inflate, part, room) if inflate else part[:room]
         data += more
-        if len(data) > limit:
-            raise _Unusable(f"more than {limit // 1_000_000} MB")
+        _check_progress(len(data), limit, ends)
         if watch:
             watch(more)
-        if time.monotonic() > ends:
-            raise DeadlinePassed(0)
     if inflate and data:
         ends_well = inflate.eof and not inflate.unused_data
         if not ends_well:
             raise _Unusable("a body that cannot be decompressed")
     return bytes(data)
+
+
+def _check_progress(size: int, limit: int, ends: float) -> None:
+    """Raise `_Unusable` for a body above its limit, and `DeadlinePassed` after `ends`."""
+    if size > limit:
+        raise _Unusable(f"more than {limit // 1_000_000} MB")
+    if time.monotonic() > ends:
+        raise DeadlinePassed(0)
 
 
 def _inflated(inflate: "zlib._Decompress", part: bytes, room: int) -> bytes:
