@@ -8,6 +8,7 @@ from ai_coordination_engine.domain import topics
 from ai_coordination_engine.ports import Changes, Written
 
 _MOST_CHARACTERS = 10_000_000  # of all texts; those that were begun first are dropped
+_MOST_TEXTS = 1_000
 _LONGEST = 1_000_000  # characters of one text; what follows is not kept
 
 
@@ -37,6 +38,8 @@ class ProcessOutputs:
         with self._changing:
             self._drop(topic)
             self._texts[topic] = text
+            if len(self._texts) > _MOST_TEXTS:
+                self._drop(next(iter(self._texts)))
 
         def add(delta: str) -> None:
             if isinstance(delta, str) and delta and self._add(topic, text, delta):

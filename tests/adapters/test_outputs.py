@@ -56,3 +56,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs.writing("acme", "s", "d", 1)("xxxx")
     assert outputs.read("acme", "s", "a", 0, 1) is None
     assert outputs.read("acme", "s", "b", 0, 1) == Written(1, 2, "x" * 8)
+
+
+def test_the_number_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_TEXTS", 2)
+    outputs = ProcessOutputs(ProcessChanges())
+    for name in "abc":
+        outputs.writing("acme", "s", name, 1)
+    found = [outputs.read("acme", "s", name, 0, 1) for name in "abc"]
+    assert found == [None, Written(1, 0, ""), Written(1, 0, "")]
