@@ -6,7 +6,7 @@ import { join } from "node:path";
 const [modules, folder] = process.argv.slice(2);
 const PACKAGES = ["preact", "htm", "graphql-ws"];
 const CONTENTS = `export { h, render } from "preact";
-export { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 export { default as htm } from "htm";
 export { createClient } from "graphql-ws/client";`;
 

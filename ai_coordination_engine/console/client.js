@@ -1,5 +1,5 @@
 // The API: requests over HTTP, and live documents over a WebSocket, or else asked for each second.
-import { createClient, useEffect, useState } from "./vendor.js";
+import { createClient, useEffect, useLayoutEffect, useState } from "./vendor.js";
 import { authorization, signIn } from "./sign_in.js";
 
 const [config, text] = await Promise.all([
@@ -169,7 +169,7 @@ export function watch(name, variables, { next, fail, end, streams }) {
 export function useWatched(name, variables, { count = 0 } = {}) {
   const key = JSON.stringify(variables);
   const [found, set] = useState({ key, value: null, error: null });
-  useEffect(() => {
+  useLayoutEffect(() => { // it asks before the first frame is painted
     if (!variables) return undefined;
     return watch(name, variables, {
       next: (value) => set({ key, value, error: null }),

@@ -1,5 +1,5 @@
 // The graph of a session: agents in columns, edges with their conditions, maps as one agent.
-import { h, useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { h, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor.js";
 import { laidOut } from "./background.js";
 import { layout } from "./layout.js";
 import { FINAL, Loading, Pages, STATES, Symbol, html, moment, span, tone, useTick } from "./ui.js";
@@ -117,16 +117,15 @@ function Conditions({ edges, paths, names: of }) {
 function usePlaces(nodes, edges) {
   const key = `${nodes.map((each) => each.sessionAgentUuid)}|${edges.map(({ from, to }) => from + to)}`;
   const [found, set] = useState({});
+  const input = useMemo(() => ({
+    nodes: nodes.map((each) => each.sessionAgentUuid), edges: edges.map(({ from, to }) => [from, to]),
+    gap: 72 + Math.min(Math.max(0, ...edges.map((each) => (each.condition?.length ?? 0) * 6)), 96),
+  }), [key]);
+  const isSmall = nodes.length <= FEW && edges.length <= 3 * FEW;
+  const atOnce = useMemo(() => (isSmall ? layout(input) : null), [key]);
   useEffect(() => {
+    if (isSmall) return undefined;
     let current = true;
-    const input = {
-      nodes: nodes.map((each) => each.sessionAgentUuid), edges: edges.map(({ from, to }) => [from, to]),
-      gap: 72 + Math.min(Math.max(0, ...edges.map((each) => (each.condition?.length ?? 0) * 6)), 96),
-    };
-    if (nodes.length <= FEW && edges.length <= 3 * FEW) {
-      set({ key, places: layout(input) });
-      return undefined;
-    }
     const tooMany = nodes.length > MOST.nodes || edges.length > MOST.edges;
     (tooMany ? Promise.reject() : laidOut(input, DEADLINE)).then(
       (places) => current && set({ key, places }),
@@ -135,7 +134,7 @@ function usePlaces(nodes, edges) {
     return () => { current = false; };
   }, [key]);
   // While a new layout is made, the one before would not fit the agents.
-  return found.key === key ? found.places : null;
+  return atOnce ?? (found.key === key ? found.places : null);
 }
 
 export function Graph({ graph, selected, onSelect }) {
@@ -148,7 +147,7 @@ export function Graph({ graph, selected, onSelect }) {
     const fits = Math.min((clientWidth - 48) / places.width, (clientHeight - 48) / places.height);
     return Math.max(Math.min(fits, 1), 0.6);
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (places && places !== "late" && ref.current) setZoom(fitting());
   }, [places]);
   const running = useMemo(

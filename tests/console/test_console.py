@@ -230,6 +230,18 @@ def test_a_map_is_one_agent_with_a_count_and_moves_while_it_is_watched(
     page.screenshot(path=SHOTS / "timeline.png")
 
 
+def test_what_an_agent_writes_is_shown_while_it_writes(page: Page, site: Site) -> None:
+    page.goto(site.page)
+    expect(page.locator(".connection")).to_have_text("Live")
+    address = site.start(saying("").replace("name: say", "name: write"))
+    page.evaluate("address => { location.hash = address; }", f"#{address.partition('#')[2]}")
+    agent(page, "speaker").click()
+    expect(page.get_by_role("heading", name="Output, being written")).to_be_visible()
+    expect(page.locator(".panel pre.plain").first).to_contain_text("word word")
+    console.held.set()
+    expect(page.get_by_role("heading", name="Output", exact=True)).to_be_visible()
+
+
 def test_what_failed_says_why_and_a_retry_says_what_it_will_do(page: Page, site: Site) -> None:
     page.goto(site.start(FAILING))
     expect(status(page)).to_have_text(re.compile("Failed"))

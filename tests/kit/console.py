@@ -24,7 +24,9 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium (always run in CI)"
 )
 SHOTS = Path(__file__).parents[2] / "build" / "console"
-FUNCTIONS = {name: f"tests.kit.console:{name}" for name in ("hold", "fail_at_first", "say", "some")}
+FUNCTIONS = {
+    name: f"tests.kit.console:{name}" for name in ("hold", "fail_at_first", "say", "some", "write")
+}
 
 held = threading.Event()
 """Agents that `hold` go on when it is set."""
@@ -55,6 +57,15 @@ def some(request: AgentRequest) -> str:
     """Return the input at once up to number 36, as `hold` does after that."""
     number = re.search(r"\d+", request.query)
     return request.input if number and int(number[0]) < 37 else hold(request)
+
+
+def write(request: AgentRequest) -> str:
+    """Write word after word until the test lets it end."""
+    text = ""
+    while not held.wait(0.05) and len(text) < 5_000:
+        request.on_delta("word ")
+        text += "word "
+    return text
 
 
 @contextmanager
