@@ -1,6 +1,7 @@
 """The topics of changed items, and what the tables on SQLite announce."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +80,20 @@ def test_each_kind_of_write_is_announced_once_it_is_committed(file: DatabaseFile
     assert told.take() == both
     table.delete_many("acme", [("s", "a")])
     assert told.take() == both
+
+
+def test_a_watch_that_begins_before_the_commit_is_told_of_it(file: DatabaseFile) -> None:
+    changes, told = ProcessChanges(), list[str]()
+    table = Table(SessionAgent, SqliteTables(file, changes), "ace")
+
+    def watch_and_read() -> SessionAgent | None:
+        changes.watch([topics.of_session("acme", "s")], lambda: told.append("x"))
+        return table.get("acme", ("s", "a"), consistent=True)
+
+    with ThreadPoolExecutor(1) as other, file.together():
+        table.put_new(agent())
+        assert other.submit(watch_and_read).result() is None
+    assert told == ["x"]
 
 
 def test_other_tenants_sessions_and_tables_are_not_announced(file: DatabaseFile) -> None:

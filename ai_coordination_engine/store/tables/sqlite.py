@@ -216,10 +216,13 @@ class SqliteItems:
 
     def announce(self, *keys: Key) -> None:
         """Tell who watches that these items have changed, once that is committed."""
-        changes = self._changes
-        if changes is not None and changes.is_watched:
-            topics = {topic for key in keys for topic in topics_of(self.layout.name, key)}
-            self._file.afterwards(partial(changes.announce, topics))
+        if self._changes is not None:
+            # who watches is asked then, too: a watch may begin before the commit, and read before
+            self._file.afterwards(partial(self._tell, self._changes, keys))
+
+    def _tell(self, changes: Changes, keys: Iterable[Key]) -> None:
+        if changes.is_watched:
+            changes.announce({topic for key in keys for topic in topics_of(self.layout.name, key)})
 
     # Inside
 
