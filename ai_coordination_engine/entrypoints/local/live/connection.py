@@ -158,7 +158,8 @@ class Connection:
         found = results(parameters, self.documents, self._make, self.feeds)
         async with aclosing(found):
             async for payload in found:
-                await self._send(protocol.next_message(operation_id, payload))
+                async with self._sending:  # the message is made for its turn: the payload is shared
+                    await self.socket.send_text(protocol.next_message(operation_id, payload))
 
     def _complete(self, operation_id: str) -> None:
         task = self._active.pop(operation_id, None)

@@ -9,11 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.live.subscription import Answer
 from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.entrypoints.local.live.websocket_protocol import BoundedWebSocket
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import DOCUMENTS
@@ -130,6 +133,20 @@ async def test_a_client_that_does_not_read_holds_one_answer_and_then_gets_the_ne
         del held
         last = await latest(socket, 1.0)
         assert last["session"]["logs"].startswith("29 ")
+
+
+async def test_a_client_that_reads_nothing_for_long_is_left(
+    url: str, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoundedWebSocket, "unread_seconds", 0.3)
+    await post(url, COORDINATION, agents=[])
+    await post(url, WRITE, s="s", logs="x" * 300_000)
+    async with opened(url, max_queue=1, ping_interval=None, close_timeout=0) as socket:
+        await socket.init()
+        for number in range(60):  # more than the system takes for a client
+            await socket.subscribe(WATCH, id=str(number), s="s")
+        await until(lambda: server.app.changes.is_watched)
+        await until(lambda: not server.app.changes.is_watched)
 
 
 async def test_nothing_is_left_of_clients_that_vanish(url: str, server: Running) -> None:
