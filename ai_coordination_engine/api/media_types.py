@@ -5,7 +5,6 @@ from collections.abc import Mapping
 JSON = "application/json"
 EVENTS = "text/event-stream"
 GRAPHQL_JSON = "application/graphql-response+json"
-EVENTS = "text/event-stream"
 
 
 def negotiated(accept: str) -> str | None:

@@ -14,6 +14,9 @@ from ai_coordination_engine.client.errors import UnexpectedAnswer
 T = TypeVar("T")
 
 
+_ONLY_SUBSCRIPTION = "agentOutput"
+
+
 class Unset(Enum):
     """The type of `UNSET`."""
 
@@ -45,6 +48,11 @@ class Operation(Generic[T]):
     def at(self, cursor: str) -> "Operation[T]":
         """Return the operation for the page at `cursor`."""
         return replace(self, variables={**self.variables, "cursor": cursor})
+
+    @property
+    def is_query_too(self) -> bool:
+        """Whether there is a query of the same name."""
+        return self.name != _ONLY_SUBSCRIPTION
 
     def as_query(self) -> "Operation[T]":
         """Return the query with the result of a subscription; both have the same fields."""

@@ -127,7 +127,8 @@ class Calls:
                 with closing(self._results(operation)) as answers:
                     for answer in answers:
                         data = read(answer, partial(self._tell_once, told))
-                        cut = is_truncated(answer)  # it was too large for a message
+                        # it was too large for a message
+                        cut = is_truncated(answer) and operation.is_query_too
                         yield self.send(operation.as_query()) if cut else operation.read(data)
                         attempt = 0
                 return

@@ -65,3 +65,12 @@ def test_the_number_of_texts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         outputs.writing("acme", "s", name, 1)
     found = [outputs.read("acme", "s", name, 0, 1) for name in "abc"]
     assert found == [None, Written(1, 0, ""), Written(1, 0, "")]
+
+
+def test_attempts_that_write_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_TEXTS", 3)
+    outputs = ProcessOutputs(ProcessChanges())
+    for name in "abcd":
+        outputs.writing("acme", "s", name, 1)
+    found = [outputs.read("acme", "s", name, 0, 1) for name in "abcd"]
+    assert found == [None, *[Written(1, 0, "")] * 3]

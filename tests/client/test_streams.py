@@ -25,6 +25,7 @@ from ai_coordination_engine.client import (
     UnexpectedAnswer,
     Unreachable,
 )
+from ai_coordination_engine.client.operations import subscribe_agent_output
 from ai_coordination_engine.client.server_events import EventReader
 from ai_coordination_engine.client.socket_messages import closed
 from tests.kit.scripted_socket import (
@@ -183,6 +184,18 @@ def test_an_answer_that_was_too_large_for_a_message_is_asked_for() -> None:
     with Client("http://h", transport=httpx.MockTransport(reply), retries=QUICK) as client:
         assert [*client.subscribe(TICKS)] == [1, 2, 3]
     assert asked == ["query { tick }"]
+
+
+def test_a_text_that_was_too_large_for_a_message_is_not_asked_for_as_a_query() -> None:
+    part = {"agentOutput": {"delta": "", "done": True, "attempt": 1}}
+    cut = event("next", {"data": part, "extensions": {"truncated": True}})
+    transport = replying([events(cut, event("complete"))])
+    with Client("http://h", transport=transport, retries=QUICK) as client:
+        (found,) = client.subscribe(
+            subscribe_agent_output(session_uuid="s", session_agent_uuid="a")
+        )
+    assert found is not None
+    assert (found.delta, found.done) == ("", True)
 
 
 OPTIONS: dict[str, Any] = {"tenant": "acme#eu", "token": "secret", "retries": QUICK}

@@ -29,6 +29,7 @@ from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents
 from ai_coordination_engine.api.transport import Context, Parameters, executed
 from ai_coordination_engine.domain import json_text, topics
+from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled
 
 _PASSING = (Throttled.code,)
@@ -186,11 +187,16 @@ def _arguments(
 def _topics(name: str, given: Mapping[str, Any], tenant: str) -> list[str]:
     """Return the topics of a field of `Subscription` with these arguments."""
     if name == "session":
-        return [topics.of_session(tenant, given["session_uuid"])]
+        return [topics.of_session(tenant, _id(given["session_uuid"]))]
     if name == "agentOutput":
-        key = given["session_uuid"], given["session_agent_uuid"]
+        key = _id(given["session_uuid"]), _id(given["session_agent_uuid"])
         return [topics.of_session(tenant, key[0]), topics.of_output(tenant, *key)]
     return [topics.of_tenant(tenant)]
+
+
+def _id(text: str) -> str:
+    """The id in a topic; empty for a text that no record has as its id: it may be too long."""
+    return text if is_id(text) else ""
 
 
 def _key(parameters: Parameters, tenant: str) -> tuple[str, ...]:

@@ -21,22 +21,27 @@ from ai_coordination_engine.domain import json_text
 
 _KEYS = ("id", "__typename", "status", "state", "pageSize", "pageNumber", "total")
 _LISTS = 1  # of objects inside one another, at first
+_LONG = 1_000  # characters of a text that must not be null; a longer one is left empty
 
 
 def truncated(subscription: Subscription, answer: Answer, room: int) -> str:
     """Return the JSON of the answer with the keys of its objects alone, and null for all else, in
     at most `room` bytes; `extensions.truncated` is true.
 
-    If the keys of the objects in lists have no room either, these lists are empty or null.
+    If the keys of the objects in lists have no room either, these lists are empty or null; if
+    nothing has, the field is null.
     """
     shortened = _Shortened.of(subscription)
-    text = ""
     for lists in range(_LISTS, -1, -1):
-        data = shortened.root(answer.payload.get("data") or {}, lists)
-        text = json_text.encode({"data": data, "extensions": {"truncated": True}})
+        text = _text(shortened.root(answer.payload.get("data") or {}, lists))
         if len(text.encode()) <= room:
-            break
-    return text
+            return text
+    return _text({subscription.alias: None})
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    payload = {"data": data, "extensions": {"truncated": True}}
+    return json_text.encode(payload).encode(errors="replace").decode()
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class _Shortened:
             return value
         named, is_required = get_named_type(field.type), is_non_null_type(field.type)
         if is_leaf_type(named):
-            return value if is_required or _is_key(nodes[0].name.value) else None
+            return _leaf(value, is_required, _is_key(nodes[0].name.value))
         if not isinstance(value, list):
             return self._object(named, nodes, value, lists)
         if lists == 0:
@@ -110,6 +115,14 @@ class _Shortened:
             self.subscription.schema, self.fragments, self.variables, named, nodes
         )
         return self._fields(named, fields, value, lists)
+
+
+def _leaf(value: Any, is_required: bool, is_key: bool) -> Any:
+    if is_key:
+        return value
+    if isinstance(value, str) and len(value) > _LONG:
+        value = ""
+    return value if is_required else None
 
 
 def _is_key(name: str) -> bool:

@@ -82,7 +82,7 @@ class Sending:
 
         What cannot be sent now is tried again by a reminder, or with `raises`, by the caller.
         """
-        current = [each for each in watchers if not self._has_expired(each)]
+        current = [each for each in watchers if not self._has_expired(each, raises=raises)]
         groups: dict[tuple[str, ...], list[SocketWatcher]] = {}
         for each in current:
             groups.setdefault(_operation(each), []).append(each)
@@ -100,15 +100,21 @@ class Sending:
         self.live.sockets.close(connection)
         self.live.connections.close(connection)
 
-    def _has_expired(self, watcher: SocketWatcher) -> bool:
+    def _has_expired(self, watcher: SocketWatcher, *, raises: bool) -> bool:
         """Whether the token of its connection has expired; then the connection is closed, and the
-        client connects again with a new token.
+        client connects again with a new token. What cannot be closed gets nothing, either; it is
+        closed at the next look.
         """
         now = self.live.app.clock.now().timestamp()
         if watcher.token_until is None or watcher.token_until > now:
             return False
-        self.end(watcher.connection)
-        self.live.connections.close(watcher.connection, watcher)
+        try:
+            self.end(watcher.connection)
+            self.live.connections.close(watcher.connection, watcher)
+        except Exception:
+            if raises:
+                raise
+            logger.exception("could not close", extra={"connection": watcher.connection})
         return True
 
     async def _executed(self, watchers: Sequence[SocketWatcher]) -> list[Executed]:

@@ -25,7 +25,7 @@ from ai_coordination_engine.api.live.subscription import Subscription, errors_of
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import HttpError, run
 from ai_coordination_engine.domain import json_text, topics
-from ai_coordination_engine.entrypoints.aws.sending import Sending
+from ai_coordination_engine.entrypoints.aws.sending import MESSAGE_BYTES, Sending
 from ai_coordination_engine.entrypoints.aws.socket_identity import Ask, ask, identity_of
 from ai_coordination_engine.errors import CoordinationError, TooComplex
 from ai_coordination_engine.live_bootstrap import Live, build_live
@@ -163,8 +163,11 @@ class SocketApi:
         if "data" not in payload:
             messages = [protocol.error_message(asked.id, payload["errors"])]
         else:
-            text = protocol.next_message(asked.id, json_text.encode(payload))
+            encoded = json_text.encode(payload).encode(errors="replace").decode()
+            text = protocol.next_message(asked.id, encoded)
             messages = [text, protocol.complete_message(asked.id)]
+            if len(text.encode()) > MESSAGE_BYTES:
+                messages = [protocol.error_message(asked.id, errors_of(_too_large()))]
         for message in messages:
             self._send(connection.watcher, message)
 
@@ -197,6 +200,8 @@ class SocketApi:
         self.sending.send_claimed(watcher, executed)
 
     def _complete(self, connection: str, operation_id: str) -> None:
+        if len(operation_id) > MOST_ID:  # no operation has it; marks must not fill the item
+            return
         self._live.connections.complete(connection, operation_id)
 
     def _send(self, connection: str, text: str) -> None:
@@ -241,6 +246,14 @@ def _watcher(
     }
     return SocketWatcher(
         topic, **{name: value for name, value in values.items() if value is not None}
+    )
+
+
+def _too_large() -> TooComplex:
+    """The error for the answer to a query that is larger than a message."""
+    return TooComplex(
+        f"the answer has more than {MESSAGE_BYTES} bytes: ask for less, or over HTTP",
+        limit=MESSAGE_BYTES,
     )
 
 

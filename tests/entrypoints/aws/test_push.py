@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.entrypoints.aws import push_handler
+from ai_coordination_engine.errors import Unavailable
 from ai_coordination_engine.store.connections import LEASE_SECONDS
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks.harness.memory.requests import Refusal
@@ -251,3 +252,25 @@ def test_states_never_overtake_one_another(home: Home, seed: int) -> None:
     assert progress == sorted(progress)
     assert [each["status"] for each in seen][-1] == "completed"
     assert kinds(home.received())[-1] == "complete"
+
+
+def test_a_connection_that_cannot_be_closed_does_not_hold_up_the_others(home: Home) -> None:
+    now = int(home.clock.now().timestamp())
+    authenticated(home, "c1", exp=now + 60)
+    authenticated(home, "c2")
+    session = started(home)
+    for each in ("c1", "c2"):
+        subscribe(home, SESSION, each, **session)
+    home.push()
+    seen = len(home.received("c1"))
+    home.clock.advance(61)
+    home.worker.drain()
+
+    def refuse(call: str) -> None:
+        if call == "close":
+            raise Unavailable("The WebSocket API does not answer.")
+
+    home.sockets.reach = refuse
+    assert home.push() == []
+    assert home.latest("c2")["session"]["status"] == "completed"
+    assert len(home.received("c1")) == seen

@@ -373,6 +373,79 @@ def test_what_is_larger_than_a_message_is_answered_with_its_keys(home: Home) -> 
     assert max(home.sockets.sizes) < 131_072
 
 
+OUTPUT = """subscription ($s: String!, $a: String!) {
+  agentOutput(sessionUuid: $s, sessionAgentUuid: $a) { delta done } }"""
+
+
+def test_a_text_that_is_larger_than_a_message_is_left_to_a_query(home: Home) -> None:
+    authenticated(home)
+    session = started(home, query="\N{SNOWMAN}" * 50_000)
+    subscribe(home, SESSION, **session)
+    agent = home.latest()["session"]["sessionAgents"][0]["sessionAgentUuid"]
+    home.worker.drain()
+    found = subscribe(home, OUTPUT, operation="2", s=session["s"], a=agent)
+    assert found == [
+        {
+            "id": "2",
+            "type": "next",
+            "payload": {
+                "data": {"agentOutput": {"delta": "", "done": True}},
+                "extensions": {"truncated": True},
+            },
+        },
+        {"id": "2", "type": "complete"},
+    ]
+
+
+def test_keys_that_are_larger_than_a_message_are_left_to_a_query(home: Home) -> None:
+    authenticated(home)
+    session = {"c": "c", "s": '"' * 256}
+    home.api("acme").data(
+        """mutation ($c: String!, $s: String!) {
+          insertUpdateCoordination(coordinationUuid: $c, updatedBy: "me") {
+            coordination { coordinationUuid } }
+          insertUpdateSession(coordinationUuid: $c, sessionUuid: $s, updatedBy: "me") {
+            session { sessionUuid } } }""",
+        **session,
+    )
+    many = " ".join(f"a{number}: sessionUuid" for number in range(450))
+    document = f"""subscription ($c: String!, $s: String!) {{
+      shown: session(coordinationUuid: $c, sessionUuid: $s) {{ {many} }} }}"""
+    (found,) = subscribe(home, document, **session)
+    assert found["payload"] == {"data": {"shown": None}, "extensions": {"truncated": True}}
+
+
+def test_an_answer_to_a_query_that_is_larger_than_a_message_is_an_error(home: Home) -> None:
+    authenticated(home)
+    session = started(home, query="x" * 140_000)
+    query = (
+        "query ($s: String!, $c: String!) { session(coordinationUuid: $c, sessionUuid: $s) { %s } }"
+    )
+    (refused,) = subscribe(home, query % "taskQuery", **session)
+    assert (refused["type"], refused["id"]) == ("error", "1")
+    assert refused["payload"][0]["extensions"] == {"code": "TOO_COMPLEX", "limit": 131_072}
+    assert kinds(subscribe(home, query % "status", **session)) == ["next", "complete"]
+    assert home.sockets.gone == set()
+
+
+def test_ids_that_no_record_has_are_watched_without_end(home: Home) -> None:
+    authenticated(home)
+    for number, text in enumerate(["x" * 5_000, "", " ", "\n"]):
+        (found,) = subscribe(home, SESSION, operation=str(number), c="c", s=text)
+        assert found["payload"] == {"data": {"session": None}}
+    assert home.sockets.gone == set()
+
+
+def test_completing_what_no_operation_is_called_fills_nothing(home: Home) -> None:
+    authenticated(home)
+    for number in range(20):
+        assert home.send({"type": "complete", "id": f"{number}" + "x" * 30_000}) == []
+    connection = home.connections.get("c1")
+    assert connection is not None
+    assert connection.subscriptions is None
+    assert home.sockets.gone == set()
+
+
 def test_an_expired_token_ends_its_subscriptions(home: Home) -> None:
     now = int(home.clock.now().timestamp())
     authenticated(home, exp=now + 60)
