@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from ai_coordination_engine.database.failures import of_opening, of_serving, without_locks
 from ai_coordination_engine.database.identity import Identity
-from ai_coordination_engine.database.log import Log
+from ai_coordination_engine.database.log import Log, NotSynced
 from ai_coordination_engine.database.restored import drop_other_log
 from ai_coordination_engine.database.versions import prepare
 from ai_coordination_engine.database.work import Work
@@ -241,7 +241,7 @@ class DatabaseFile:
         """Wait until a commit is on the disk; 0 is none."""
         try:
             self._log.sync(commit)
-        except OSError as error:
+        except NotSynced as error:
             raise self._failure(error) from error
         if commit and commit % _TAKE_OVER_AFTER == 0:
             with suppress(RuntimeError):  # no thread can be started now

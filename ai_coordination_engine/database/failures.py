@@ -4,6 +4,7 @@ import errno
 import sqlite3
 from pathlib import Path
 
+from ai_coordination_engine.database.log import NotSynced
 from ai_coordination_engine.errors import FileUnusable, Unavailable
 
 _DAMAGED = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
@@ -36,8 +37,13 @@ def of_serving(path: Path, error: Exception) -> Exception:
         return FileUnusable(
             f"{path} is damaged ({error}). Stop the server, and restore the file from a backup."
         )
+    if isinstance(error, NotSynced):
+        return FileUnusable(
+            f"{path} cannot be synced ({error}): a power failure would take back the changes since."
+            " Look at its disk, and start all processes that use the file anew."
+        )
     if isinstance(error, OSError):
-        return Unavailable(f"{path} cannot be synced or locked ({error.strerror or error}).")
+        return Unavailable(f"{path} cannot be locked ({error.strerror or error}).")
     if _primary(error) not in _PASSING:
         return error
     if _primary(error) == "SQLITE_BUSY":

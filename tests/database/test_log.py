@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,7 @@ from ai_coordination_engine import database_file
 from ai_coordination_engine.database import log as logs
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database_file import DatabaseFile
-from ai_coordination_engine.errors import Unavailable
+from ai_coordination_engine.errors import FileUnusable
 
 
 @pytest.fixture
@@ -114,14 +115,46 @@ def test_what_follows_a_transaction_follows_its_sync(file: DatabaseFile, disk: D
 def test_a_sync_that_fails_acknowledges_nothing(
     file: DatabaseFile, disk: Disk, write: Callable[[DatabaseFile, int], None]
 ) -> None:
+    assert numbers(file) == []
     disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
     disk.go.release()
-    with pytest.raises(Unavailable, match=r"cannot be synced or locked \(Input/output error\)"):
+    with pytest.raises(FileUnusable, match=r"cannot be synced \(Input/output error\): a power"):
         write(file, 1)
     disk.error = None
     disk.go.release()
-    write(file, 2)
-    assert disk.syncs == 2
+    with pytest.raises(FileUnusable, match=r"cannot be synced \(Input/output error\)"):
+        write(file, 2)
+    assert (disk.syncs, numbers(file)) == (1, [1])
+    assert re.search("Look at its disk", file.problem() or "")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_who_waits_behind_a_sync_that_fails_is_not_told_that_the_next_one_worked(
+    file: DatabaseFile, disk: Disk, number: int
+) -> None:
+    """The system reports an error once (fsync(2)): the next sync works, and says nothing."""
+    with ThreadPoolExecutor(8) as pool:
+        add_first = pool.submit(add, file, 0)
+        assert disk.begun.acquire(timeout=60)
+        others = [pool.submit(add, file, each) for each in range(1, 5)]
+        wait_until(lambda: numbers(file) == [0, 1, 2, 3, 4])
+        disk.error = OSError(number, os.strerror(number))
+        for _ in range(5):
+            disk.go.release()
+        for each in (add_first, *others):
+            assert isinstance(each.exception(60), FileUnusable)
+    assert disk.syncs == 1
+
+
+def test_what_was_synced_before_stays_acknowledged(file: DatabaseFile, disk: Disk) -> None:
+    disk.go.release()
+    add(file, 1)
+    done = file._log._written
+    disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    disk.go.release()
+    with pytest.raises(FileUnusable):
+        add(file, 2)
+    file._log.sync(done)
 
 
 def test_a_change_of_nothing_waits_for_no_disk(file: DatabaseFile, disk: Disk) -> None:
@@ -167,7 +200,7 @@ def test_a_commit_that_a_close_did_not_sync_is_not_acknowledged(tmp_path: Path) 
     log.sync(log.written())
     log.close()
     log.sync(1)
-    with pytest.raises(OSError, match="Bad file descriptor"):
+    with pytest.raises(logs.NotSynced, match="Bad file descriptor"):
         log.sync(log.written())
     log.close()
 

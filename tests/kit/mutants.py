@@ -38,6 +38,7 @@ TRANSITIONS = ("store/transitions/test_transitions.py",)
 GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
 QUESTIONS = ("promises/test_questions.py",)
 STAND_INS = ("promises/test_stand_ins.py",)
+LOG = ("database/test_log.py",)
 TEXTS = ("store/tables/test_texts.py",)
 MUTANTS = (
     Mutant(
@@ -53,6 +54,20 @@ MUTANTS = (
         "threading.Thread(target=each.go_on, ",
         "threading.Thread(target=int, ",
         STAND_INS,
+    ),
+    Mutant(
+        "a successor counts as overdue because the agent before it was",
+        "engine/step.py",
+        "        with calling():\n            result = _result",
+        "        if True:\n            result = _result",
+        STAND_INS,
+    ),
+    Mutant(
+        "a sync that failed is tried again, as if nothing had been lost",
+        "database/log.py",
+        "            self._close()\n            raise NotSynced(self._failure) from error\n",
+        "            raise NotSynced(self._failure) from error\n",
+        LOG,
     ),
     Mutant(
         "an item is written as this process knows it, whatever others wrote",

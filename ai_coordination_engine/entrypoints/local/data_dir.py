@@ -6,9 +6,11 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ai_coordination_engine.database.log import sync_directory
 from ai_coordination_engine.forks import close_in_children
 
 FILE = "ace.db"
@@ -93,7 +95,7 @@ def make_private(data_dir: Path) -> None:
     Raises `DataDirError` when that could lock others out of files of theirs.
     """
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(data_dir)
     except (FileExistsError, NotADirectoryError) as error:
         raise NoDataDir(
             f"{data_dir} is not a directory, or lies below a file; choose another."
@@ -111,6 +113,15 @@ def make_private(data_dir: Path) -> None:
         raise DataDirError(
             f"{data_dir} is accessible to other users and belongs to one of them; choose another."
         ) from error
+
+
+def _make(data_dir: Path) -> None:
+    """Create a directory, and those around it, so that they survive a power failure."""
+    missing = [each for each in (data_dir, *data_dir.parents) if not each.exists()]
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in missing:
+        with suppress(PermissionError):  # it may be written to, but not opened
+            sync_directory(each.parent)
 
 
 def private(path: str, flags: int) -> int:

@@ -92,6 +92,23 @@ def test_a_directory_and_files_that_were_open_are_their_owners_alone(tmp_path: P
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
 
 
+def test_the_names_of_a_new_directory_and_its_files_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure could take the directory back, with all that was acknowledged in it."""
+    synced: list[tuple[int, int]] = []
+
+    def sync(file: int) -> None:
+        found = os.fstat(file)
+        synced.append((found.st_dev, found.st_ino))
+
+    monkeypatch.setattr("ai_coordination_engine.database.log.os.fsync", sync)
+    with home(tmp_path / "a" / "b"):
+        pass
+    folders = (tmp_path / "a", tmp_path, tmp_path / "a" / "b")
+    assert synced == [(each.stat().st_dev, each.stat().st_ino) for each in folders]
+
+
 def test_an_open_directory_of_other_files_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "notes.txt").write_text("mine")
