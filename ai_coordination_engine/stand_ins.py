@@ -40,8 +40,19 @@ def stand_in() -> Callable[[], None] | None:
 
 @contextmanager
 def overdue() -> Iterator[None]:
-    """Let the next call with a deadline pass it at once: it has done so in another thread."""
+    """Let the call of the next attempt pass its deadline at once: it has done so in another
+    thread.
+    """
     _own.is_overdue = True
+    try:
+        yield
+    finally:
+        _own.is_overdue = False
+
+
+@contextmanager
+def calling() -> Iterator[None]:
+    """What an attempt does until its agent has answered; calls after that have their own time."""
     try:
         yield
     finally:

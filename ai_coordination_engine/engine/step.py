@@ -51,7 +51,7 @@ from ai_coordination_engine.engine.attempt.tries import (
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
-from ai_coordination_engine.stand_ins import is_overdue
+from ai_coordination_engine.stand_ins import calling, is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,
@@ -327,7 +327,8 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     reported: dict[str, Any] = {}
     record = partial(runs.record, app, agent, started, reported=reported)
     try:
-        result = _result(app, agent, chain, budget)
+        with calling():
+            result = _result(app, agent, chain, budget)
         if result is None:
             return None
         if isinstance(result, SessionRun):

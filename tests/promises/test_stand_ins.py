@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,19 +15,26 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes import deadline
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt.leases import claim
+from ai_coordination_engine.engine.attempt.request import _ALONE
+from ai_coordination_engine.engine.attempt.request import Chain as Work
 from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.stand_ins import Replaced, replaceable
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT, SESSION_RUN
+from ai_coordination_engine.store.transitions.outcome import Applied
 from benchmarks import backends
 from benchmarks.sessions import TENANT, Plan, client
 
 may_go_on = threading.Event()
 threads: dict[str, list[threading.Thread]] = {}
 children: list[int] = []
+found: dict[str, Any] = {}
 
 
 def quick(request: AgentRequest) -> str:
@@ -43,6 +51,15 @@ def late(request: AgentRequest) -> str:
     return "too late"
 
 
+def meets_earlier(request: AgentRequest) -> str:
+    """The attempt before, which was taken for lost, records its result while this one runs."""
+    app, agent = found["app"], found["agent"]
+    started = datetime.fromtimestamp(agent.started_at, UTC)
+    runs.record(app, agent, started, outcome="completed", output="the first one's")
+    may_go_on.wait(60)
+    return "too late"
+
+
 def forks(request: AgentRequest) -> str:
     if child := os.fork():
         children.append(child)
@@ -51,7 +68,8 @@ def forks(request: AgentRequest) -> str:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    functions = {name: f"{__name__}:{name}" for name in ("quick", "late", "forks")}
+    names = ("quick", "late", "meets_earlier", "forks")
+    functions = {name: f"{__name__}:{name}" for name in names}
     may_go_on.clear()
     threads.clear()
     with backends.isolated(""), home(tmp_path / "data") as found:
@@ -149,6 +167,22 @@ def test_a_retry_after_a_timeout_runs_beside_the_thread_that_is_stuck(app: App) 
     assert chain.runs() == [("a", "failed", "timeout"), ("a", "completed", None)]
 
 
+def test_a_successor_of_what_took_too_long_has_its_own_time(app: App) -> None:
+    """The thread that goes on finds the result of an earlier attempt, and runs what follows."""
+    chain = Chain.started(app, a={"name": "meets_earlier"}, b={"name": "quick"})
+    first, _ = app.records.table(SESSION_AGENT).query_all(TENANT, chain.session_uuid)
+    outcome = claim(app, wake(first)).outcome
+    assert isinstance(outcome, Applied)
+    app.agents.expire_lease(outcome.record)
+    found.update(app=app, agent=outcome.record)
+    with working(app):
+        chain.wait_for("completed", "completed")
+    assert threads["b"]
+    runs_of_a = [each for each in chain.runs() if each[0] == "a"]
+    assert ("a", "completed", None) in runs_of_a
+    assert chain.runs()[-1] == ("b", "completed", None)
+
+
 def test_a_forked_child_does_not_go_on_with_the_step(app: App) -> None:
     """It is a process with this thread alone, which ends when the function returns in it."""
     with working(app):
@@ -176,3 +210,64 @@ def test_the_earliest_deadline_counts_whatever_was_watched_before() -> None:
     with replaceable(called.set), pytest.raises(Replaced):
         deadline.run_within(0.05, lambda: called.wait(30))
     assert called.is_set()
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, the system has no further threads."""
+    has_threads, start = threading.Event(), threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if not has_threads.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(deadline, "_NO_THREAD_SECONDS", 0.05)
+    monkeypatch.setattr(deadline, "_watchdog", deadline._Watchdog())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        yield has_threads
+
+
+def test_another_thread_goes_on_as_soon_as_the_system_has_one(
+    no_threads: threading.Event,
+) -> None:
+    with replaceable(lambda: None), pytest.raises(RuntimeError, match="new thread"):
+        deadline.run_within(0.05, lambda: 7)  # there is none that could watch it
+    no_threads.set()
+    called, tried = threading.Event(), threading.Event()
+
+    def late() -> None:
+        no_threads.clear()
+        tried.wait(0.2)
+        assert not called.is_set()
+        no_threads.set()
+        assert called.wait(30)
+
+    with replaceable(called.set), pytest.raises(Replaced):
+        deadline.run_within(0.05, late)
+    called.clear()
+    with replaceable(called.set), pytest.raises(Replaced):
+        deadline.run_within(0.05, lambda: called.wait(30))
+    assert called.is_set()
+
+
+def test_what_runs_alone_is_given_back_once() -> None:
+    """By the thread of the agent, which returns, and by the one that goes on in its place."""
+    work = Work(None, None, stand_in=lambda _: None)
+    work.run_alone()
+    go_on = work.instead_of(SessionAgent())
+    assert go_on is not None
+    threads = [threading.Thread(target=each) for each in (go_on, work.end)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not _ALONE.locked()
+    other = Work(None, None)
+    other.run_alone()
+    go_on()
+    work.end()
+    assert _ALONE.locked()
+    other.end()
+    assert not _ALONE.locked()

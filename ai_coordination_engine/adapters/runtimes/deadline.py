@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from ai_coordination_engine.stand_ins import Replaced, is_overdue, stand_in
 
 T = TypeVar("T")
+_NO_THREAD_SECONDS = 1.0  # until another one is tried, where the system has none left
 
 
 class DeadlinePassed(Exception):
@@ -98,9 +99,9 @@ class _Watchdog:
         """Watch a call from now on."""
         watched = _Watched(monotonic() + seconds, go_on)
         with self._changed:
-            self._watched.add(watched)
             if watched.until < self._next:
                 self._look_at(watched.until)
+            self._watched.add(watched)
         return watched
 
     def end(self, watched: _Watched) -> bool:
@@ -111,22 +112,29 @@ class _Watchdog:
         return is_in_time
 
     def _look_at(self, moment: float) -> None:
+        if not self._has_thread:
+            threading.Thread(target=self._run, name="ace-deadlines", daemon=True).start()
+            self._has_thread = True
         self._next = moment
         self._changed.notify()
-        if not self._has_thread:
-            self._has_thread = True
-            threading.Thread(target=self._run, name="ace-deadlines", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait(max(min(self._next - monotonic(), threading.TIMEOUT_MAX), 0))
                 now = monotonic()
-                late = {each for each in self._watched if each.until <= now}
-                self._watched -= late
+                for each in [each for each in self._watched if each.until <= now]:
+                    self._replace(each, now)
                 self._next = min((each.until for each in self._watched), default=inf)
-            for each in late:
-                threading.Thread(target=each.go_on, name="ace-step", daemon=True).start()
+
+    def _replace(self, watched: _Watched, now: float) -> None:
+        """Let another thread go on; later, if the system has no thread now."""
+        try:
+            threading.Thread(target=watched.go_on, name="ace-step", daemon=True).start()
+        except RuntimeError:
+            watched.until = now + _NO_THREAD_SECONDS
+        else:
+            self._watched.discard(watched)
 
 
 _watchdog = _Watchdog()

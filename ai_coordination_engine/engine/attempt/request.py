@@ -58,7 +58,7 @@ class Chain:
     outputs: dict[int, AgentOutput] = field(default_factory=dict)
     given: dict[int, Given] = field(default_factory=dict)
     notes: dict[int, str] = field(default_factory=dict)
-    alone: bool = False
+    alone: list[bool] = field(default_factory=list)
     branches: Branches | None = None
     beside: list[SessionAgent] = field(default_factory=list)
     taken: int = 0
@@ -100,15 +100,19 @@ class Chain:
         """Let the next attempt run alone: no other suspect runs beside it in this process, so that
         a crash can be attributed. Raises `Busy` while another one does.
         """
-        if not self.alone and not _ALONE.acquire(blocking=False):
+        if self.alone:
+            return
+        if not _ALONE.acquire(blocking=False):
             raise Busy(ALONE_SECONDS)
-        self.alone = True
+        self.alone.append(True)
 
     def run_beside_others(self) -> None:
         """Let the next attempt run beside others."""
-        if self.alone:
-            self.alone = False
-            _ALONE.release()
+        try:
+            self.alone.pop()  # another thread may go on with this chain at this moment
+        except IndexError:
+            return
+        _ALONE.release()
 
     def instead_of(self, agent: SessionAgent) -> Callable[[], None] | None:
         """What another thread does if the agent takes longer than it may in this one; None: nothing

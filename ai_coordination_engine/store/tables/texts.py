@@ -59,11 +59,12 @@ class Known:
 
     def text(self, key: Key) -> str | None:
         """The text of an item; None if it is not known."""
-        return self._latest[key] if key in self._latest else self._earlier.get(key)
+        latest = self._latest  # another thread may begin a new one
+        return latest[key] if key in latest else self._earlier.get(key)
 
     def keep(self, key: Key, text: str) -> None:
         """Remember what is written; not under a key that others write, too."""
-        is_others = key in self._latest and self._latest[key] is None
+        is_others = self._latest.get(key, "") is None
         if not is_others and len(text) <= _LONGEST:
             self._keep(key, text)
         else:

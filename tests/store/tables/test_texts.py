@@ -8,7 +8,7 @@ from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.table import Refused, Table
-from ai_coordination_engine.store.tables.texts import Texts
+from ai_coordination_engine.store.tables.texts import Known, Texts
 
 ITEM = {"state": {"S": "initial ü"}, "unfinished": {"NS": ["1", "2"]}, "acting": {"BOOL": True}}
 
@@ -29,6 +29,28 @@ def test_few_items_are_kept_and_none_that_is_long() -> None:
     long = texts.text({"text": {"S": "x" * 5000}})
     assert texts.item(long) == texts.item(long)
     assert texts.item(long) is not texts.item(long)
+
+
+class Interrupting(str):
+    """A text; while it is looked up, other threads write."""
+
+    known: Known
+
+    def __hash__(self) -> int:
+        for number in range(128):
+            self.known._keep(("other", str(number)), "{}")
+        return super().__hash__()
+
+
+def test_threads_that_write_meanwhile_do_no_harm() -> None:
+    known = Known()
+    known.keep(("s", "a"), "{}")
+    Interrupting.known = known
+    key = (Interrupting("s"), "a")
+    for _ in range(3):
+        assert known.text(key) in ("{}", None)
+        known.keep(key, "{}")
+        known.is_of_others(key)
 
 
 def test_what_another_process_wrote_is_read(tmp_path: Path, tenant: str) -> None:
