@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         "nobody goes on in place of a thread whose agent takes too long",
         "adapters/runtimes/deadline.py",
-        "threading.Thread(target=each.go_on, ",
+        "threading.Thread(target=watched.go_on, ",
         "threading.Thread(target=int, ",
         STAND_INS,
     ),
