@@ -18,13 +18,18 @@ class EventReader:
 
     def __init__(self) -> None:
         self.is_complete = False
-        self._rest = b""
+        self._rest = bytearray()
         self._event = b""
         self._data: list[bytes] = []
 
     def results(self, received: bytes) -> Iterator[dict[str, Any]]:
         """Yield the GraphQL response of each event that these bytes complete."""
-        *lines, self._rest = _LINE_END.split(self._rest + received)
+        may_end = any(each in received or each == self._rest[-1:] for each in (b"\n", b"\r"))
+        self._rest += received
+        if not may_end:  # else a long line would be split again and again
+            return
+        *lines, rest = _LINE_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         for line in lines:
             if line:
                 self._field(line)

@@ -4,11 +4,13 @@ The whole answer is put together as the body that the endpoint would have sent w
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 _PREFIX = b"data:"
 _DONE = b"[DONE]"
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
 class CompletionStream:
@@ -19,7 +21,8 @@ class CompletionStream:
     def __init__(self, on_delta: Callable[[str], None]) -> None:
         self._on_delta = on_delta
         self._line = bytearray()
-        self._has_ended = False
+        self._data: list[bytes] = []  # lines of an event whose JSON goes on
+        self.has_begun = self._has_ended = False
         self._body: dict[str, Any] = {}
         self._choice: dict[str, Any] = {}
         self._message: dict[str, Any] = {}
@@ -27,14 +30,17 @@ class CompletionStream:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        *lines, rest = (bytes(self._line) + data).split(b"\n")
-        self._line = bytearray(rest)
-        for line in lines:
-            self._take(line.strip())
+        self._line += data
+        if b"\n" in data or b"\r" in data:  # else a long line would be split again and again
+            *lines, rest = _LINE_END.split(bytes(self._line))
+            self._line = bytearray(rest)
+            for line in lines:
+                self._take(line.strip())
 
     def body(self) -> str | None:
         """Return the JSON of the whole answer; None for one that was cut off."""
-        self._take(bytes(self._line).strip())
+        for line in (*_LINE_END.split(bytes(self._line)), b""):
+            self._take(line.strip())
         self._line.clear()
         if "error" in self._body:
             return json.dumps(self._body)
@@ -46,18 +52,26 @@ class CompletionStream:
         return json.dumps({**self._body, "choices": [{**self._choice, "message": message}]})
 
     def _take(self, line: bytes) -> None:
-        if not line.startswith(_PREFIX):
-            return
-        data = line[len(_PREFIX) :].strip()
+        """Take a line. An event ends with an empty one, but some endpoints leave that out."""
+        data = line[len(_PREFIX) :].strip() if line.startswith(_PREFIX) else b""
         if data == _DONE:
-            self._has_ended = True
-            return
+            self.has_begun = self._has_ended = True
+        elif data and (self._data or not self._take_json(data)):
+            self._data.append(data)
+        elif not line and self._data:
+            self._take_json(b"\n".join(self._data))
+            self._data.clear()
+
+    def _take_json(self, data: bytes) -> bool:
+        """Take an event; False for what is none."""
         try:
             event = json.loads(data.decode(errors="replace"))
         except (ValueError, RecursionError):
-            return
+            return False
         if isinstance(event, dict):
+            self.has_begun = True
             self._take_event(event)
+        return True
 
     def _take_event(self, event: dict[str, Any]) -> None:
         choices = event.pop("choices", None)

@@ -12,7 +12,15 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, redacting
+from ai_coordination_engine.adapters.runtimes.web import (
+    ANSWER_LIMIT,
+    Reply,
+    Web,
+    attempt_headers,
+    is_stream,
+    more_than,
+    redacting,
+)
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -134,11 +142,13 @@ class OpenAIRuntime:
 
 def _whole(reply: Reply, stream: CompletionStream, service: str) -> Reply:
     """Return the reply as it would be without streaming."""
-    if not reply.content_type.lower().startswith("text/event-stream"):
+    if not (is_stream(reply.content_type) or stream.has_begun):
         return reply
     body = stream.body()
     if body is None:
         raise invalid_output(f"the answer of {service} was cut off")
+    if len(body.encode()) > ANSWER_LIMIT:
+        raise invalid_output(f"{service} answered with {more_than(ANSWER_LIMIT)}")
     return replace(reply, content_type="application/json", text=body)
 
 

@@ -84,8 +84,8 @@ class Web:
     ) -> Reply:
         """Send `body` and return the complete response within `seconds`.
 
-        `watch` gets the bytes of a successful response while they arrive; then the response may
-        have `STREAM_LIMIT` bytes.
+        `watch` gets the bytes of a successful response while they arrive; then a stream of events
+        may have `STREAM_LIMIT` bytes.
 
         `service` names the other side in messages. Raises `AgentFailure`. Retryable are connection
         errors, timeouts, the statuses 408, 409, 425, 429 and 5xx (with the `Retry-After` of RFC
@@ -166,6 +166,16 @@ def _redacted(message: str, secret: str) -> str:
     return message[: len(message) - cut] + ("***" if cut else "")
 
 
+def is_stream(content_type: str) -> bool:
+    """Whether the content is a stream of server-sent events."""
+    return content_type.strip().lower().startswith("text/event-stream")
+
+
+def more_than(limit: int) -> str:
+    """What a body is that has more bytes than its limit, for messages."""
+    return f"more than {limit // 1_000_000} MB"
+
+
 class _Unusable(Exception):
     """The body cannot be read; the message completes "… answered with"."""
 
@@ -186,7 +196,8 @@ def _read(
     Raises `_Unusable`, or `DeadlinePassed` after `ends`, when the caller has stopped waiting.
     """
     inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
-    data, limit = bytearray(), STREAM_LIMIT if watch else ANSWER_LIMIT
+    is_long = watch is not None and is_stream(response.headers.get("Content-Type", ""))
+    data, limit = bytearray(), STREAM_LIMIT if is_long else ANSWER_LIMIT
     for part in parts:
         room = limit + 1 - len(data)
         more = _inflated(inflate, part, room) if inflate else part[:room]

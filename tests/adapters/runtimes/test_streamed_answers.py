@@ -1,12 +1,14 @@
 """An `openai` agent whose answer is read as a stream, because somebody watches."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.runtimes import web
+from ai_coordination_engine.adapters.runtimes import openai, web
+from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import OpenAIEndpoint
@@ -54,6 +56,63 @@ def test_the_parts_are_told_and_the_whole_is_the_answer(
     assert told == ["Grü", "ße", "."]
     asked = server.received[0].json()
     assert (asked["stream"], asked["stream_options"]) == (True, {"include_usage": True})
+
+
+def on_lines(event: Any) -> str:
+    return json.dumps(event, indent=1).replace("\n", "\ndata:")
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("drip", [0, 0.000_01])
+def test_lines_may_end_and_events_be_written_in_any_way(
+    server: Any, agent_request: Requests, line_end: str, drip: float
+) -> None:
+    told: list[str] = []
+    one, two, *_ = parts("Good", " day")[1:]
+    events = [": hello", f"event: message\ndata: {on_lines(one)}\nid: 7", f"data:{on_lines(two)}"]
+    events += [f"data: {each if each == '[DONE]' else json.dumps(each)}" for each in END]
+    body = "\n\n".join(["", *events, ""]).replace("\n", line_end).encode()
+    server.answers(body, headers=EVENTS, drip_seconds=drip)
+    assert ask(server, agent_request(on_delta=told.append)) == AgentResult("Good day", COUNTED)
+    assert told == ["Good", " day"]
+
+
+@pytest.mark.parametrize("ends", ["\n", ""])
+def test_empty_lines_and_the_content_type_may_be_missing(
+    server: Any, agent_request: Requests, ends: str
+) -> None:
+    told: list[str] = []
+    body = stream(*parts("Good"), *END).replace(b"\n\n", b"\n").rstrip() + ends.encode()
+    server.answers(body, headers={"Content-Type": "text/plain"})
+    assert ask(server, agent_request(on_delta=told.append)) == AgentResult("Good", COUNTED)
+    assert told == ["Good"]
+
+
+def test_a_long_line_is_read_once() -> None:
+    taken = CompletionStream(lambda text: None)
+    line = stream(*parts("x" * 10_000_000), *END)
+    begun = time.process_time()
+    for start in range(0, len(line), 4_096):
+        taken.feed(line[start : start + 4_096])
+    assert len(taken.body() or "") > 10_000_000
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_who_watches_does_not_change_how_long_an_answer_may_be(
+    server: Any, agent_request: Requests, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    for module in (web, openai):
+        monkeypatch.setattr(module, "ANSWER_LIMIT", 3_000)
+    text = "x" * 3_000
+    if streams:
+        server.answers(stream(*parts(text), *END), headers=EVENTS)
+    else:
+        server.answers({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    with pytest.raises(AgentFailure) as failure:
+        ask(server, agent_request(on_delta=lambda text: None))
+    assert failure.value.error_class == "invalid_output"
+    assert "more than" in failure.value.message
 
 
 def test_nobody_who_watches_means_no_stream(server: Any, agent_request: Requests) -> None:
