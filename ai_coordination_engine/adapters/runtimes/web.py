@@ -196,8 +196,7 @@ def _read(
     Raises `_Unusable`, or `DeadlinePassed` after `ends`, when the caller has stopped waiting.
     """
     inflate = zlib.decompressobj(wbits=47) if _is_compressed(response) else None
-    is_long = watch is not None and is_stream(response.headers.get("Content-Type", ""))
-    data, limit = bytearray(), STREAM_LIMIT if is_long else ANSWER_LIMIT
+    data, limit = bytearray(), ANSWER_LIMIT if watch is None else _limit(response)
     for part in parts:
         room = limit + 1 - len(data)
         more = _inflated(inflate, part, room) if inflate else part[:room]
@@ -218,6 +217,12 @@ def _check_progress(size: int, limit: int, ends: float) -> None:
         raise _Unusable(f"more than {limit // 1_000_000} MB")
     if time.monotonic() > ends:
         raise DeadlinePassed(0)
+
+
+def _limit(response: httpx.Response) -> int:
+    """The most bytes of a response that is watched."""
+    is_long = is_stream(response.headers.get("Content-Type", ""))
+    return STREAM_LIMIT if is_long else ANSWER_LIMIT
 
 
 def _inflated(inflate: "zlib._Decompress", part: bytes, room: int) -> bytes:

@@ -40,11 +40,13 @@ def address(remote: Remote) -> str:
 def client_of(remote: Remote) -> Iterator[Client]:
     """A client for the server; warnings go to stderr at the end.
 
-    Raises `Failure` for an address, a tenant or a token that is not valid, and `NoServer`; both say
-    what to do.
+    The token is sent to an address that the user has named alone: any program of this machine may
+    have the one by default. Raises `Failure` for an address, a tenant or a token that is not valid,
+    and `NoServer`; both say what to do.
     """
     url, given = address(remote), server_variables()
-    token = given.token.get_secret_value() if given.token else None
+    is_named = remote.data_dir is None and bool(remote.url or given.url)
+    token = given.token.get_secret_value() if given.token and is_named else None
     try:
         client = Client(
             url,
@@ -60,7 +62,7 @@ def client_of(remote: Remote) -> Iterator[Client]:
     except Unreachable as error:
         raise NoServer(_how_to_reach(error), FAILED) from error
     except Unauthenticated as error:
-        hint = "check ACE_TOKEN" if token else "set ACE_TOKEN to a bearer token"
+        hint = "check ACE_TOKEN" if token else "set ACE_TOKEN to a bearer token, and ACE_URL"
         raise Failure(f"{error.message}; {hint}", FAILED) from error
     finally:
         for warning in dict.fromkeys(client.warnings):

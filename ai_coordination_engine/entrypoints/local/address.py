@@ -6,6 +6,7 @@ that still lives: the file of a server that was killed has no effect.
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from ai_coordination_engine.entrypoints.local.data_dir import private
 from ai_coordination_engine.entrypoints.local.processes import FOLDER
 
 _FILE = "address"
+_URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}/graphql", re.ASCII)
 _NEW = "address.new"  # of a file that is not complete yet
 
 
@@ -47,6 +49,8 @@ def address_of(data_dir: Path, *, lasting: bool = False) -> str | None:
         name, url = str(found["process"]), str(found["url"])
         lives = _lives(data_dir / FOLDER / Path(name).name)
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not _URL.fullmatch(url):  # no server here has written it
         return None
     return url if lives and (found.get("is_lasting") is True or not lasting) else None
 

@@ -38,8 +38,24 @@ def test_that_of_a_killed_server_has_no_effect(tmp_path: Path) -> None:
         left.__enter__()
     assert (tmp_path / "address").exists()
     assert address_of(tmp_path) is None
-    with closing(Processes(tmp_path)) as other, published(tmp_path, other.name, f"{URL}/2"):
-        assert address_of(tmp_path) == f"{URL}/2"
+    new = URL.replace("8000", "8001")
+    with closing(Processes(tmp_path)) as other, published(tmp_path, other.name, new):
+        assert address_of(tmp_path) == new
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/graphql",
+        "http://127.0.0.1:80@example.com/graphql",
+        "http://127.0.0.1.example.com:80/graphql",
+        f"{URL}\n",
+        "file:///etc/passwd",
+    ],
+)
+def test_another_machine_has_no_server_of_a_directory(tmp_path: Path, url: str) -> None:
+    with closing(Processes(tmp_path)) as server, published(tmp_path, server.name, url):
+        assert address_of(tmp_path) is None
 
 
 @pytest.mark.parametrize(
