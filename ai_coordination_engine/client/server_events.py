@@ -24,7 +24,7 @@ class EventReader:
 
     def results(self, received: bytes) -> Iterator[dict[str, Any]]:
         """Yield the GraphQL response of each event that these bytes complete."""
-        may_end = any(each in received or each == self._rest[-1:] for each in (b"\n", b"\r"))
+        may_end = any(each in self._rest[-1:] + received for each in (b"\n", b"\r"))
         self._rest += received
         if not may_end:  # else a long line would be split again and again
             return

@@ -14,7 +14,7 @@ from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.remote_options import DEFAULT_URL, Remote
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.address import address_of
-from ai_coordination_engine.settings import server_variables
+from ai_coordination_engine.settings import ServerVariables, server_variables
 
 
 class NoServer(Failure):
@@ -40,13 +40,11 @@ def address(remote: Remote) -> str:
 def client_of(remote: Remote) -> Iterator[Client]:
     """A client for the server; warnings go to stderr at the end.
 
-    The token is sent to an address that the user has named alone: any program of this machine may
-    have the one by default. Raises `Failure` for an address, a tenant or a token that is not valid,
-    and `NoServer`; both say what to do.
+    Raises `Failure` for an address, a tenant or a token that is not valid, and `NoServer`; both say
+    what to do.
     """
     url, given = address(remote), server_variables()
-    is_named = remote.data_dir is None and bool(remote.url or given.url)
-    token = given.token.get_secret_value() if given.token and is_named else None
+    token = _token(remote, given)
     try:
         client = Client(
             url,
@@ -67,6 +65,14 @@ def client_of(remote: Remote) -> Iterator[Client]:
     finally:
         for warning in dict.fromkeys(client.warnings):
             Terminal(stderr=True).print(f"warning: {warning}")
+
+
+def _token(remote: Remote, given: ServerVariables) -> str | None:
+    """The token, for an address that the user has named: any program of this machine may have the
+    default one, or what a directory says.
+    """
+    is_named = remote.data_dir is None and bool(remote.url or given.url)
+    return given.token.get_secret_value() if given.token and is_named else None
 
 
 class Absence:
