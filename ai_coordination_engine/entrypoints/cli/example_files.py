@@ -81,7 +81,7 @@ def first_steps(folder: Path) -> list[Path]:
 
     Nothing is overwritten. Raises `ExampleError`.
     """
-    source = files(__package__) / "examples" / "_new"
+    source = files(__package__) / "new_folder"
     targets = [folder / each.name for each in _shipped(source)]
     if taken := [str(each) for each in targets if os.path.lexists(each)]:
         raise ExampleError(
