@@ -95,7 +95,8 @@ def fill_subtask(
 def _warnings(filled: Filled, agent: Agent, others: Collection[str], query: Scope) -> Iterator[str]:
     for placeholder in dict.fromkeys(filled.missing):
         name = placeholder[1:-1].partition(".")[0]
-        why = "the query has no such value, and no predecessor is called so"
+        lacks = "has no such value" if any(query.layers) else "is not a JSON object with values"
+        why = f"the query {lacks}, and no predecessor is called so"
         if query.has(name):
             why = f"its path finds nothing in the {name[:100]} of the query"
         elif name in others:

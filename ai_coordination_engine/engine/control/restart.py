@@ -120,10 +120,7 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
             "The session was not started from a task; only those can run again.", status=status
         )
     if status not in TERMINAL_SESSION_STATUSES:
-        text = (
-            f"The session is {status}: cancel it, or wait until it has ended; then it can run"
-            " again."
-        )
+        text = "The session has not ended: cancel it, or wait until it ends; then it can run again."
         raise Conflict(text, status=status)
     if agent is None and status not in _RETRIED:
         raise Conflict(

@@ -2,7 +2,7 @@
 beyond it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ai_coordination_engine.client import ApiError, Retries, TooComplex, Unreachable
@@ -42,9 +42,10 @@ mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $descr
     task { taskUuid }
   }
 }"""
-_PENDING = """
-query ($sessionUuid: String!, $limit: Int) {
-  sessionAgentList(sessionUuid: $sessionUuid, states: ["initial", "pending"], limit: $limit) {
+_STATES = ("initial", "pending")
+_REASONED = """
+query ($sessionUuid: String!, $states: [String], $limit: Int) {
+  sessionAgentList(sessionUuid: $sessionUuid, states: $states, limit: $limit) {
     sessionAgentList { sessionAgentUuid whyNotRunning { code message } }
   }
 }"""
@@ -174,10 +175,10 @@ class Client(ApiClient):
             {uuid: why for uuid, why in reasons.items() if why.code != "WAITS_FOR_WORKER"}
         )
 
-    def reasons(self, session_uuid: str) -> dict[str, Why]:
-        """Return why the first pending agents of a session do not run, by uuid."""
-        asked = {"sessionUuid": session_uuid, "limit": _REASONS}
-        rows = self.execute(_PENDING, asked)["sessionAgentList"]["sessionAgentList"]
+    def reasons(self, session_uuid: str, states: Sequence[str] = _STATES) -> dict[str, Why]:
+        """Return why the first agents of a session that are in these states do not run, by uuid."""
+        asked = {"sessionUuid": session_uuid, "states": [*states], "limit": _REASONS}
+        rows = self.execute(_REASONED, asked)["sessionAgentList"]["sessionAgentList"]
         return {
             row["sessionAgentUuid"]: Why(**row["whyNotRunning"])
             for row in rows

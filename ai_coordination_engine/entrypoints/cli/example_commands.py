@@ -1,7 +1,9 @@
 """The commands `ace examples list` and `ace examples copy`."""
 
 import shlex
+import sys
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -36,7 +38,7 @@ def copy_example(
     written = chosen.copy(folder)
     where = written if written.is_dir() else folder
     commands = [f"cd {shlex.quote(str(where))}"] * (where != Path()) + chosen.commands
-    write("\n  ".join([f"Wrote {written}. To run it:", *commands]))
+    write("\n  ".join([f"Wrote {written}. To run it:", *_to_path(), *commands]))
 
 
 def init(folder: Folder = Path(), /) -> None:
@@ -45,3 +47,14 @@ def init(folder: Folder = Path(), /) -> None:
     names = ", ".join(each.name for each in written)
     where = f"{folder}: {names}" if folder != Path() else names
     write(f"Wrote {where}. Read {folder / 'README.md'} first.")
+    if needed := _to_path():
+        write(f"Its commands are found after this one: {needed[0]}")
+
+
+def _to_path() -> list[str]:
+    """The command that puts this environment on the path, if a shell finds another `ace` or none."""
+    here = Path(sys.executable).parent
+    found = which("ace")
+    if not (here / "ace").exists() or (found and Path(found).parent.samefile(here)):
+        return []
+    return [f"export PATH={shlex.quote(str(here))}:$PATH"]

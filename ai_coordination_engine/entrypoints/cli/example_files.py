@@ -84,9 +84,9 @@ def first_steps(folder: Path) -> list[Path]:
     source = files(__package__) / "new_folder"
     targets = [folder / each.name for each in _shipped(source)]
     if taken := [str(each) for each in targets if os.path.lexists(each)]:
+        are = "exists already and is" if len(taken) == 1 else "exist already and are"
         raise ExampleError(
-            f"{', '.join(sorted(taken))} exists already and is not overwritten. Choose another"
-            " folder."
+            f"{', '.join(sorted(taken))} {are} not overwritten. Choose another folder."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Ask people on the terminal, or give the answers of the command line."""
 
+import shlex
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -100,7 +101,7 @@ def _send_default(console: Terminal, client: Client, agent: AgentView) -> None:
     if agent.default_answer is None:
         raise Failure(
             f"{agent.name} waits for an answer from {agent.asks}; run it in a terminal, or with"
-            f" --answer {agent.asks}=TEXT.",
+            f" --answer {shlex.quote(agent.asks)}=TEXT.",
             FAILED,
         )
     console.print(

@@ -106,8 +106,9 @@ def run(
             if ran.session_uuid is None:
                 raise
             absence.wait()
-        except KeyboardInterrupt:
-            _say_what_goes_on(console, place, ran.session_uuid)
+        except (Failure, KeyboardInterrupt) as error:
+            owed = ("answer", "TEXT") if isinstance(error, Failure) else ()
+            _say_what_goes_on(console, place, ran.session_uuid, *owed)
             raise
     if view.status == "completed" and view.session.logs:
         console.print(view.session.logs)
@@ -182,13 +183,15 @@ class _Run:
                 ask(self._console, client, agent, self._answers)
 
 
-def _say_what_goes_on(console: Terminal, place: Place, session_uuid: str | None) -> None:
+def _say_what_goes_on(
+    console: Terminal, place: Place, session_uuid: str | None, does: str = "watch", *words: str
+) -> None:
     folder = place.remote.data_dir
     if session_uuid is None:
         return
     if place.has_server or place.aws:
-        watch = place.remote.command("watch", session_uuid)
-        console.print(f"Session {session_uuid} goes on. Watch it: {watch}")
+        command = place.remote.command(does, session_uuid, *words)
+        console.print(f"Session {session_uuid} goes on. {does.capitalize()} it: {command}")
     elif folder is not None:
         console.print(f"Session {session_uuid} is kept. Go on: ace serve --data-dir {folder}")
 

@@ -42,6 +42,7 @@ query ($user: String, $limit: Int, $cursor: String) {
     nextCursor
   }
 }"""
+_EXPLAINED = ("initial", "pending", "skipped")  # the states whose reason `show` prints
 _LINE = 300  # characters of a line
 _QUESTION_LINES = 3  # the last lines of an input, which a list shows
 
@@ -74,7 +75,9 @@ def sessions(
         return
     rows = page["sessionList"]
     length = short_length(row["sessionUuid"] for row in rows)
-    write(columns([_session_row(row, length) for row in rows]) or "There are no such sessions.")
+    is_filtered = bool(statuses or task or user or waits or cursor)
+    nothing = "There are no such sessions." if is_filtered else "There are no sessions."
+    write(columns([_session_row(row, length) for row in rows]) or nothing)
     if page["nextCursor"]:
         Terminal(stderr=True).print(f"There are more: --cursor {page['nextCursor']}")
 
@@ -98,8 +101,8 @@ def show(remote: Remote, session: str, *, with_all: bool, with_json: bool) -> No
     with client_of(remote) as client:
         key = find_session(client, session)
         view = _view(client, key)
-        if not view.has_ended:
-            view = view.with_reasons(client.reasons(key.session_uuid))
+        if states := [each for each in _EXPLAINED if any(each == a.state for a in view.agents)]:
+            view = view.with_reasons(client.reasons(key.session_uuid, states))
         task = _task_name(client, view)
     write_json(as_json(view)) if with_json else write(as_tree(view, task, with_all=with_all))
 

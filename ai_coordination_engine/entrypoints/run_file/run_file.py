@@ -302,8 +302,10 @@ def _runtime(reader: Reader, node: yaml.Node) -> JSONObject:
     runtime = {
         key: reader.value(each) for key, each in reader.mapping(node, "runtime", None).items()
     }
-    if runtime.get("kind") not in KINDS:
-        reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}")
+    kind = runtime.get("kind")
+    if kind not in KINDS:
+        wrong = "" if kind is None else f", not {str(kind)[:100]!r}"
+        reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}{wrong}")
     return runtime
 
 

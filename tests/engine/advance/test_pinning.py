@@ -316,7 +316,9 @@ def test_with_strict_placeholders_one_without_a_value_goes_back(app: App) -> Non
 def test_a_placeholder_without_a_value_is_noted_at_the_planning_agent(app: App) -> None:
     made = plan(step("a", query="about {topic}"), step("b", ["a"], query="{a} and {topic}"))
     stage, session = planned(app, made)
-    why = "has no value: the query has no such value, and no predecessor is called so."
+    why = (
+        "has no value: the query is not a JSON object with values, and no predecessor is called so."
+    )
     assert stage.agent(session.session_uuid, PLANNER).notes == (
         f"{{topic}} of agent a {why} {{topic}} of agent b {why}"
     )

@@ -136,6 +136,17 @@ def test_what_an_output_does_not_have_is_noted_and_fails_a_strict_agent(app: App
         assert inputs_of(stage, "b") == ([] if strict else ["<>"])
 
 
+@pytest.mark.parametrize("query", ["Ada", '{"topic": ', '["topic"]', '"topic"', "{}"])
+def test_a_query_without_values_is_told_to_be_none(app: App, query: str) -> None:
+    stage, told = stage_of(app), list[str]()
+    names = stage.define({"a": ""}, subtasks=asks(a="{topic}"), query=query)
+    execute_procedure(stage.app, TENANT, Start(*names), told.append)
+    assert told == [
+        "subtaskQueries: {topic} of agent a has no value: the query is not a JSON object with"
+        " values, and no predecessor is called so."
+    ]
+
+
 def test_a_placeholder_without_a_value_is_told_at_the_start(app: App) -> None:
     stage = stage_of(app)
     names = stage.define(

@@ -54,7 +54,7 @@ def test_the_graph_is_printed_with_its_warnings(
         "models: large 2",
         (
             f"{file}:7:32: warning: query: {{topic}} of agent one\\x09line has no value: the query"
-            " has no such value, and no predecessor is called so."
+            " is not a JSON object with values, and no predecessor is called so."
         ),
         (
             f"{file}:4:30: warning: agent model: the model endpoint 'default' is not configured;"

@@ -24,6 +24,7 @@ def test_what_it_writes_passes_its_test_and_is_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "new" / "one"
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     ace("init", str(folder))
     assert capsys.readouterr().out == (
         f"Wrote {folder}: {', '.join(FILES)}. Read {folder}/README.md first.\n"
@@ -37,6 +38,31 @@ def test_what_it_writes_passes_its_test_and_is_valid(
     plan = read_run_file(folder / "run.yaml")
     allowed = allow_list(Settings(functions={"count_words": "my_agents:count_words"}))
     assert [*not_allowed(allowed, plan)] == []
+
+
+@pytest.mark.parametrize("others", [[], ["ace"]], ids=["no ace", "another ace"])
+def test_where_a_shell_does_not_find_this_ace_it_says_how(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    others: list[str],
+) -> None:
+    (here := tmp_path / "an environment").mkdir()
+    (elsewhere := tmp_path / "bin").mkdir()
+    for file in (here / "ace", *(elsewhere / each for each in others)):
+        file.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(here / "python"))
+    monkeypatch.setenv("PATH", str(elsewhere))
+    export = f"export PATH='{here}':$PATH"
+    ace("init", str(tmp_path / "new"))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"Its commands are found after this one: {export}"
+    ]
+    ace("examples", "copy", "hello", str(tmp_path))
+    assert capsys.readouterr().out.splitlines()[1] == f"  {export}"
+    monkeypatch.setenv("PATH", f"{here}:{elsewhere}")
+    ace("init", str(tmp_path / "newer"))
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None:

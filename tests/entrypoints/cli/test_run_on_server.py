@@ -101,8 +101,12 @@ def test_an_answer_that_is_missing_or_refused_leaves_the_session_waiting(
         "",
         "ace: boss waits for an answer from bob; run it in a terminal, or with --answer bob=TEXT.",
     )
+    uuid = next(line.split()[1] for line in err if line.startswith("Session "))
+    goes_on = f"Session {uuid} goes on. Answer it: ace answer {uuid} TEXT --data-dir {folder}"
+    assert err[-2] == goes_on
     code, _, err = run("--data-dir", folder, "--answer", "reviewer=perhaps")
     assert code == 2
+    assert " goes on. Answer it: ace answer " in err[-2]
     assert err[-1].startswith("ace: --answer for reviewer is refused: ")
 
 

@@ -95,6 +95,7 @@ def words(text: str) -> list[list[str]]:
 
 
 def test_sessions_are_listed_newest_first_and_filtered(client: Client, ace: Ace) -> None:
+    assert ace("sessions")[1] == "There are no sessions.\n"
     for uuid in ("01-first-one", "02-second", "02-second-too"):
         start(client, uuid)
     client.cancel(client.session("c", "02-second"))
@@ -124,8 +125,31 @@ def test_sessions_are_listed_newest_first_and_filtered(client: Client, ace: Ace)
     assert ace("sessions", "--user", "eve")[1] == "There are no such sessions.\n"
 
 
+def test_of_an_ended_session_it_says_why_agents_were_skipped(client: Client, ace: Ace) -> None:
+    actions = {"judge": {"predecessors": ["triage"], "conditions": {"triage": "@ == `false`"}}}
+    client.send(
+        operations.insert_update_task(
+            coordination_uuid="c",
+            task_uuid="s",
+            task_name="Skips",
+            agent_actions=actions,
+            updated_by="me",
+        )
+    )
+    started = client.start("c", "s", "true")
+    client.wait("c", started.session_uuid)
+    code, out, _ = ace("show", started.session_uuid)
+    assert code == 0
+    (judge,) = [line for line in out.splitlines() if "- judge" in line]
+    assert judge.split(maxsplit=3)[2:] == [
+        "skipped",
+        'It was skipped: the condition "@ == `false`" on the output of triage was not met.',
+    ]
+
+
 def test_a_session_is_shown_as_a_tree_with_reasons(client: Client, ace: Ace) -> None:
     start(client, "a-session", "\x1b]0;title\x07")
+    assert "The session has not ended: cancel it, or wait" in ace("retry", "a-session")[2]
     code, out, _ = ace("show", "a-")
     head, _, tree = out.partition("\n\n")
     assert code == 0
