@@ -52,7 +52,7 @@ def init(folder: Folder = Path(), /) -> None:
 
 
 def _to_path() -> list[str]:
-    """The command that puts this environment on the path, if a shell finds another `ace` or none."""
+    """The command that puts this environment on the path, unless a shell finds its `ace`."""
     here = Path(sys.executable).parent
     found = which("ace")
     if not (here / "ace").exists() or (found and Path(found).parent.samefile(here)):
