@@ -45,7 +45,7 @@ class Branches:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._running = 0
-        self._errors: list[Exception] = []
+        self._errors: list[BaseException] = []
         self._changed = threading.Condition()
 
     def take(self, most: int) -> int:
@@ -86,7 +86,7 @@ class Branches:
     def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:
+        except BaseException as error:  # the message is kept, whatever it is
             self._errors.append(error)
         finally:
             self._room.give_back(1)

@@ -4,6 +4,7 @@ A server that was restarted without an allow-list, by mistake, must not fail the
 begun: their agents wait until the settings allow them again. Sessions that begin later fail.
 """
 
+from datetime import datetime
 from random import Random
 
 from ai_coordination_engine.domain.policies import Policy
@@ -11,6 +12,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION
 
 _POLICY = Policy(
     attempts=300, backoff_seconds=1, backoff_factor=2, max_backoff_seconds=300
@@ -18,13 +20,28 @@ _POLICY = Policy(
 
 
 def may_pass(app: App, agent: SessionAgent, failure: AgentFailure) -> bool:
-    """Whether the settings do not allow the agent that they may have allowed when it was written.
-    One with a fallback does not wait for them: that takes its place.
+    """Whether the settings do not allow the agent that they may have allowed when its session
+    began. One with a fallback does not wait for them: that takes its place.
     """
-    if failure.error_class != "not_allowed" or agent.created_at is None or rules.fallback(agent):
+    if failure.error_class != "not_allowed" or rules.fallback(agent):
         return False
-    is_older = agent.created_at.timestamp() < app.settings_since
-    return is_older and _refusals(agent) < _POLICY.attempts
+    return _refusals(agent) < _POLICY.attempts and _is_older(app, agent)
+
+
+def _is_older(app: App, agent: SessionAgent) -> bool:
+    """Whether it is of a session from before these settings. One that was asked beside the task
+    counts from then.
+    """
+    is_older = _began_before(app, agent.created_at)
+    if is_older or agent.sink_count == 0 or not app.settings_since:
+        return is_older
+    # an element of a map, or a step of a plan, is as old as its session
+    session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
+    return session is not None and _began_before(app, session.created_at)
+
+
+def _began_before(app: App, moment: datetime | None) -> bool:
+    return moment is not None and moment.timestamp() < app.settings_since
 
 
 def wait(agent: SessionAgent, random: Random) -> float:

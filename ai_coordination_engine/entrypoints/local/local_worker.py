@@ -276,13 +276,25 @@ class LocalWorker:
                 logger.exception("could not return a message to the queue")
 
     def _hand_over(self, received: Received) -> None:
-        """Give a message to the thread that became idle last, or else to a new one."""
-        try:
-            inbox = self._idle.pop()
-        except IndexError:
-            inbox = SimpleQueue()
-            threading.Thread(target=self._run, args=(inbox,), name="ace-step", daemon=True).start()
+        """Give a message to the thread that became idle last, or else to a new one. Where the
+        system has none, wait for one; a message that a stop finds waiting counts as running.
+        """
+        while (inbox := self._inbox()) is None:
+            logger.warning("no thread can be started; the message waits for one")
+            if self._stopping.wait(PAUSE_AFTER_ERROR):
+                return
         inbox.put(received)
+
+    def _inbox(self) -> "SimpleQueue[Received] | None":
+        with suppress(IndexError):
+            return self._idle.pop()
+        inbox: SimpleQueue[Received] = SimpleQueue()
+        thread = threading.Thread(target=self._run, args=(inbox,), name="ace-step", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return None
+        return inbox
 
     def _run(self, inbox: SimpleQueue[Received]) -> None:
         with suppress(Replaced):
@@ -325,7 +337,9 @@ class LocalWorker:
             self._messages.postpone(message["ReceiptHandle"], seconds)
         except FileUnusable:
             self._give_up()
-        except Exception:  # the message comes back when its visibility timeout ends
+        except Replaced:
+            raise
+        except BaseException:  # the message comes back when its visibility timeout ends
             logger.exception("could not delete or return a message")
         return None
 

@@ -121,7 +121,12 @@ def test_they_run_at_the_same_time_on_threads_of_their_own(app: App) -> None:
     assert seats.take(9) == 2
 
 
-def test_the_error_of_a_branch_keeps_the_message() -> None:
+class Panic(BaseException):
+    """What an extension in Rust raises when it meets a fault of its own."""
+
+
+@pytest.mark.parametrize("kind", [ConnectionError, Panic])
+def test_the_error_of_a_branch_keeps_the_message(kind: type[BaseException]) -> None:
     seats = Seats(3)
     done = []
     branches = Branches(seats)
@@ -129,9 +134,9 @@ def test_the_error_of_a_branch_keeps_the_message() -> None:
     branches.give_back(1)
 
     def fail() -> None:
-        raise ConnectionError("no network")
+        raise kind("no network")
 
-    with pytest.raises(ConnectionError, match="no network"), branches:
+    with pytest.raises(kind, match="no network"), branches:
         branches.start(fail)
         branches.start(lambda: done.append(threading.Event().wait(0.05)))
     assert (done, seats.take(9)) == ([False], 3)

@@ -108,6 +108,23 @@ def test_an_agent_of_a_newer_session_fails_at_once(stage: Stage) -> None:
     assert stage.attempts(session)[-1] == (1, "failed", "not_allowed")
 
 
+def test_elements_that_an_older_session_makes_later_wait_too(stage: Stage) -> None:
+    """They are written under the settings that do not allow them."""
+    session = stage.start(stage.define(CHAIN, actions={"b": {"map": {"over": "a"}}}))
+    change_settings(stage)
+    stage.runtime.behaviours["a"] = lambda request: '["x", "y"]'
+    stage.runtime.behaviours["b"] = NOT_OFFERED
+    stage.drain(until=after(stage, 60))
+    agents = stage.agents(session.session_uuid)
+    elements = [each for each in agents if each.map_ordinal is not None]
+    assert [each.state for each in elements] == ["pending", "pending"]
+    assert all(each.refusals for each in elements)
+    assert stage.status(session) == "in_progress"
+    del stage.runtime.behaviours["b"]
+    stage.drain()
+    check_promises(stage, session)
+
+
 def test_a_fallback_does_not_wait_for_the_settings(stage: Stage) -> None:
     names = stage.define(CHAIN, agents={"c": {}}, actions={"b": {"fallback": "c"}})
     session = stage.start(names)

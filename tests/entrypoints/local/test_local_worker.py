@@ -249,6 +249,48 @@ def test_a_thread_goes_on_with_the_message_that_it_gets_with_the_deletion() -> N
     assert (messages.received, len(threads)) == (["0"], 1)
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_step_that_raises_anything_does_not_hold_its_place(kind: type[BaseException]) -> None:
+    def fail(wake: Wake) -> None:
+        if wake.session_agent_uuid != "good":
+            raise kind
+
+    messages = FakeMessages("1", "2", "3", "good")
+    worker = LocalWorker(fail, messages, Load(1), poison)
+    worker.start()
+    messages.wait_for_settled(1)
+    assert worker.stop(grace=60)
+    assert messages.settled == {"good": None}
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_message_waits_for_a_thread_where_the_system_has_none(
+    stops: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, has_threads, tried = threading.Thread.start, threading.Event(), threading.Event()
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "ace-step" and not has_threads.is_set():
+            tried.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(local_worker, "PAUSE_AFTER_ERROR", 0.02)
+    messages = FakeMessages("good")
+    worker = LocalWorker(step, messages, Load(2), poison)
+    worker.start()
+    assert tried.wait(60)
+    if stops:
+        assert not worker.stop(grace=0.1), "its message is not done"
+        assert messages.settled == {}
+    else:
+        has_threads.set()
+        messages.wait_for_settled(1)
+        assert worker.stop(grace=60)
+    assert {each.getMessage()[:20] for each in caplog.records} == {"no thread can be sta"}
+
+
 def test_a_worker_that_stops_takes_no_message_with_a_deletion() -> None:
     messages = FakeMessages("good", "later", gives_next=True)
     worker = LocalWorker(lambda wake: worker._stopping.set(), messages, Load(1), poison)
