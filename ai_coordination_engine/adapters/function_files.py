@@ -53,7 +53,7 @@ class FunctionFiles:
 
         Returns None, or why they cannot be loaded; then the earlier ones stay.
         """
-        old = dict(self._modules())
+        old, before = dict(self._modules()), self._look()
         for name, module in old.items():
             del sys.modules[name]
             _forget_compiled(module)
@@ -64,11 +64,12 @@ class FunctionFiles:
         except BaseException as error:
             sys.modules.update(old)
             self._has_failed = True
-            self._state = self._look()
+            self._state = {**self._look(), **before}
             return reason_of(error)
         for each, functions in zip(self._lists, found, strict=True):
             each.replace(functions)
-        self._has_failed, self._state = False, self._look()
+        self._has_failed = False
+        self._state = {**self._look(), **before}  # one may have been saved since it was read
         return None
 
     def _look(self) -> State:

@@ -66,6 +66,21 @@ def test_a_call_that_runs_keeps_its_code(
     assert allowed.find("echo", "it")(5) == "5"
 
 
+@pytest.mark.parametrize("end", ["", "1 / 0"])
+def test_a_file_that_is_saved_while_it_is_loaded_is_loaded_once_more(
+    files: FunctionFiles, allowed: AllowedFunctions, folder: Path, end: str
+) -> None:
+    newest = OLD.replace('"!"', '"?"')
+    saving = f"import pathlib\npathlib.Path(__file__).write_text({newest!r})\n{end}"
+    (folder / "agents_of_test.py").write_text(f"{OLD}\n{saving}")
+    assert files.changed() == ["agents_of_test.py"]
+    files.load()
+    assert files.changed() == ["agents_of_test.py"]
+    assert files.load() is None
+    assert allowed.find("shout", "it")("a") == "A?"
+    assert files.changed() == []
+
+
 def test_code_that_cannot_be_loaded_changes_nothing_until_it_is_corrected(
     files: FunctionFiles, allowed: AllowedFunctions, folder: Path
 ) -> None:
