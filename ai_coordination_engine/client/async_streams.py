@@ -110,6 +110,7 @@ class Sockets:
     async def _answers(
         self, socket: Any, request: Mapping[str, Any]
     ) -> AsyncGenerator[dict[str, Any]]:
+        socket_messages.check_origin(self.url, socket.protocol)
         token = self.auth.value() if isinstance(self.auth, Bearer) else None
         await socket.send(socket_messages.init(token, self.tenant))
         while True:

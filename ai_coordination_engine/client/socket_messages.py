@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
+
 from ai_coordination_engine.client.errors import ApiError, UnexpectedAnswer
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -23,6 +25,16 @@ def init(token: str | None, tenant: tuple[str | None, str | None]) -> str:
     }
     given = {name: value for name, value in payload.items() if value is not None}
     return json.dumps({"type": "connection_init", "payload": given})
+
+
+def check_origin(url: str, protocol: Any) -> None:
+    """Raise `UnexpectedAnswer` if a redirect led to another origin: the first message has the
+    token. `protocol` is that of the connection.
+    """
+    named, found = httpx.URL(url), protocol.uri
+    port = named.port or (443 if named.scheme == "wss" else 80)
+    if (found.secure, found.host, found.port) != (named.scheme == "wss", named.host, port):
+        raise UnexpectedAnswer(f"{url} is redirected to another server, which is not followed")
 
 
 def subscribe(request: Mapping[str, Any]) -> str:

@@ -108,6 +108,7 @@ class Sockets:
             raise Unreachable(f"{self.url} does not answer ({kind})", retryable=True) from None
 
     def _answers(self, socket: Any, request: Mapping[str, Any]) -> Generator[dict[str, Any]]:
+        socket_messages.check_origin(self.url, socket.protocol)
         token = self.auth.value() if isinstance(self.auth, Bearer) else None
         socket.send(socket_messages.init(token, self.tenant))
         while True:

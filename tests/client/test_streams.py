@@ -5,12 +5,15 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import pytest
-from websockets.sync.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Response
+from websockets.sync.server import ServerConnection, serve
 
 from ai_coordination_engine.client import (
     NO_RETRIES,
@@ -303,6 +306,47 @@ async def test_who_stops_watching_closes_the_connection() -> None:
             assert await anext(results) == 1
             await results.aclose()
         assert await asyncio.to_thread(gone.wait, 10)
+
+
+@contextmanager
+def redirecting(address: str) -> Iterator[str]:
+    """A server that redirects every WebSocket to this address."""
+
+    def redirect(connection: ServerConnection, _: object) -> Response:
+        answer = connection.respond(302, "")
+        answer.headers["Location"] = address
+        return answer
+
+    with serve(lambda _: None, "127.0.0.1", 0, process_request=redirect) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/live"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("with_async", [False, True])
+async def test_the_token_is_sent_to_no_server_to_which_another_one_redirects(
+    with_async: bool,
+) -> None:
+    got: list[object] = []
+
+    def run(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            got.append(connection.recv(1))
+
+    with (
+        socket_server(run) as other,
+        redirecting(other) as address,
+        pytest.raises(UnexpectedAnswer, match="is redirected to another server"),
+    ):
+        if with_async:
+            async with AsyncClient("http://h", websocket_url=address, **OPTIONS) as client:
+                await anext(client.subscribe(TICKS))
+        else:
+            with Client("http://h", websocket_url=address, **OPTIONS) as same:
+                next(same.subscribe(TICKS))
+    assert got == []
 
 
 def test_a_websocket_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
