@@ -14,7 +14,8 @@ from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AllowList, Changes, Queue, Secrets
+from ai_coordination_engine.live_ports import Changes
+from ai_coordination_engine.ports import AllowList, Queue, Secrets
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
 

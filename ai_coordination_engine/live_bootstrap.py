@@ -8,7 +8,7 @@ from ai_coordination_engine.adapters.reminders import SqsReminders
 from ai_coordination_engine.adapters.sockets import ApiGatewaySockets
 from ai_coordination_engine.bootstrap import build_app, client
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import Reminders, Sockets
+from ai_coordination_engine.live_ports import Reminders, Sockets
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.connections import Connections
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb

@@ -4,7 +4,7 @@ The engine calls them. `adapters` implements them; the tests have one fake for e
 in this module are the messages and requests that cross these boundaries.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -285,75 +285,6 @@ class Queue(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What an attempt has written: `text` follows what was read before; `parts` are all so far."""
-
-    attempt: int
-    parts: int
-    text: str
-
-
-class Outputs(Protocol):
-    """The texts that agents are writing in this process, as far as they tell. Best effort: the
-    state has the whole output when the attempt has ended. Thread-safe.
-    """
-
-    def writing(
-        self, tenant: str, session_uuid: str, session_agent_uuid: str, attempt: int
-    ) -> Callable[[str], None]:
-        """Begin the text of an attempt; return the function that adds to it and raises nothing."""
-
-    def read(
-        self, tenant: str, session_uuid: str, session_agent_uuid: str, after: int, attempt: int
-    ) -> Written | None:
-        """Return what was written after `after` parts of this attempt, or all of another one; None
-        when nothing is known.
-        """
-
-
-class ConnectionGone(Exception):
-    """The client of a WebSocket connection has gone."""
-
-
-class Sockets(Protocol):
-    """Sends messages to WebSocket connections that API Gateway holds. Thread-safe."""
-
-    def send(self, connection: str, message: bytes) -> None:
-        """Send a text message of at most 128 KB; raises `ConnectionGone`."""
-
-    def close(self, connection: str) -> None:
-        """Close a connection, if it is still open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A message to who sends to WebSocket connections: look whether there is something to send.
-
-    `watcher`: None stands for all watchers of the topic.
-    """
-
-    topic: str
-    watcher: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """A message: close this WebSocket connection if it has not authenticated."""
-
-    connection: str
-
-
-class Reminders(Protocol):
-    """Sends messages to who sends to WebSocket connections. Delivered at least once."""
-
-    def send(self, message: Look | Expire, delay: float = 0) -> None:
-        """Send a message that becomes visible after `delay` seconds; raises `Throttled`."""
-
-    def read(self, body: str) -> Look | Expire:
-        """Return the message in a received body; raises `BadUserInput` for another text."""
-
-
 class Blobs(Protocol):
     """Stores values that are too large for a DynamoDB item. A key is written once and never
     changed.
@@ -367,34 +298,6 @@ class Blobs(Protocol):
 
     def delete_all(self, prefix: str) -> None:
         """Delete every key that begins with `prefix`, if any."""
-
-
-class Changes(Protocol):
-    """Tells who watches that something has changed. Topics are those of `domain.topics`.
-    Thread-safe.
-    """
-
-    look_seconds: float
-    """How often to `look` while somebody watches."""
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody watches anything in this process; cheap."""
-
-    def watch(self, topics: Iterable[str], call: Callable[[], None]) -> Callable[[], None]:
-        """Call `call` after each change of one of these topics, until the returned function is
-        called.
-
-        `call` runs in the thread that has made the change, so it must be fast and raise nothing.
-        """
-
-    def announce(self, topics: Iterable[str]) -> None:
-        """Something of these topics has changed, and the change is committed."""
-
-    def look(self) -> None:
-        """Announce all topics that are watched if other processes may have changed something since
-        the last call.
-        """
 
 
 class SecretUnavailable(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws import push_handler, socket_handler
 from ai_coordination_engine.live_bootstrap import Live
-from ai_coordination_engine.ports import Expire, Look
+from ai_coordination_engine.live_ports import Expire, Look
 from ai_coordination_engine.store.connections import Connections
 from ai_coordination_engine.store.models import Session
 from benchmarks import backends, sessions
@@ -25,7 +25,7 @@ DOCUMENT = """subscription ($c: String!, $s: String!) {
 
 
 class Posts:
-    """Implements `ports.Sockets`: counts."""
+    """Implements `live_ports.Sockets`: counts."""
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
@@ -38,7 +38,7 @@ class Posts:
 
 
 class Reminders:
-    """Implements `ports.Reminders`: counts."""
+    """Implements `live_ports.Reminders`: counts."""
 
     def __init__(self) -> None:
         self.sent = 0

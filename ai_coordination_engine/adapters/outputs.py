@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from ai_coordination_engine.domain import topics
-from ai_coordination_engine.ports import Changes, Written
+from ai_coordination_engine.live_ports import Changes, Written
 
 _MOST_CHARACTERS = 10_000_000  # of all texts; those that were begun first are dropped
 _MOST_TEXTS = 1_000

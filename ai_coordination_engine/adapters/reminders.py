@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ai_coordination_engine.backend import translated
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import Expire, Look
+from ai_coordination_engine.live_ports import Expire, Look
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -16,7 +16,7 @@ _KINDS = {"look": Look, "expire": Expire}
 
 
 class SqsReminders:
-    """Implements `ports.Reminders` on an SQS standard queue. Thread-safe."""
+    """Implements `live_ports.Reminders` on an SQS standard queue. Thread-safe."""
 
     def __init__(self, client: "SQSClient", queue_url: str) -> None:
         self._client = client

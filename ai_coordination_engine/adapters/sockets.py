@@ -7,14 +7,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ai_coordination_engine.backend import translated
-from ai_coordination_engine.ports import ConnectionGone
+from ai_coordination_engine.live_ports import ConnectionGone
 
 SERVICE = "the WebSocket API"
 _GONE = {"GoneException", "410"}
 
 
 class ApiGatewaySockets:
-    """Implements `ports.Sockets`. Thread-safe. The client is created on first use."""
+    """Implements `live_ports.Sockets`. Thread-safe. The client is created on first use."""
 
     def __init__(self, make_client: Callable[[], Any]) -> None:
         self._make_client = make_client

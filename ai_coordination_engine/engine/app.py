@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ai_coordination_engine.live_ports import Changes, Outputs
 from ai_coordination_engine.ports import (
     ActionFunctions,
     AllowList,
-    Changes,
     Clock,
-    Outputs,
     Queue,
     Runtimes,
     Secrets,

@@ -6,7 +6,7 @@ from ai_coordination_engine.adapters import outputs as module
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.outputs import ProcessOutputs
 from ai_coordination_engine.domain import topics
-from ai_coordination_engine.ports import Written
+from ai_coordination_engine.live_ports import Written
 
 KEY = ("acme", "s", "a")
 

@@ -10,7 +10,7 @@ from ai_coordination_engine.adapters.reminders import SqsReminders
 from ai_coordination_engine.adapters.sockets import ApiGatewaySockets
 from ai_coordination_engine.bootstrap import client
 from ai_coordination_engine.errors import BadUserInput, Throttled, Unavailable
-from ai_coordination_engine.ports import ConnectionGone, Expire, Look
+from ai_coordination_engine.live_ports import ConnectionGone, Expire, Look
 
 URL = "https://api.execute-api.us-east-1.amazonaws.com/graphql"
 

@@ -19,7 +19,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws import push_handler, socket_handler
 from ai_coordination_engine.errors import BadUserInput, Throttled
 from ai_coordination_engine.live_bootstrap import Live
-from ai_coordination_engine.ports import ConnectionGone, Expire, Look
+from ai_coordination_engine.live_ports import ConnectionGone, Expire, Look
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.connections import Connections
 from benchmarks.harness.api import Api, Worker
@@ -44,7 +44,7 @@ INBOX = "subscription { userInbox { sessionAgentList { sessionAgentUuid } } }"
 
 @dataclass
 class FakeSockets:
-    """Implements `ports.Sockets`: keeps what each client has received."""
+    """Implements `live_ports.Sockets`: keeps what each client has received."""
 
     reach: Reach = _pass
     received: dict[str, list[Message]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class FakeSockets:
 
 @dataclass
 class FakeReminders:
-    """Implements `ports.Reminders`: keeps the messages until the test delivers them."""
+    """Implements `live_ports.Reminders`: keeps the messages until the test delivers them."""
 
     reach: Reach = _pass
     sent: list[tuple[Look | Expire, float]] = field(default_factory=list)

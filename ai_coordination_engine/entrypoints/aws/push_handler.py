@@ -17,8 +17,8 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.entrypoints.aws.sending import Sending
 from ai_coordination_engine.live_bootstrap import Live, build_live
+from ai_coordination_engine.live_ports import Expire, Look
 from ai_coordination_engine.observability import configure, logger
-from ai_coordination_engine.ports import Expire, Look
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.changed import topics_of_names
 from ai_coordination_engine.store.connections import SocketWatcher

@@ -31,8 +31,8 @@ from ai_coordination_engine.api.live.truncation import truncated
 from ai_coordination_engine.api.transport import Parameters
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.live_bootstrap import Live
+from ai_coordination_engine.live_ports import ConnectionGone, Look
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import ConnectionGone, Look
 from ai_coordination_engine.store.connections import SocketWatcher
 from ai_coordination_engine.store.meter import ALONE
 

@@ -29,8 +29,8 @@ from ai_coordination_engine.entrypoints.aws.sending import MESSAGE_BYTES, Sendin
 from ai_coordination_engine.entrypoints.aws.socket_identity import Ask, ask, identity_of
 from ai_coordination_engine.errors import CoordinationError, TooComplex
 from ai_coordination_engine.live_bootstrap import Live, build_live
+from ai_coordination_engine.live_ports import ConnectionGone, Expire, Look
 from ai_coordination_engine.observability import configure, logger
-from ai_coordination_engine.ports import ConnectionGone, Expire, Look
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.connections import SocketConnection, SocketWatcher, entries
 from ai_coordination_engine.store.meter import ALONE

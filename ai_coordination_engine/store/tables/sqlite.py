@@ -15,7 +15,7 @@ from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import Changes
+from ai_coordination_engine.live_ports import Changes
 from ai_coordination_engine.store.changed import topics_of
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import charge_write

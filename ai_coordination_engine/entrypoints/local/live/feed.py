@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from ai_coordination_engine.api.context import NOTHING, Heard
 from ai_coordination_engine.api.live.subscription import Answer, Subscription, errors_of
-from ai_coordination_engine.ports import Changes
+from ai_coordination_engine.live_ports import Changes
 
 SPACING = 0.1
 """The seconds from one answer to the next: at most 10 a second."""

@@ -9,8 +9,8 @@ from ai_coordination_engine.api.context import Context, Heard
 from ai_coordination_engine.api.live.subscription import Answer, Subscription
 from ai_coordination_engine.entrypoints.local.live.feed import Feed, Watcher, wait_for
 from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.live_ports import Changes
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Changes
 
 MOST_WATCHERS = 10_000
 _SHARE = 3.0  # how much longer than the execution of all feeds the pause between two looks is
