@@ -127,7 +127,8 @@ def check_in(blobs: Blobs, prefix: Callable[[], str], value: Any, inline_limit: 
     """
     if value is None or isinstance(value, BlobReference):
         return value
-    if type(value) is str and _LONGEST_IN_JSON * len(value) + 2 <= inline_limit:
+    is_short = type(value) is str and _LONGEST_IN_JSON * len(value) + 2 <= inline_limit
+    if is_short and value.isascii():  # others may be nothing that UTF-8 holds
         return value
     data = to_json(value).encode()
     if len(data) <= inline_limit:

@@ -86,7 +86,8 @@ def check_every_string(
     else.
     """
     if root_of(field) == "query":  # under an id that nothing can have, nothing is found
-        allowed = allowed | {name for name in strings(field) if name.endswith("Uuid")}
+        uuids = ("Uuid", "UuidPrefix")
+        allowed = allowed | {name for name in strings(field) if name.endswith(uuids)}
     if field == "executeForUserInput":
         wait_for_user(api, app, world)
     before = items(app)
