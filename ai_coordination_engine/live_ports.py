@@ -20,6 +20,10 @@ class Changes(Protocol):
     def is_watched(self) -> bool:
         """Whether anybody watches anything in this process; cheap."""
 
+    @property
+    def is_told(self) -> bool:
+        """Whether `announce` reaches anybody, in this process or in another one; cheap."""
+
     def watch(self, topics: Iterable[str], call: Callable[[], None]) -> Callable[[], None]:
         """Call `call` after each change of one of these topics, until the returned function is
         called.
@@ -30,9 +34,12 @@ class Changes(Protocol):
     def announce(self, topics: Iterable[str]) -> None:
         """Something of these topics has changed, and the change is committed."""
 
-    def look(self) -> None:
-        """Announce all topics that are watched if other processes may have changed something since
-        the last call.
+    def announce_all(self) -> None:
+        """Anything may have changed: a process has died that may not have announced its last."""
+
+    def look(self) -> bool:
+        """Tell all who watch in this process if other processes may have changed something that
+        they did not announce; return whether it did.
         """
 
 

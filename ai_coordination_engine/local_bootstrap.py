@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from ai_coordination_engine.adapters.change_fifos import ChangeFifos
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.clock import SteadyClock, SystemClock
 from ai_coordination_engine.adapters.message_bodies import message_from_body
@@ -47,7 +48,9 @@ def build_local_app(
     queue = SqliteQueue(
         file, SteadyClock(), visible_after(settings), MAX_RECEIVES, process, wake_others
     )
-    changes = ProcessChanges(file.others_wrote, _LOOK_SECONDS)
+    others = ChangeFifos(file.path.parent, process)
+    file.committed = others.tell_of_commit
+    changes = ProcessChanges(file.others_wrote, _LOOK_SECONDS, others)
     records = Repository(
         SqliteTables(file, changes),
         settings.table_prefix,

@@ -1,5 +1,6 @@
 """Agent functions for tests: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
 
+import os
 import threading
 import time
 from collections import defaultdict
@@ -11,6 +12,12 @@ def sleep(request: AgentRequest) -> str:
     """Return the input after `runtime.seconds`."""
     time.sleep(float(request.runtime.get("seconds", 0)))
     return request.input
+
+
+def where(request: AgentRequest) -> str:
+    """Return the id of the process, after a moment in which another one may begin a step."""
+    time.sleep(0.05)
+    return str(os.getpid())
 
 
 def fail(request: AgentRequest) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ai_coordination_engine.database.names import PROCESSES
 from ai_coordination_engine.entrypoints.local.data_dir import private
-from ai_coordination_engine.entrypoints.local.processes import FOLDER
 
 _FILE = "address"
 _URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}/graphql", re.ASCII)
@@ -47,7 +47,7 @@ def address_of(data_dir: Path, *, lasting: bool = False) -> str | None:
     try:
         found = json.loads((data_dir / _FILE).read_text(encoding="utf-8"))
         name, url = str(found["process"]), str(found["url"])
-        lives = _lives(data_dir / FOLDER / Path(name).name)
+        lives = _lives(data_dir / PROCESSES / Path(name).name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not _URL.fullmatch(url):  # no server here has written it

@@ -107,6 +107,7 @@ def free_dead(app: App, queue: lost_workers.HeldMessages, processes: Processes, 
     try:
         freed = lost_workers.free(app, queue, lambda name: name == dead.name, died=not dead.stopped)
         processes.forget(dead)
+        app.changes.announce_all()
         event = "worker stopped before its attempts ended" if dead.stopped else "worker died"
         logger.warning(event, extra={"pid": dead.pid, "attempts_freed": freed})
     finally:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ai_coordination_engine.database.names import CHANGES, PROCESSES
 from ai_coordination_engine.entrypoints.local.data_dir import private, read_object
 from ai_coordination_engine.forks import close_in_children
 
-FOLDER = "processes"
 _WAKE = ".wake"  # of the name of a FIFO
 _NEW = ".new"  # of a file that is not locked yet
 _MOST_WAKES = 65_536  # the capacity of a FIFO (pipe(7), Linux)
@@ -47,7 +47,7 @@ class Processes:
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, Any] | None = None) -> None:
-        self._folder = data_dir / FOLDER
+        self._folder = data_dir / PROCESSES
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self.name = secrets.token_hex(4)
         self.leaves_work = False
@@ -193,8 +193,8 @@ class Processes:
             os.close(fifo)
 
     def _remove(self, name: str) -> None:
-        for path in (self._folder / (name + _WAKE), self._folder / name):
-            path.unlink(missing_ok=True)
+        for of in (_WAKE, CHANGES, ""):
+            (self._folder / (name + of)).unlink(missing_ok=True)
 
 
 def _locked(lock: IO[str]) -> bool:

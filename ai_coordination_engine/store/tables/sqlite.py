@@ -221,7 +221,7 @@ class SqliteItems:
             self._file.afterwards(partial(self._tell, self._changes, keys))
 
     def _tell(self, changes: Changes, keys: Iterable[Key]) -> None:
-        if changes.is_watched:
+        if changes.is_told:
             changes.announce({topic for key in keys for topic in topics_of(self.layout.name, key)})
 
     # Inside

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine.entrypoints.local.processes import FOLDER, Processes
+from ai_coordination_engine.database.names import PROCESSES
+from ai_coordination_engine.entrypoints.local.processes import Processes
 from tests.kit.forked import forked, stay_until
 
 ROOT = Path(__file__).parents[3]
@@ -71,7 +72,7 @@ def test_a_process_that_ends_leaves_nothing(tmp_path: Path) -> None:
         process.communicate("")
         assert process.returncode == 0
         assert names(own) == []
-    assert list((tmp_path / FOLDER).iterdir()) == []
+    assert list((tmp_path / PROCESSES).iterdir()) == []
 
 
 def test_a_process_that_leaves_work_is_looked_after(tmp_path: Path) -> None:
@@ -106,28 +107,28 @@ def test_one_process_looks_after_a_dead_one_and_another_if_that_dies_too(tmp_pat
         (found,) = another.dead()
         another.forget(found)
         assert names(one) == []
-    assert list((tmp_path / FOLDER).iterdir()) == []
+    assert list((tmp_path / PROCESSES).iterdir()) == []
 
 
 def test_a_reused_process_id_keeps_no_dead_process_alive(tmp_path: Path) -> None:
     with closing(Processes(tmp_path)) as own, other(tmp_path) as (name, process):
         process.kill()
         process.wait()
-        (tmp_path / FOLDER / name).write_text('{"pid": 1}')  # that of a living process
+        (tmp_path / PROCESSES / name).write_text('{"pid": 1}')  # that of a living process
         assert names(own) == [(name, 1)]
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"pid": "x"}'])
 def test_a_file_that_says_nothing_is_of_a_dead_process(tmp_path: Path, text: str) -> None:
     with closing(Processes(tmp_path)) as own:
-        (tmp_path / FOLDER / "0").write_text(text)
+        (tmp_path / PROCESSES / "0").write_text(text)
         assert names(own) == [("0", 0)]
 
 
 def test_the_id_of_a_process_that_could_not_be_written_is_not_shown(tmp_path: Path) -> None:
     with closing(Processes(tmp_path)) as own, other(tmp_path) as (name, process):
         assert sorted(own.pids()) == sorted([os.getpid(), process.pid])
-        (tmp_path / FOLDER / name).write_text("")
+        (tmp_path / PROCESSES / name).write_text("")
         assert own.others() == {name: 0}
         assert own.pids() == [os.getpid()]
 

@@ -74,15 +74,17 @@ class Feeds:
     async def _look(self) -> None:
         """Look for changes by other processes while somebody watches.
 
-        After a change all feeds are executed, because nobody says what has changed; so many feeds
-        are looked at less often.
+        Where they do not tell what has changed, all feeds are executed: many are looked at less
+        often then.
         """
+        tells_all = False
         while True:
-            work = sum(feed.seconds for feed in self._tasks)
-            pause = max(self._changes.look_seconds, min(_SHARE * work, _LONGEST_PAUSE))
-            await wait_for(asyncio.Event(), pause)
+            work = _SHARE * sum(feed.seconds for feed in self._tasks) if tells_all else 0
+            await wait_for(
+                asyncio.Event(), max(self._changes.look_seconds, min(work, _LONGEST_PAUSE))
+            )
             try:
-                await asyncio.to_thread(self._changes.look)
+                tells_all = await asyncio.to_thread(self._changes.look)
             except Exception as error:  # the next look may succeed
                 logger.warning("could not look for changes", extra={"reason": str(error)})
 

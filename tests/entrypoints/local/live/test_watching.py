@@ -2,18 +2,21 @@
 
 import asyncio
 import gc
+import json
 import os
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.live.subscription import Answer
+from ai_coordination_engine.api.live.subscription import Answer, Subscription
 from ai_coordination_engine.api.transport import Parameters, run
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.entrypoints.local.live.websocket_protocol import BoundedWebSocket
@@ -21,7 +24,7 @@ from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import DOCUMENTS
 from tests.kit.live import LIST, SESSION, Socket, diamond, opened, post
-from tests.kit.servers import COORDINATION, START
+from tests.kit.servers import COORDINATION, START, TASK
 
 SET_UP = """mutation($s: String!) { insertUpdateSession(coordinationUuid: "c", sessionUuid: $s,
   updatedBy: "me") { session { sessionUuid } } }"""
@@ -112,6 +115,55 @@ async def test_what_worker_processes_do_is_seen(tmp_path: Path) -> None:
         for number, found in last.items():
             query = SESSION.replace("subscription", "query")
             assert found == await post(running.url, query, s=number)
+
+
+async def test_a_write_of_a_worker_process_executes_what_it_touches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed: Counter[Any] = Counter()
+    execute = Subscription.execute
+
+    async def counted(subscription: Subscription, context: Context) -> Answer:
+        executed[subscription.parameters.variables["s"]] += 1
+        return await execute(subscription, context)
+
+    monkeypatch.setattr(Subscription, "execute", counted)
+    functions = {"where": "tests.kit.functions:where"}
+    monkeypatch.setenv("ACE_FUNCTIONS", json.dumps(functions))  # of the worker process
+    monkeypatch.setenv("ACE_WORKER_CONCURRENCY", "1")
+    settings = Settings(auth="local", functions=functions, worker_concurrency=1)
+    with serving(settings, port=0, data_dir=tmp_path, workers=2) as running:
+        runtime = {"kind": "function", "name": "where"}
+        agents = [{"agentUuid": f"{number}", "runtime": runtime} for number in range(4)]
+        await post(running.url, COORDINATION, agents=agents)
+        await post(running.url, TASK, actions={each["agentUuid"]: {} for each in agents})
+        async with opened(running.url) as socket:
+            await socket.init()
+            for number in range(50):
+                await socket.subscribe(SESSION, id=f"idle {number}", s=f"idle {number}")
+                await socket.receive()
+            await run_by_another(socket, running.url)  # its worker has begun
+            while running.app.changes.look() or running.app.changes.look():
+                pass
+            executed.clear()
+            await run_by_another(socket, running.url)
+    assert {each for each in executed if each.startswith("idle")} == set()
+    assert executed
+
+
+async def run_by_another(socket: Socket, url: str) -> None:
+    """Start sessions, and watch them, until two processes have run agents of one."""
+    places: set[str] = set()
+    while len(places) < 2:
+        uuid = str(uuid4())
+        await socket.subscribe(SESSION, id="own", s=uuid)
+        await post(url, START, s=uuid)
+        while (message := await socket.receive())["type"] != "complete":
+            if message["id"] == "own":
+                last = message
+        session = last["payload"]["data"]["session"]
+        assert session["status"] == "completed"
+        places = {each["agentOutput"] for each in session["sessionAgents"]}
 
 
 async def test_a_client_that_does_not_read_holds_one_answer_and_then_gets_the_newest(
