@@ -8,7 +8,6 @@ from ai_coordination_engine.domain import topics
 from ai_coordination_engine.live_ports import Changes, Written
 
 _MOST_CHARACTERS = 10_000_000  # of all texts; those that were begun first are dropped
-_MOST_TEXTS = 1_000
 _MOST_TEXTS = 10_000  # likewise
 _LONGEST = 1_000_000  # characters of one text; what follows is not kept
 

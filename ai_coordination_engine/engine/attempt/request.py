@@ -172,7 +172,7 @@ def call(app: App, request: AgentRequest, go_on: Callable[[], None] | None) -> A
 def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> AgentRequest:
     """The request to the agent. Raises `AgentFailure` when its inputs are missing or too large."""
     definition, its_runtime = _definition(app, agent)
-    runtime = app.settings.default_runtime if its_runtime is None else _mapping(its_runtime)
+    runtime = _mapping(its_runtime or to_json(app.settings.default_runtime))
     kind = str(runtime.get("kind"))
     wants_thread = app.runtimes.wants_thread(kind)
     outputs = _outputs(app, agent, chain, with_thread=wants_thread)

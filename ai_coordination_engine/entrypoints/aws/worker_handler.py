@@ -66,7 +66,7 @@ class Worker:
             seconds = self.deliveries.process(delivery, step)
             if seconds is not None:
                 self.deliveries.messages.postpone(record["receiptHandle"], seconds)
-        except Exception:  # the message comes back when its visibility timeout ends
+        except BaseException:  # the message comes back when its visibility timeout ends
             logger.exception(
                 "could not process or postpone", extra={"message_id": record["messageId"]}
             )

@@ -72,7 +72,7 @@ class BrokenMessages(FakeMessages):
 class FakeStep:
     """Records its calls; raises the exception in `outcomes` for a session agent."""
 
-    def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
+    def __init__(self, outcomes: dict[str, BaseException] | None = None) -> None:
         self.calls: list[tuple[str, float]] = []
         self._outcomes = outcomes or {}
 
@@ -135,6 +135,11 @@ def test_agents_beside_others_have_the_room_that_the_messages_of_a_batch_leave()
 
     handle(step, message(1), message(2), message(3))  # of four
     assert sorted(taken) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_whatever_a_step_raises_keeps_its_message_alone(kind: type[BaseException]) -> None:
+    assert handle(FakeStep({"sa-1": kind()}), message(1), message(2)) == ["m-1"]
 
 
 def test_busy_message_is_sent_anew_for_when_it_may_be_free() -> None:
