@@ -61,10 +61,10 @@ def sessions(
     """Print the newest sessions."""
     with client_of(remote) as client:
         asked = {
-            "statuses": list(statuses) or None,
-            "taskUuid": find_task(client, task) if task else None,
+            "statuses": [*statuses] or None,
+            "taskUuid": task and find_task(client, task),
             "userId": user,
-            "waits": True if waits else None,
+            "waits": waits or None,
             "limit": limit,
             "cursor": cursor,
         }
@@ -73,10 +73,15 @@ def sessions(
         found = {"sessions": page["sessionList"], "nextCursor": page["nextCursor"]}
         write_json(json.dumps(found, ensure_ascii=False, indent=2))
         return
+    is_filtered = any(value for name, value in asked.items() if name != "limit")
+    _write_sessions(
+        page, "There are no such sessions." if is_filtered else "There are no sessions."
+    )
+
+
+def _write_sessions(page: Any, nothing: str) -> None:
     rows = page["sessionList"]
     length = short_length(row["sessionUuid"] for row in rows)
-    is_filtered = bool(statuses or task or user or waits or cursor)
-    nothing = "There are no such sessions." if is_filtered else "There are no sessions."
     write(columns([_session_row(row, length) for row in rows]) or nothing)
     if page["nextCursor"]:
         Terminal(stderr=True).print(f"There are more: --cursor {page['nextCursor']}")
