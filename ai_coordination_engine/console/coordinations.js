@@ -4,7 +4,6 @@ import { ask } from "./client.js";
 import { Json } from "./text.js";
 import { Ago, Badge, Dialog, Empty, Loading, Pages, Problem, Uuid, html, say, taskKey, to, useLoaded, visible } from "./ui.js";
 
-
 /** One page after the other of a list of the API. */
 function usePages(document, field, variables) {
   const [cursors, setCursors] = useState([null]);

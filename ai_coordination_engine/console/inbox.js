@@ -24,7 +24,7 @@ export function Inbox({ query }) {
     <div class="filters"><label>Person <select value=${query.person ?? ""}
       onChange=${(event) => replace(to("inbox", { person: event.target.value }))}><option value="">everybody</option>
       ${[...people].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
-      ${waiting.length > 1 && html`<p class="muted"><kbd>j</kbd> <kbd>k</kbd> next and last</p>`}</div>
+      ${waiting.length > 1 && html`<p class="muted"><kbd>j</kbd> <kbd>k</kbd> next and previous</p>`}</div>
     <${Problem} error=${error} />
     ${!list && !error && html`<${Loading} />`}
     ${list && !waiting.length && html`<${Empty} title="Nobody is waited for">
@@ -33,14 +33,15 @@ export function Inbox({ query }) {
         <button aria-pressed=${each === chosen} onClick=${() => choose(each)}>
           <strong>${visible(each.agentName ?? each.agentUuid ?? "")}</strong>
           <span>asks ${visible(each.agentAction?.userInTheLoop ?? "a person")}</span>
-          <span class="muted">${visible(each.session?.task?.taskName ?? "Without a task")} · <${Ago} time=${each.updatedAt} /></span>
+          <span class="muted">${visible(each.session?.task?.taskName ?? "Without a task")}</span>
+          <${Ago} time=${each.updatedAt} />
         </button></li>`)}</ol>
       <${Question} key=${chosen.sessionAgentUuid} agent=${chosen} /></div>`}
     <${Pages} page=${cursors.length - 1} more=${list?.nextCursor} onPage=${turn} /></main>`;
 }
 
 /** Call back for a key, unless somebody writes, or a dialog is open. */
-function useKeys(onKey) {
+export function useKeys(onKey) {
   const latest = useRef(onKey);
   latest.current = onKey;
   useEffect(() => {
@@ -144,7 +145,7 @@ function initial(schema) {
     const filled = Object.entries(schema.properties).map(([key, each]) => [key, initial(each)]);
     return Object.fromEntries(filled.filter(([, each]) => each !== undefined));
   }
-  if (schema?.enum) return schema.enum[0];
+  if (schema?.enum) return schema.enum.length === 1 ? schema.enum[0] : undefined;
   return schema?.type === "boolean" ? false : undefined;
 }
 
@@ -161,14 +162,15 @@ function Field({ schema, value, onChange, label, required }) {
         onChange=${(next) => onChange(Object.fromEntries(Object.entries({ ...value, [key]: next }).filter(([, kept]) => kept !== undefined)))} />`)}</fieldset>`;
   }
   const note = schema?.description && html`<span class="muted">${visible(schema.description)}</span>`;
-  return html`<label>${label}${required && html`<span class="muted"> (required)</span>`} ${note}<${Input} schema=${schema} value=${value}
+  return html`<label><span>${label}${required && " (required)"}</span> ${note}<${Input} schema=${schema} value=${value}
     onChange=${onChange} required=${required} /></label>`;
 }
 
 function Input({ schema = {}, value, onChange, required }) {
   if (schema.enum) {
-    return html`<select value=${schema.enum.indexOf(value)} onChange=${(event) => onChange(schema.enum[event.target.value])}>
-      ${schema.enum.map((each, index) => html`<option value=${index}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}</select>`;
+    const at = schema.enum.indexOf(value);
+    return html`<select value=${at < 0 ? "" : at} required=${required} onChange=${(event) => onChange(schema.enum[event.target.value])}>
+      <option value="">–</option>${schema.enum.map((each, index) => html`<option value=${index}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}</select>`;
   }
   if (schema.type === "boolean") {
     return html`<input type="checkbox" checked=${value} onChange=${(event) => onChange(event.target.checked)} />`;

@@ -15,12 +15,13 @@ const later = (load, name) => function Later(properties) {
 };
 
 const SCREENS = {
-  "": Sessions, sessions: Sessions, latest: Latest, session: Session, inbox: Inbox,
+  __proto__: null, "": Sessions, sessions: Sessions, latest: Latest, session: Session, inbox: Inbox,
   coordinations: later(() => import("./coordinations.js"), "Coordinations"),
   coordination: later(() => import("./coordinations.js"), "Coordination"),
   editor: later(() => import("./editor.js"), "Editor"),
   query: later(() => import("./query.js"), "Query"),
 };
+const UUIDS = { session: 2, coordination: 1 };
 const NAVIGATION = [
   ["sessions", "Sessions", ["", "sessions", "session", "latest"]], ["inbox", "Inbox", ["inbox"]],
   ["coordinations", "Coordinations", ["coordinations", "coordination"]], ["editor", "Run file", ["editor"]],
@@ -60,7 +61,7 @@ function Waiting() {
 
 function Console() {
   const { path, query } = useAddress();
-  const Screen = SCREENS[path[0]];
+  const Screen = !(path.length <= UUIDS[path[0]]) && SCREENS[path[0]];
   useEffect(() => {
     document.title = "Coordination Engine";
     scrollTo(0, 0);

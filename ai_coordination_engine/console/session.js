@@ -4,6 +4,7 @@ import { AgentPanel, SessionPanel } from "./agent.js";
 import { ask, useWatched } from "./client.js";
 import { Controls } from "./controls.js";
 import { Graph, Grid, counted, graphOf } from "./graph.js";
+import { useKeys } from "./inbox.js";
 import { Timeline } from "./timeline.js";
 import { Badge, Empty, Loading, Problem, STATES, Tabs, html, moment, replace, span, to, tone, useTick, visible } from "./ui.js";
 
@@ -63,11 +64,7 @@ export function Session({ path: [, c, s], query }) {
   const graph = useMemo(() => agents && graphOf(agents), [agents]);
   const view = VIEWS.some(([name]) => name === query.view) ? query.view : "graph";
   const go = (change) => replace(to("session", c, s, { ...query, ...change }));
-  useEffect(() => {
-    const close = (event) => event.key === "Escape" && query.agent && !document.querySelector("dialog[open]") && go({ agent: "" });
-    addEventListener("keydown", close);
-    return () => removeEventListener("keydown", close);
-  }, [query.agent, query.view, c, s]);
+  useKeys((key) => key === "escape" && query.agent && go({ agent: "" }));
   useEffect(() => {
     if (session) document.title = `${session.task?.taskName ?? "Session"} · ${STATES[session.status]?.[1]}`;
   }, [session?.status]);

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "./vendor.js";
 import { ask, useWatched } from "./client.js";
 import { Session } from "./session.js";
-import { Ago, Badge, Empty, Loading, Pages, Problem, html, moment, replace, span, taskKey, to, useCalm, useLoaded, useTick, visible } from "./ui.js";
+import { Ago, Badge, decoded, Empty, Loading, Pages, Problem, html, moment, replace, span, taskKey, to, useCalm, useLoaded, useTick, visible } from "./ui.js";
 
 const PAGE = 30;
 
@@ -43,7 +43,7 @@ export function Sessions({ query }) {
     setCursors([null]);
     replace(to("sessions", { ...query, ...change }));
   };
-  const task = query.task?.split(" ").map(decodeURIComponent);
+  const task = query.task?.split(" ").map(decoded);
   const { value, error } = useWatched("Sessions", {
     limit: PAGE, cursor: cursors.at(-1), statuses: filter.statuses, waits: filter.waits,
     coordination: task?.[0], task: task?.[1], user: query.user, prefix: query.prefix,
@@ -107,7 +107,6 @@ function Row({ session }) {
     <td data-label="Started"><${Ago} time=${createdAt} /></td>
     <td data-label="Took">${span(end - moment(createdAt))}</td></tr>`;
 }
-
 
 /** The newest session, and the next one as soon as it starts. */
 export function Latest({ query }) {

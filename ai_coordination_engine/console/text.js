@@ -54,6 +54,7 @@ export function Output({ text, label }) {
   const shown = whole ? text : text.slice(0, SHOWN);
   const formatted = json && shown === text
     ? html`<${Json} text=${text} />` : html`<${Markdown} text=${shown} />`;
+  if (!text) return html`<p class="muted">It is empty.</p>`;
   return html`<div class="output">
     <${Tabs} label="Show ${label} as" tabs=${VIEWS} current=${view} onChoose=${setView} />
     ${view === "plain" ? html`<pre class="plain" tabindex="0">${visible(shown)}</pre>` : formatted}

@@ -37,7 +37,7 @@ function bars(agents, runs, now) {
   return found;
 }
 
-/** A scale from times to 0…1, with what it cuts short: {at, gaps: [{x, width, milliseconds}], total}. */
+/** A scale from times to 0…1: {at, gaps: [{x, width, milliseconds}], total}. */
 export function scaleOf(found) {
   const sorted = [...found].sort((one, other) => one.start - other.start);
   const busy = [];
@@ -86,7 +86,7 @@ export function Timeline({ session, graph, selected, onSelect }) {
   const found = useMemo(() => runs && bars(agents, runs, now), [agents, runs, running && Math.floor(now / 1000)]);
   if (error) return html`<${Problem} error=${error} again=${again} />`;
   if (!found) return html`<${Loading} />`;
-  if (!found.length) return html`<${Empty} title="Nothing has run yet" />`;
+  if (!found.length) return html`<${Empty} title=${counts.completed ? "Nothing has run since it was copied" : "Nothing has run yet"} />`;
   const { at, gaps, total } = scaleOf(found);
   const first = new Map();
   for (const bar of found) first.set(bar.agent, [...(first.get(bar.agent) ?? []), bar]);

@@ -82,7 +82,7 @@ function parse() {
   return { path: path.split("/").map(decoded), query: Object.fromEntries(new URLSearchParams(query)) };
 }
 
-function decoded(text) {
+export function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -397,6 +397,55 @@ def test_the_sessions_are_found_by_status_user_task_and_uuid(page: Page, site: S
     expect(status(page)).to_have_text(re.compile("Completed"))
 
 
+def test_every_address_shows_a_screen(page: Page, site: Site) -> None:
+    page.goto(site.page)
+    for address, words in (
+        ("sessions?task=%25", "There are no sessions yet|No session matches"),
+        ("sessions?show=constructor", "There are no sessions yet|No session matches"),
+        ("session/%ZZ/%", "There is no such session"),
+        ("session/only-one", "There is no such page"),
+        ("coordination", "There is no such page"),
+        ("coordination/%F0", "There is no such coordination"),
+        ("constructor", "There is no such page"),
+        ("__proto__/a/b", "There is no such page"),
+    ):
+        page.evaluate("address => { location.hash = address; }", f"#/{address}")
+        expect(page.locator("main .empty")).to_contain_text(re.compile(words))
+
+
+def test_long_names_leave_room_for_the_rest_of_a_small_phone(page: Page, site: Site) -> None:
+    session = site.start(saying("").replace("Hostile", "N" * 300).replace("speaker", "s" * 200))
+    page.set_viewport_size({"width": 320, "height": 640})
+    for address, part in (
+        (session, "h1"),
+        (session, ".head a >> nth=1"),
+        (site.page, "tbody td.main a"),
+        (f"{site.page}#/coordinations", ".cards h2"),
+    ):
+        page.goto(address)
+        box = page.locator(part).first.bounding_box()
+        assert box is not None
+        assert box["height"] < 90, (part, box)
+        for link in page.locator("nav a").all():
+            place = link.bounding_box()
+            assert place is not None
+            assert place["x"] + place["width"] <= 320, (address, link.text_content())
+    page.goto(session)
+    expect(page.get_by_text("It is empty.")).to_be_visible()
+
+
+def test_the_timeline_of_a_copy_says_why_it_is_empty(page: Page, site: Site) -> None:
+    page.goto(site.start(REFUND))
+    expect(agent(page, "approver")).to_contain_text("asks ann")
+    source = page.url
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Fork").click()
+    page.wait_for_url(lambda url: url != source)
+    expect(agent(page, "approver")).to_contain_text("asks ann")
+    page.get_by_role("tab", name="Timeline").click()
+    expect(page.get_by_text("Nothing has run since it was copied")).to_be_visible()
+
+
 def test_a_tenant_sees_its_own_sessions(page: Page, running: Running, site: Site) -> None:
     Site(running, "other").start(REFUND)
     address = site.start(saying("of this one"))
@@ -506,6 +555,7 @@ task:
         properties:
           score: {type: integer, minimum: 1, maximum: 10, title: Score}
           kind: {enum: [book, film]}
+          genre: {enum: [crime, love]}
           public: {type: boolean}
           remark: {type: string}
 """
@@ -515,6 +565,8 @@ def test_a_form_is_made_from_the_schema_of_the_answer(page: Page, site: Site) ->
     page.goto(site.start(FORM))
     agent(page, "review").click()
     page.get_by_label("Score (required)").fill("7")
+    page.get_by_role("button", name="Send the answer").click()  # nothing is chosen for a person
+    expect(page.get_by_label("kind (required)")).to_be_focused()
     page.get_by_label("kind (required)").select_option("film")
     page.get_by_label("public").check()
     page.get_by_label("remark").fill('say "no"')
