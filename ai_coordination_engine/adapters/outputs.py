@@ -16,7 +16,7 @@ class _Text:
     """The text of one attempt."""
 
     def __init__(self, attempt: int) -> None:
-        self.attempt, self.length = attempt, 0
+        self.attempt, self.length, self.is_full = attempt, 0, False
         self.parts: list[str] = []
 
 
@@ -61,7 +61,8 @@ class ProcessOutputs:
     def _add(self, topic: str, text: _Text, delta: str) -> bool:
         """Add to a text; False for one that is not kept: another attempt writes, or it is long."""
         with self._changing:
-            if self._texts.get(topic) is not text or text.length + len(delta) > _LONGEST:
+            text.is_full = text.is_full or text.length + len(delta) > _LONGEST
+            if text.is_full or self._texts.get(topic) is not text:
                 return False
             text.parts.append(delta)
             text.length += len(delta)

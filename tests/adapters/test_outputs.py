@@ -74,3 +74,12 @@ def test_attempts_that_write_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch
         outputs.writing("acme", "s", name, 1)
     found = [outputs.read("acme", "s", name, 0, 1) for name in "abcd"]
     assert found == [None, *[Written(1, 0, "")] * 3]
+
+
+def test_a_text_that_is_too_long_has_no_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LONGEST", 10)
+    outputs = ProcessOutputs(ProcessChanges())
+    add = outputs.writing(*KEY, 1)
+    for delta in ("one ", "two three ", "four"):
+        add(delta)
+    assert outputs.read(*KEY, 0, 1) == Written(1, 1, "one ")
