@@ -129,7 +129,18 @@ class Push:
 
 
 def _topics(record: Event) -> tuple[str, ...]:
-    """The topics of a record of a stream: its table and the keys of a changed item."""
+    """The topics of a record of a stream; none for an item that is none of ours, which must not
+    hold up the others.
+    """
+    try:
+        return _changed(record)
+    except Exception:
+        logger.exception("could not read a change", extra={"record": record.get("eventID")})
+        return ()
+
+
+def _changed(record: Event) -> tuple[str, ...]:
+    """The topics of the table and the keys of a changed item."""
     table = record["eventSourceARN"].split("/")[1]
     keys: Mapping[str, Mapping[str, str]] = record["dynamodb"]["Keys"]
     return topics_of_names(table, {name: value["S"] for name, value in keys.items()})

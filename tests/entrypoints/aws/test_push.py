@@ -274,3 +274,25 @@ def test_a_connection_that_cannot_be_closed_does_not_hold_up_the_others(home: Ho
     assert home.push() == []
     assert home.latest("c2")["session"]["status"] == "completed"
     assert len(home.received("c1")) == seen
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"session_uuid": {"S": "of an earlier layout"}},
+        {"session_uuid": {"S": "acme"}, "session_agent_uuid": {"S": "a"}},
+        {"session_uuid": {"N": "1"}, "session_agent_uuid": {"S": "a"}},
+    ],
+)
+def test_an_item_that_is_none_of_ours_does_not_hold_up_the_others(
+    home: Home, keys: dict[str, Any]
+) -> None:
+    authenticated(home)
+    session = started(home)
+    subscribe(home, SESSION, **session)
+    home.worker.drain()
+    records = home.changes()
+    strange = {**records[-1], "dynamodb": {**records[-1]["dynamodb"], "Keys": keys}}
+    assert home.push([strange, *records]) == []
+    assert home.latest()["session"]["status"] == "completed"
