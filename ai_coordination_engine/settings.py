@@ -38,7 +38,7 @@ class OpenAIEndpoint(BaseModel):
     def _is_address(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL that begins with https:// and a host")
+            raise ValueError("must be a URL that begins with https:// or http:// and a host")
         if "@" in parts.netloc or "#" in url:
             raise ValueError("must have no credentials (api_key takes them) and no fragment (#)")
         return url
@@ -210,7 +210,9 @@ class Settings(BaseModel):
         for prefix in prefixes:
             parts = urlsplit(prefix)
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"{prefix!r} must be a URL that begins with https:// and a host")
+                raise ValueError(
+                    f"{prefix!r} must be a URL that begins with https:// or http:// and a host"
+                )
             if "@" in parts.netloc or parts.query or parts.fragment:
                 raise ValueError(
                     f"the prefix for {parts.hostname} must have no credentials, query or fragment"

@@ -30,6 +30,7 @@ _STYLES = {
 }
 _COLUMNS = 4
 _TOLD = (WAITS, "failed")
+_NOTE = 300  # characters of a note on a line
 MAX_LINES = 20
 """Of a map with more elements, only those in the states `_TOLD` have lines of their own."""
 _FIRST = ("executing", WAITS, "failed", "pending", "initial", "completed", "skipped", "cancelled")
@@ -81,10 +82,10 @@ class Progress:
 
     def _tell(self, agent: AgentView, so_far: str) -> None:
         line = f"{on_one_line(agent.name)}: {agent.state}{so_far}"
-        if agent.why:
-            line += f". {on_one_line(agent.why.message)}"
-        elif self._lines.get(agent.uuid, "").startswith(f"{line}. "):
+        if agent.why is None and self._lines.get(agent.uuid, "").startswith(f"{line}. "):
             return
+        if words := _words(agent):
+            line += f". {on_one_line(words)}"
         if self._lines.get(agent.uuid) != line:
             self._lines[agent.uuid] = line
             self._console.print(line)
@@ -109,6 +110,13 @@ class Progress:
                 what = "failed" if agent.state == "failed" else f"attempt {agent.record.attempt}"
                 notes = on_one_line(agent.record.notes or "")
                 yield f"{on_one_line(agent.name)}: {what}{notes and '. '}{notes}"
+
+
+def _words(agent: AgentView) -> str:
+    """Why it does not run, or else why its last attempt failed."""
+    if agent.why:
+        return agent.why.message
+    return (agent.record.notes or "")[:_NOTE] if agent.state in ("pending", "failed") else ""
 
 
 def _is_large(elements: Mapping[str, int] | None) -> bool:

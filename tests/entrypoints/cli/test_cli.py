@@ -71,8 +71,8 @@ def test_what_is_wrong_within_a_setting_is_named_as_it_is_written() -> None:
     assert done.stderr.splitlines() == [
         "ace: ACE_OPENAI_ENDPOINTS.mine.base_url: Field required",
         (
-            "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// and"
-            " a host"
+            "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// or"
+            " http:// and a host"
         ),
     ]
 

@@ -117,7 +117,7 @@ def test_progress_says_once_why_an_agent_waits() -> None:
         ):
             progress.show(views.view([agent]))
     assert console.file.getvalue().splitlines() == [
-        "a: pending",
+        "a: pending. failed once",
         r"a: pending. It waits.\x0aUntil noon.",
         "a: failed",
     ]

@@ -120,3 +120,24 @@ def test_without_a_terminal_a_large_map_is_told_in_tenths() -> None:
         "m: completed 40/40",
         "m[39]: failed",
     ]
+
+
+def test_a_line_says_why_the_last_attempt_failed() -> None:
+    console = Terminal()
+    console.file = StringIO()
+    progress = Progress(console)
+    for state, notes in (
+        ("pending", None),
+        ("pending", "refused\nonce"),
+        ("executing", "refused\nonce"),
+        ("failed", "x" * 400),
+        ("completed", "kept for later"),
+    ):
+        progress.show(seen([record("m", state, agent_name="m", notes=notes)]))
+    assert console.file.getvalue().splitlines() == [
+        "m: pending",
+        "m: pending. refused\\x0aonce",
+        "m: executing",
+        f"m: failed. {'x' * 300}",
+        "m: completed",
+    ]
