@@ -6,7 +6,7 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,11 @@ async def until(is_so: Callable[[], Any], seconds: float = 20) -> None:
             await asyncio.sleep(0.01)
 
 
-async def latest(socket: Socket, seconds: float) -> Any:
-    """Return the last answer that comes before nothing has come for so long."""
-    last = None
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                last = (await socket.receive())["payload"]["data"]
-        except TimeoutError:
-            return last
+async def receive_until(socket: Socket, is_so: Callable[[Any], bool]) -> None:
+    """Receive answers until one is so, which is the last then."""
+    async with asyncio.timeout(20):
+        while not is_so((await socket.receive())["payload"]["data"]):
+            pass
 
 
 async def other_write(file: DatabaseFile, tenant: str, query: str, **variables: Any) -> None:
@@ -92,33 +88,45 @@ async def test_the_last_answer_is_the_state_at_the_end(tmp_path: Path) -> None:
                     else:
                         with_errors = Parameters(query, None, {"s": "s", **given})
                         await run(with_errors, DOCUMENTS, Context(running.app, "local"))
-                last = await latest(socket, 1.0)
-            assert last == await post(running.url, QUERY, s="s")
+                at_the_end = await post(running.url, QUERY, s="s")
+                await receive_until(socket, at_the_end.__eq__)
 
 
-async def test_what_worker_processes_do_is_seen(tmp_path: Path) -> None:
-    with serving(Settings(auth="local"), port=0, data_dir=tmp_path, workers=2) as running:
-        await diamond(running.url)
-        async with opened(running.url) as socket:
-            await socket.init()
-            for number in range(8):
-                await socket.subscribe(SESSION, id=str(number), s=str(number))
-                await post(running.url, START, s=str(number))
-            last: dict[str, Any] = {}
-            ended: set[str] = set()
-            while len(ended) < 8:
-                message = await socket.receive()
-                if message["type"] == "complete":
-                    ended.add(message["id"])
-                else:
-                    last[message["id"]] = message["payload"]["data"]
-        for number, found in last.items():
-            query = SESSION.replace("subscription", "query")
-            assert found == await post(running.url, query, s=number)
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a worker process."""
+    functions = {"where": "tests.kit.functions:where"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACE_FUNCTIONS", json.dumps(functions))  # of the worker process
+        patch.setenv("ACE_WORKER_CONCURRENCY", "1")
+        settings = Settings(auth="local", functions=functions, worker_concurrency=1)
+        folder = tmp_path_factory.mktemp("pair")
+        with serving(settings, port=0, data_dir=folder, workers=2) as running:
+            yield running
+
+
+async def test_what_worker_processes_do_is_seen(pair: Running, tenant: str) -> None:
+    url = pair.url.replace("/graphql", f"/{tenant}/graphql")
+    await diamond(url)
+    async with opened(url) as socket:
+        await socket.init()
+        for number in range(8):
+            await socket.subscribe(SESSION, id=str(number), s=str(number))
+            await post(url, START, s=str(number))
+        last: dict[str, Any] = {}
+        ended: set[str] = set()
+        while len(ended) < 8:
+            message = await socket.receive()
+            if message["type"] == "complete":
+                ended.add(message["id"])
+            else:
+                last[message["id"]] = message["payload"]["data"]
+    for uuid, found in last.items():
+        assert found == await post(url, SESSION.replace("subscription", "query"), s=uuid)
 
 
 async def test_a_write_of_a_worker_process_executes_what_it_touches_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: Running, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executed: Counter[Any] = Counter()
     execute = Subscription.execute
@@ -128,25 +136,21 @@ async def test_a_write_of_a_worker_process_executes_what_it_touches_alone(
         return await execute(subscription, context)
 
     monkeypatch.setattr(Subscription, "execute", counted)
-    functions = {"where": "tests.kit.functions:where"}
-    monkeypatch.setenv("ACE_FUNCTIONS", json.dumps(functions))  # of the worker process
-    monkeypatch.setenv("ACE_WORKER_CONCURRENCY", "1")
-    settings = Settings(auth="local", functions=functions, worker_concurrency=1)
-    with serving(settings, port=0, data_dir=tmp_path, workers=2) as running:
-        runtime = {"kind": "function", "name": "where"}
-        agents = [{"agentUuid": f"{number}", "runtime": runtime} for number in range(4)]
-        await post(running.url, COORDINATION, agents=agents)
-        await post(running.url, TASK, actions={each["agentUuid"]: {} for each in agents})
-        async with opened(running.url) as socket:
-            await socket.init()
-            for number in range(50):
-                await socket.subscribe(SESSION, id=f"idle {number}", s=f"idle {number}")
-                await socket.receive()
-            await run_by_another(socket, running.url)  # its worker has begun
-            while running.app.changes.look() or running.app.changes.look():
-                pass
-            executed.clear()
-            await run_by_another(socket, running.url)
+    url = pair.url.replace("/graphql", f"/{tenant}/graphql")
+    runtime = {"kind": "function", "name": "where"}
+    agents = [{"agentUuid": f"{number}", "runtime": runtime} for number in range(4)]
+    await post(url, COORDINATION, agents=agents)
+    await post(url, TASK, actions={each["agentUuid"]: {} for each in agents})
+    async with opened(url) as socket:
+        await socket.init()
+        for number in range(50):
+            await socket.subscribe(SESSION, id=f"idle {number}", s=f"idle {number}")
+            await socket.receive()
+        await run_by_another(socket, url)  # its worker has begun
+        while pair.app.changes.look() or pair.app.changes.look():
+            pass
+        executed.clear()
+        await run_by_another(socket, url)
     assert {each for each in executed if each.startswith("idle")} == set()
     assert executed
 
@@ -154,6 +158,7 @@ async def test_a_write_of_a_worker_process_executes_what_it_touches_alone(
 async def run_by_another(socket: Socket, url: str) -> None:
     """Start sessions, and watch them, until two processes have run agents of one."""
     places: set[str] = set()
+    last: dict[str, Any] = {}
     while len(places) < 2:
         uuid = str(uuid4())
         await socket.subscribe(SESSION, id="own", s=uuid)
@@ -183,8 +188,7 @@ async def test_a_client_that_does_not_read_holds_one_answer_and_then_gets_the_ne
         held = [each for each in gc.get_objects() if isinstance(each, Answer)]
         assert len(held) <= 4
         del held
-        last = await latest(socket, 1.0)
-        assert last["session"]["logs"].startswith("29 ")
+        await receive_until(socket, lambda data: data["session"]["logs"].startswith("29 "))
 
 
 async def test_a_client_that_reads_nothing_for_long_is_left(
