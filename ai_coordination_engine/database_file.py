@@ -50,7 +50,7 @@ class DatabaseFile:
     def __init__(self, path: Path, durability: Durability = "full", *, alone: bool = True) -> None:
         self.path = path
         self._synchronous = _SYNCHRONOUS[durability]
-        self.committed: Callable[[], None] = lambda: None  # called after each commit
+        self.committed: Callable[[], None] = lambda: None  # called after each commit, first
         self._closed = False
         self._problem: str | None = None
         self._waiting: deque[Work[Any]] = deque()
@@ -240,12 +240,12 @@ class DatabaseFile:
 
     def _sync(self, commit: int) -> None:
         """Wait until a commit is on the disk; 0 is none."""
+        if commit:
+            self.committed()
         try:
             self._log.sync(commit)
         except NotSynced as error:
             raise self._failure(error) from error
-        if commit:
-            self.committed()
         if commit and commit % _TAKE_OVER_AFTER == 0:
             with suppress(RuntimeError):  # no thread can be started now
                 threading.Thread(target=self._take_over_log, name="ace-log", daemon=True).start()

@@ -69,6 +69,7 @@ class ChangeFifos:
     def begin(self, hear: Hear) -> None:
         """Hear what the others tell, in a thread, until `end`; where there are FIFOs."""
         if self._name:
+            self._was_told = False
             try:
                 self._own = self._made()
                 reading = threading.Thread(

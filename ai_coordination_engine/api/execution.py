@@ -1,10 +1,11 @@
 """Execute GraphQL within the request's budget, which is counted per object and not per field."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from dataclasses import replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import (
     DocumentNode,
@@ -29,6 +30,19 @@ _SHORT = 200  # characters of a text whose bytes are not counted
 _NUMBER = 8  # bytes that a leaf other than text or JSON counts
 AWAITED = 15  # units more for an object that waits for nested objects
 Fields = dict[str, list[FieldNode]]
+T = TypeVar("T")
+
+
+async def to_its_end(result: Awaitable[T]) -> T:
+    """Await an execution, to its end also when this task is cancelled: graphql-core would drop
+    fields that have not begun, and Python warns of each.
+    """
+    running = asyncio.ensure_future(result)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(asyncio.shield(running), return_exceptions=True)
+        raise
 
 
 class MeteredExecution(ExecutionContext):

@@ -24,7 +24,7 @@ from graphql import (
 )
 
 from ai_coordination_engine.api import cors
-from ai_coordination_engine.api.execution import MeteredExecution, within_budget
+from ai_coordination_engine.api.execution import MeteredExecution, to_its_end, within_budget
 from ai_coordination_engine.api.formatting import error_to_show, formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents, Limits
 from ai_coordination_engine.api.media_types import (
@@ -178,7 +178,7 @@ async def executed(
         execution_context_class=MeteredExecution,
         hide_suggestions=not documents.limits.suggestions,
     )
-    result = await result if isawaitable(result) else result
+    result = await to_its_end(result) if isawaitable(result) else result
     result, refusal = within_budget(result, context, document, parameters.operation_name)
     return _response_object(result, context.warnings, [refusal] if refusal else result.errors or ())
 

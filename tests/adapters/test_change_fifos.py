@@ -54,6 +54,11 @@ def test_topics_are_told_where_somebody_watches_and_only_then(folder: Path) -> N
         own.tell(None)
         assert reader.next() is None
         assert [reader.fifos.was_told(), reader.fifos.was_told()] == [True, False]
+        own.tell_of_commit()
+        assert reader.next() == ["-"]
+    reader.fifos.begin(reader.hear)
+    assert reader.fifos.was_told() is False  # since it began
+    reader.close()
     assert not one.is_watched
     assert [*(folder / PROCESSES).iterdir()] == []
 
@@ -71,7 +76,12 @@ def test_a_look_at_a_directory_that_rests_reads_it_once(
 ) -> None:
     os.utime(folder / PROCESSES, (1, 1))
     one, reads = ChangeFifos(folder, "one"), list[Path]()
-    monkeypatch.setattr(os, "listdir", lambda path: reads.append(path) or [])
+
+    def listdir(path: Path) -> list[str]:
+        reads.append(path)
+        return []
+
+    monkeypatch.setattr(os, "listdir", listdir)
     assert [one.is_watched for _ in range(9)] == [False] * 9
     assert reads == [folder / PROCESSES]
 

@@ -1,6 +1,9 @@
 """Subscriptions without a transport: what they wait for, one execution, and their end."""
 
 import asyncio
+import gc
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -152,3 +155,26 @@ def test_the_output_of_an_agent_that_has_ended_is_its_last_answer(stage: Stage) 
     shown = after.payload["data"]["agentOutput"]
     assert (shown["done"], shown["attempt"], after.is_last) == (True, 1, True)
     assert shown["delta"] != ""
+
+
+@pytest.mark.only_on("sqlite")
+def test_an_execution_that_is_cancelled_leaves_nothing_that_nobody_awaits(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    subscription = subscribed(SESSION, **of(session))
+    lists = subscribed("subscription { sessionList { sessionList { sessionAgents { state } } } }")
+
+    async def cancel_after(each: Subscription, ticks: int) -> None:
+        running = asyncio.create_task(each.execute(Context(stage.app, TENANT)))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for each in (subscription, lists):
+            for ticks in range(12):
+                asyncio.run(cancel_after(each, ticks))
+        gc.collect()
+    assert [str(each.message) for each in found] == []
