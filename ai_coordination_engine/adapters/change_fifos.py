@@ -53,6 +53,11 @@ class ChangeFifos:
             self._look(changed_at)
         return bool(self._others)
 
+    @property
+    def was_watched(self) -> bool:
+        """What `is_watched` was when it was asked last, such as at the commit of this moment."""
+        return bool(self._others)
+
     def tell(self, topics: Iterable[str] | None) -> None:
         """Tell the other processes in which somebody watches. None: anything may have changed."""
         self._tell([_ALL] if topics is None else [*_parts(topics)])
@@ -84,7 +89,7 @@ class ChangeFifos:
         own, self._own = self._own, None
         if own is not None:
             (self._folder / self._name).unlink(missing_ok=True)
-            with suppress(BlockingIOError):  # it is full: so the thread does not wait
+            with suppress(OSError):  # it is full, or the thread has ended: it does not wait
                 os.write(own[1], _ALL)
             os.close(own[1])
 

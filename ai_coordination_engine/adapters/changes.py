@@ -36,7 +36,7 @@ class ProcessChanges:
     @property
     def is_told(self) -> bool:
         """Whether anybody watches here, or in a process that this one tells."""
-        return bool(self._watched) or (self._others is not None and self._others.is_watched)
+        return bool(self._watched) or (self._others is not None and self._others.was_watched)
 
     def watch(self, topics: Iterable[str], call: Callable[[], None]) -> Callable[[], None]:
         """Call `call` after each change of one of these topics, until the returned function is

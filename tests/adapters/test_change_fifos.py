@@ -150,9 +150,11 @@ class Watched:
 
 
 def test_what_others_tell_of_what_is_watched_needs_no_look(folder: Path) -> None:
-    other = ProcessChanges(others=ChangeFifos(folder, "other"))
+    fifos = ChangeFifos(folder, "other")
+    other = ProcessChanges(others=fifos)
     assert not other.is_told
     with closing(Watched(folder, True, True, False)) as own:
+        fifos.tell_of_commit()
         assert (other.is_told, other.is_watched) == (True, False)
         other.announce([topics.of_output("acme", "s", "a")])
         other.announce([FIRST])
@@ -178,3 +180,13 @@ def test_where_there_are_no_fifos_one_look_tells_all(tmp_path: Path) -> None:
     with closing(Watched(tmp_path, True, False)) as own:
         assert [own.changes.look(), own.changes.look()] == [True, False]
         assert [own.is_told(), own.is_told()] == [True, False]
+
+
+def test_an_end_while_others_tell_is_an_end(folder: Path) -> None:
+    one, reader = ChangeFifos(folder, "one"), ChangeFifos(folder, "reader")
+    for _ in range(50):
+        reader.begin(lambda told: None)
+        for _ in range(3):
+            one.tell([FIRST])
+        reader.end()
+    assert not one.is_watched
