@@ -362,5 +362,6 @@ def test_while_no_server_runs_a_message_does_not_grow_old(
 
 def test_the_retention_is_that_of_the_template() -> None:
     text = (Path(__file__).parents[2] / "template.yaml").read_text()
-    found = [int(each) for each in re.findall(r"MessageRetentionPeriod: (\d+)", text)]
+    queues = r"^  (?:DeadLetter)?Queue:$.*?MessageRetentionPeriod: (\d+)"
+    found = [int(each) for each in re.findall(queues, text, re.DOTALL | re.MULTILINE)]
     assert found == [sqlite_retention.MESSAGE_SECONDS, sqlite_retention.DEAD_SECONDS]

@@ -121,8 +121,7 @@ def test_the_table_fits_the_window_and_the_session_outlives_ctrl_c() -> None:
         start(running.url, agents=30)
         command = [*ACE_THERE, "watch", "one", "--url", running.url]
         terminal = stack.enter_context(OnTerminal(command, 12, 70))
-        shown = lines(terminal.read_until("more agents"))
-        assert "… 22 more agents" in shown
+        shown = lines(terminal.read_until("… 22 more agents"))
         assert shown[0] == f"asker asks ann: ace answer {SESSION} TEXT --url {running.url}"
         assert [line.split()[0] for line in shown[1:3]] == ["asker", "agent-0"]
         assert shown[1].endswith("asks ann")
