@@ -1,5 +1,5 @@
 // The API: requests over HTTP, and live documents over a WebSocket, or else asked for each second.
-import { createClient, useEffect, useLayoutEffect, useState } from "./vendor.js";
+import { createClient, useLayoutEffect, useState } from "./vendor.js";
 import { authorization, signIn } from "./sign_in.js";
 
 const [config, text] = await Promise.all([
@@ -13,59 +13,61 @@ const socketAddress = new URL(config.websocket ?? endpoint, location.href).href.
 export const beside = (path) => new URL(path, endpoint).href;
 export { config, endpoint };
 
-export class ApiError extends Error {
-  constructor(message, code, errors) {
-    super(message);
-    Object.assign(this, { code, errors });
-  }
-}
+const apiError = (message, code) => Object.assign(new Error(message), { code });
 
 export async function post(url, body, signal) {
-  let response;
-  try {
-    const headers = { "content-type": "application/json", ...(await authorization(config)) };
-    response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body), signal });
-  } catch (error) {
-    throw signal?.aborted ? error : new ApiError("The server does not answer.", "OFFLINE");
-  }
+  const headers = authorization(config).then((found) => ({ "content-type": "application/json", ...found }));
+  const sent = headers.then((found) => fetch(url, { method: "POST", headers: found, body: JSON.stringify(body), signal }));
+  const response = await sent.catch((error) => {
+    throw signal?.aborted ? error : apiError("The server does not answer.", "OFFLINE");
+  });
   if (response.status === 401) signIn(config);
-  try {
-    return await response.json();
-  } catch {
-    throw new ApiError(`The server answered ${response.status} without JSON.`);
-  }
+  return response.json().catch(() => { throw apiError(`The server answered ${response.status} without JSON.`); });
 }
 
-/** The data that a document of documents.graphql gets; throws `ApiError`. */
+/** The data that a document of documents.graphql gets; throws `apiError`. */
 export async function ask(name, variables = {}, signal = undefined) {
   const answer = await post(endpoint, { query: DOCUMENTS.get(name), variables }, signal);
   if (answer.errors?.length) throw failure(answer.errors);
   return answer.data;
 }
 
-function failure(errors) {
+export function failure(errors) {
   const messages = [...new Set(errors.map((each) => each.message))];
-  return new ApiError(messages.join(" "), errors[0].extensions?.code, errors);
+  return apiError(messages.join(" "), errors[0].extensions?.code);
+}
+
+/** The entries of a list, page after page: at least `most`, or all; `more` tells whether there are others. */
+export async function askAll(name, field, variables, most) {
+  const found = [];
+  let cursor = null;
+  do {
+    const { [field]: page } = await ask(name, { ...variables, cursor });
+    found.push(...page[field]);
+    cursor = page.nextCursor;
+  } while (cursor && found.length < most);
+  return { found, more: Boolean(cursor) };
+}
+
+/** The first answer for the address of the page: it is asked for before the scripts of the screens are here. */
+const [, c, s] = /^#\/session\/([\w.-]+)\/([\w.-]+)(?:\?|$)/.exec(location.hash) ?? [];
+let first = s && { of: JSON.stringify(["Session", { c, s }]), answer: ask("Session", { c, s }) };
+first?.answer.catch(() => {}); // who takes it is told
+
+function begun(...asked) {
+  const { of, answer } = first ?? {};
+  first = undefined;
+  return of === JSON.stringify(asked) ? answer : undefined;
 }
 
 // The WebSocket. It is opened when something is watched, and opened again whenever it breaks.
 
 let state = "connecting";
-const observers = new Set();
+export const connection = () => state;
 
 function become(next) {
   state = next;
-  for (const each of [...observers]) each(next);
-}
-
-export function useConnection() {
-  const [current, set] = useState(state);
-  useEffect(() => {
-    observers.add(set);
-    set(state);
-    return () => observers.delete(set);
-  }, []);
-  return current;
+  dispatchEvent(new Event("connection"));
 }
 
 let overdue;
@@ -95,18 +97,21 @@ const client = createClient({
 addEventListener("online", () => state !== "live" && client.socket?.close());
 
 /**
- * Tell `next` the value of a document now and whenever it changes. While there is no WebSocket, it is asked for each second, unless it `streams`. Answers a function
- * that stops.
+ * Tell `next` the value of a document now and whenever it changes. While there is no WebSocket, it is asked for each second, unless it `streams`. What is
+ * `calm` gives the WebSocket a while before it is asked for. Answers a function that stops.
  */
-export function watch(name, variables, { next, fail, end, streams }) {
+export function watch(name, variables, { next, fail, calm, streams }) {
   let timer;
   const aborting = new AbortController();
   let live = false;
-  const poll = async () => {
+  const soon = (milliseconds) => {
     clearTimeout(timer);
+    timer = setTimeout(poll, milliseconds);
+  };
+  const poll = async () => {
     if (streams) return; // there is nothing to ask for
     try {
-      const data = await ask(name, variables, aborting.signal);
+      const data = await (begun(name, variables) ?? ask(name, variables, aborting.signal));
       if (aborting.signal.aborted || live) return;
       if (state === "broken") become("polling");
       next(data);
@@ -115,7 +120,7 @@ export function watch(name, variables, { next, fail, end, streams }) {
       if (error.code === "OFFLINE") become("broken");
       fail(error);
     }
-    timer = setTimeout(poll, 1000);
+    soon(1000);
   };
   let asked = 0; // times that somebody has said that there is more than the socket told
   const refresh = async () => {
@@ -127,14 +132,12 @@ export function watch(name, variables, { next, fail, end, streams }) {
     }
     asked = 0;
   };
-  const observe = (connection) => {
-    if (connection !== "broken" || aborting.signal.aborted) return;
+  addEventListener("connection", () => {
+    if (state !== "broken") return;
     live = false;
-    clearTimeout(timer);
-    timer = setTimeout(poll, 250);
-  };
-  observers.add(observe);
-  if (state === "live") timer = setTimeout(poll, 1500);
+    soon(250);
+  }, { signal: aborting.signal });
+  if (state === "live" || calm) soon(1500);
   else poll();
   const stop = client.subscribe({ query: DOCUMENTS.get(name).replace("query", "subscription"), variables }, {
     next: async ({ data, errors, extensions }) => {
@@ -151,30 +154,26 @@ export function watch(name, variables, { next, fail, end, streams }) {
     },
     complete: async () => {
       if (aborting.signal.aborted) return;
-      clearTimeout(timer);
-      observers.delete(observe);
       if (!streams) await refresh();
-      end?.();
+      aborting.abort();
+      clearTimeout(timer);
     },
   });
   return () => {
     aborting.abort();
     clearTimeout(timer);
-    observers.delete(observe);
     stop();
   };
 }
 
 /** The latest value of a document, and the error that keeps it from changing; `count` makes it watch again. */
-export function useWatched(name, variables, { count = 0 } = {}) {
+export function useWatched(name, variables, { count = 0, calm = false } = {}) {
   const key = JSON.stringify(variables);
   const [found, set] = useState({ key, value: null, error: null });
-  useLayoutEffect(() => { // it asks before the first frame is painted
-    if (!variables) return undefined;
-    return watch(name, variables, {
-      next: (value) => set({ key, value, error: null }),
-      fail: (error) => set((last) => ({ ...last, key, error })),
-    });
-  }, [name, key, count]);
+  useLayoutEffect(() => watch(name, variables, { // it asks before the first frame is painted
+    calm,
+    next: (value) => set({ key, value, error: null }),
+    fail: (error) => set((last) => ({ ...last, key, error })),
+  }), [name, key, count]);
   return found.key === key ? found : { key, value: null, error: null };
 }

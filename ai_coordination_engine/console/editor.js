@@ -1,28 +1,18 @@
 // A run file: it is checked while it is written, drawn, and run.
 import { useEffect, useMemo, useRef, useState } from "./vendor.js";
-import { ask, beside, config, post, ApiError } from "./client.js";
+import { ask, beside, config, failure, post } from "./client.js";
 import { Graph, graphOf } from "./graph.js";
-import { Empty, Problem, Symbol, html, say, to } from "./ui.js";
+import { Empty, Problem, Symbol, html, plural, say, to, useCalm, useLoaded, useSending } from "./ui.js";
 
 const DRAFT = "ace-draft";
 const example = await fetch("/console/example.yaml").then((found) => found.text());
 
-async function check(text, signal) {
-  const answer = await post(beside("run-file"), { text }, signal);
-  if (answer.errors) throw new ApiError(answer.errors[0].message, answer.errors[0].extensions?.code);
-  return answer;
-}
-
 /** The dry run as a graph: each agent of the run file is one node. */
 function drawn({ run, plan }) {
   const names = new Map(run.agents.map((each) => [each.agent_uuid, each.agent_name ?? each.agent_uuid]));
-  const successors = new Map();
-  for (const [uuid, action] of Object.entries(run.agentActions)) {
-    for (const before of action.predecessors ?? []) {
-      const edge = { sessionAgentUuid: uuid, condition: action.conditions?.[before] ?? null, outcome: null };
-      successors.set(before, [...(successors.get(before) ?? []), edge]);
-    }
-  }
+  const edges = Object.entries(run.agentActions).flatMap(([uuid, action]) => (action.predecessors ?? []).map((before) => (
+    { before, sessionAgentUuid: uuid, condition: action.conditions?.[before] ?? null, outcome: null })));
+  const successors = Map.groupBy(edges, (edge) => edge.before);
   const uuids = [...new Set(plan.layers.flat())];
   return graphOf(uuids.map((uuid) => ({
     sessionAgentUuid: uuid, agentUuid: uuid, agentName: names.get(uuid), agentAction: run.agentActions[uuid] ?? {},
@@ -32,42 +22,22 @@ function drawn({ run, plan }) {
 
 export function Editor() {
   const [text, setText] = useState(() => sessionStorage.getItem(DRAFT) ?? example);
-  const [checked, setChecked] = useState(null);
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
+  const calm = useCalm(text, 350);
+  const [checked, error] = useLoaded(async () => {
+    const { errors, ...found } = await post(beside("run-file"), { text: calm });
+    if (errors) throw failure(errors);
+    return { text: calm, ...found };
+  }, [calm]);
   const area = useRef();
-  useEffect(() => {
-    sessionStorage.setItem(DRAFT, text);
-    const aborting = new AbortController();
-    const timer = setTimeout(async () => {
-      try {
-        setChecked({ text, ...(await check(text, aborting.signal)) });
-        setError(null);
-      } catch (problem) {
-        if (!aborting.signal.aborted) setError(problem);
-      }
-    }, checked ? 350 : 0);
-    return () => {
-      clearTimeout(timer);
-      aborting.abort();
-    };
-  }, [text]);
-  const start = async () => {
-    setBusy(true);
-    try {
-      const { run } = checked;
-      await ask("SaveCoordination", run);
-      await ask("SaveTask", { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
-      const data = await ask("Start", { ...run, sessionUuid: crypto.randomUUID() });
-      const { sessionUuid } = data.executeProcedureTaskSession.procedureTaskSession;
-      say("The session has started.");
-      location.hash = to("session", run.coordinationUuid, sessionUuid);
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
+  useEffect(() => sessionStorage.setItem(DRAFT, text), [text]);
+  const [start, busy, refused] = useSending(async () => {
+    const { run } = checked;
+    await ask("SaveCoordination", run);
+    await ask("SaveTask", { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
+    const data = await ask("Start", { ...run, sessionUuid: crypto.randomUUID() });
+    say("The session has started.");
+    location.hash = to("session", run.coordinationUuid, data.executeProcedureTaskSession.procedureTaskSession.sessionUuid);
+  });
   const go = ({ line, column }) => {
     const lines = text.split("\n");
     const at = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
@@ -82,12 +52,12 @@ export function Editor() {
   return html`<main><div class="head"><h1>Run file</h1><div class="actions">
       <button onClick=${() => setText(example)}>Example</button>
       <button class="primary" disabled=${!ready} onClick=${start}>Run</button></div></div>
-    <${Problem} error=${error} />
+    <${Problem} error=${error ?? refused} />
     ${config.graphql && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}
     <div class="split halves">
       <div class="stage"><${Source} area=${area} text=${text} problems=${current ? problems : []} onInput=${setText} />
         <p class="line muted" role="status">${!current ? "Checking…" : problems.some((each) => each.kind === "error")
-          ? `${problems.length} ${problems.length === 1 ? "problem" : "problems"}` : problems.length ? `Valid, with ${problems.length} to look at` : "Valid"}</p>
+          ? plural(problems.length, "problem") : problems.length ? `Valid, with ${problems.length} to look at` : "Valid"}</p>
         <ol class="problems">${problems.slice(0, 100).map((each) => html`<li><button onClick=${() => go(each)}>
           <${Symbol} state=${each.kind === "error" ? "failed" : "wait_for_user_input"} /><code>${each.line}:${each.column}</code>
           <span>${each.message}</span></button></li>`)}</ol></div>
@@ -109,14 +79,12 @@ function DryRun({ plan, graph }) {
 function Source({ area, text, problems, onInput }) {
   const numbers = useRef();
   const marked = new Map(problems.map((each) => [each.line, each.kind === "error" ? "fail" : "ask"]).reverse());
-  const leaving = useRef(false);
   const key = (event) => {
-    if (event.key === "Escape") leaving.current = true;
-    else if (event.key === "Tab" && !leaving.current && !event.shiftKey) {
-      event.preventDefault();
-      event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
-      onInput(event.target.value);
-    } else leaving.current = false;
+    if (event.key === "Escape") event.target.blur(); // the next Tab goes on from here
+    if (event.key !== "Tab" || event.shiftKey) return;
+    event.preventDefault();
+    event.target.setRangeText("  ", event.target.selectionStart, event.target.selectionEnd, "end");
+    onInput(event.target.value);
   };
   const count = Math.min(text.split("\n").length, 20_000);
   return html`<div class="source"><pre class="numbers" ref=${numbers} aria-hidden="true">${Array.from({ length: count }, (_, index) => html`

@@ -1,8 +1,7 @@
 // The graph of a session: agents in columns, edges with their conditions, maps as one agent.
-import { h, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor.js";
-import { laidOut } from "./background.js";
+import { h, useLayoutEffect, useMemo, useRef, useState } from "./vendor.js";
 import { layout } from "./layout.js";
-import { FINAL, Loading, Pages, STATES, Symbol, html, moment, span, tone, useTick } from "./ui.js";
+import { FINAL, Loading, Symbol, html, moment, person, span, tone, useLoaded, usePages, useTick, word } from "./ui.js";
 
 const DEADLINE = 1500; // milliseconds for a layout
 const FEW = 100; // agents and edges that are laid out at once, on the page's own thread
@@ -12,31 +11,24 @@ const ON_A_PAGE = 400; // agents of a grid
 /** The graph of session agents: nodes (elements are counted at their map) and edges. */
 export function graphOf(agents) {
   const all = new Map(agents.map((each) => [each.sessionAgentUuid, each]));
-  const elements = new Map();
-  const nodes = [];
-  for (const each of agents) {
-    const map = each.mapSessionAgentUuid;
-    if (!all.has(map)) nodes.push(each);
-    else if (elements.has(map)) elements.get(map).push(each);
-    else elements.set(map, [each]);
-  }
+  const isElement = (each) => all.has(each.mapSessionAgentUuid);
+  const elements = Map.groupBy(agents.filter(isElement), (each) => each.mapSessionAgentUuid);
+  const nodes = agents.filter((each) => !isElement(each));
   const shown = new Set(nodes.map((each) => each.sessionAgentUuid));
   const edges = nodes.flatMap((each) => (each.successors ?? [])
     .filter((edge) => shown.has(edge.sessionAgentUuid))
     .map((edge) => ({ from: each.sessionAgentUuid, to: edge.sessionAgentUuid, ...edge })));
-  return { all, nodes, edges, elements, names: names(nodes) };
+  return { all, nodes, edges, elements, names: names(nodes, elements) };
 }
 
-/** A name for each session agent; one that an agent shares with others gets a number. */
-function names(nodes) {
-  const found = new Map();
-  const count = new Map();
-  for (const each of nodes) {
-    const step = each.agentAction?.planStep?.id;
-    const name = step ?? each.agentName ?? each.agentUuid ?? each.sessionAgentUuid;
-    const number = (count.get(name) ?? 0) + 1;
-    count.set(name, number);
-    found.set(each.sessionAgentUuid, number > 1 ? `${name} #${number}` : name);
+/** A name for each session agent; one that an agent shares with others gets a number. Elements have that of their map. */
+function names(nodes, elements) {
+  const same = Map.groupBy(nodes, (each) => each.agentAction?.planStep?.id ?? each.agentName ?? each.agentUuid ?? each.sessionAgentUuid);
+  const found = new Map([...same].flatMap(([name, all]) => all.map(
+    (each, index) => [each.sessionAgentUuid, index ? `${name} #${index + 1}` : name],
+  )));
+  for (const [map, all] of elements) {
+    for (const each of all) found.set(each.sessionAgentUuid, `${found.get(map)} [${each.mapIndex}]`);
   }
   return found;
 }
@@ -56,13 +48,13 @@ export function summary(agent, elements) {
     return `${counts.completed ?? 0}/${elements.length}${counts.failed ? ` · ${counts.failed} failed` : ""}`;
   }
   if (state === "executing" && startedAt) return `${span(Date.now() - moment(startedAt))}${again}`;
-  if (state === "wait_for_user_input") return `asks ${action?.userInTheLoop ?? "a person"}`;
+  if (state === "wait_for_user_input") return `asks ${person(agent)}`;
   if (state === "pending" && moment(notBefore) > Date.now()) {
     return `again in ${span(moment(notBefore) - Date.now())}${again}`;
   }
   if (state === "pending" && phase) return `${phase}${again}`;
   const took = state === "completed" && startedAt && endedAt && span(moment(endedAt) - moment(startedAt));
-  return `${took || STATES[state]?.[1] || state}${again}`;
+  return `${took || word(state)}${again}`;
 }
 
 /** A component that renders only if one of its properties has changed. */
@@ -74,12 +66,11 @@ const memo = (type) => function Memo(properties) {
 const Node = memo(({ agent, name, elements, place, selected, onSelect }) => {
   useTick(agent.state === "executing" || agent.notBefore ? 1000 : 0);
   const done = elements && elements.filter((each) => FINAL.has(each.state)).length / elements.length;
-  const words = summary(agent, elements);
   return html`<button class="node ${tone(agent.state)}" aria-pressed=${selected}
       style=${place && { left: `${place[0]}px`, top: `${place[1]}px` }} title=${name}
       onClick=${() => onSelect(agent.sessionAgentUuid)}>
     <${Symbol} state=${agent.state} /><span class="name">${name}</span>
-    <span class="words">${words}</span>
+    <span class="words">${summary(agent, elements)}</span>
     ${elements && html`<progress max="1" value=${done} aria-label=${`Elements of ${name}`} />`}
   </button>`;
 });
@@ -90,51 +81,50 @@ const curve = (points) => points.slice(1).reduce((path, [x, y], index) => {
   return `${path}C${middle},${fromY} ${middle},${y} ${x},${y}`;
 }, `M${points[0]}`);
 
-const SIGNS = { passes: "✓", unsatisfied: "✕", upstream_failed: "✕" };
-const OUTCOMES = { passes: "true", unsatisfied: "false", upstream_failed: "not evaluated" };
+const OUTCOMES = { passes: ["✓", "true"], unsatisfied: ["✕", "false"], upstream_failed: ["✕", "not evaluated"] };
 
-function Edges({ edges, paths, width, height, running }) {
-  return html`<svg class="edges" width=${width} height=${height} aria-hidden="true">
-    ${edges.map((edge, index) => html`<path d=${curve(paths[index])}
-      class="edge ${edge.outcome ?? "open"} ${edge.outcome === "passes" && running.has(edge.to) ? "moving" : ""}" />`)}
-  </svg>`;
-}
+const Edges = memo(({ graph, places: { paths, width, height } }) => html`
+  <svg class="edges" width=${width} height=${height} aria-hidden="true">${graph.edges.map((edge, index) => {
+    const moves = edge.outcome === "passes" && graph.all.get(edge.to).state === "executing";
+    return html`<path d=${curve(paths[index])} class="edge ${edge.outcome ?? "open"} ${moves ? "moving" : ""}" />`;
+  })}</svg>`);
 
-function Conditions({ edges, paths, names: of }) {
+function Conditions({ graph: { edges, names: of }, places: { paths } }) {
   return edges.map((edge, index) => {
     if (!edge.condition) return null;
     const [[x, y], [toX, toY]] = paths[index].slice(-2);
-    const truth = OUTCOMES[edge.outcome] ?? "not known yet";
+    const [sign, truth] = OUTCOMES[edge.outcome] ?? ["?", "not known yet"];
     return html`<span class="condition ${edge.outcome ?? "open"}"
       style=${{ left: `${(x + toX) / 2}px`, top: `${(y + toY) / 2}px` }}
       title="${of.get(edge.from)} → ${of.get(edge.to)}: ${edge.condition} is ${truth}">
       <span class="visually-hidden">Condition to ${of.get(edge.to)}, ${truth}: </span>
-      <span aria-hidden="true">${SIGNS[edge.outcome] ?? "?"} </span>${edge.condition}</span>`;
+      <span aria-hidden="true">${sign} </span>${edge.condition}</span>`;
   });
+}
+
+/** The layout of a large graph, made off the page's thread; "late" when it takes longer than the deadline. */
+function laidOut(input) {
+  if (input.nodes.length > MOST.nodes || input.edges.length > MOST.edges) return "late";
+  const worker = new Worker("/console/worker.js", { type: "module" });
+  return new Promise((resolve) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    setTimeout(() => resolve("late"), DEADLINE);
+    worker.postMessage(input);
+  }).finally(() => worker.terminate());
 }
 
 /** Where everything stands; "late" when the layout takes too long, null while it is made. */
 function usePlaces(nodes, edges) {
   const key = `${nodes.map((each) => each.sessionAgentUuid)}|${edges.map(({ from, to }) => from + to)}`;
-  const [found, set] = useState({});
   const input = useMemo(() => ({
     nodes: nodes.map((each) => each.sessionAgentUuid), edges: edges.map(({ from, to }) => [from, to]),
     gap: 72 + Math.min(Math.max(0, ...edges.map((each) => (each.condition?.length ?? 0) * 6)), 96),
   }), [key]);
   const isSmall = nodes.length <= FEW && edges.length <= 3 * FEW;
   const atOnce = useMemo(() => (isSmall ? layout(input) : null), [key]);
-  useEffect(() => {
-    if (isSmall) return undefined;
-    let current = true;
-    const tooMany = nodes.length > MOST.nodes || edges.length > MOST.edges;
-    (tooMany ? Promise.reject() : laidOut(input, DEADLINE)).then(
-      (places) => current && set({ key, places }),
-      () => current && set({ key, places: "late" }),
-    );
-    return () => { current = false; };
-  }, [key]);
+  const [found] = useLoaded(async () => ({ key, places: isSmall ? null : await laidOut(input) }), [key]);
   // While a new layout is made, the one before would not fit the agents.
-  return atOnce ?? (found.key === key ? found.places : null);
+  return atOnce ?? (found?.key === key ? found.places : null);
 }
 
 export function Graph({ graph, selected, onSelect }) {
@@ -150,24 +140,20 @@ export function Graph({ graph, selected, onSelect }) {
   useLayoutEffect(() => {
     if (places && places !== "late" && ref.current) setZoom(fitting());
   }, [places]);
-  const running = useMemo(
-    () => new Set(nodes.filter((each) => each.state === "executing").map((each) => each.sessionAgentUuid)),
-    [nodes],
-  );
   if (!places) return html`<${Loading} />`;
   if (places === "late") return html`<${Grid} graph=${graph} selected=${selected} onSelect=${onSelect} />`;
   const scale = zoom ?? 1;
-  const { paths, width, height } = places;
+  const { width, height } = places;
   return html`<div class="graph">
     <div class="viewport" ref=${ref} tabindex="0" role="group" aria-label="Graph of the session">
       <div class="sheet" style=${{ width: `${width * scale}px`, height: `${height * scale}px` }}>
         <div class="scaled" style=${{ transform: `scale(${scale})`, width: `${width}px`, height: `${height}px` }}>
-          <${Edges} edges=${edges} paths=${paths} width=${width} height=${height} running=${running} />
+          <${Edges} graph=${graph} places=${places} />
           ${nodes.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
             name=${of.get(agent.sessionAgentUuid)} elements=${elements.get(agent.sessionAgentUuid)}
             place=${places.places[agent.sessionAgentUuid]} onSelect=${onSelect}
             selected=${selected === agent.sessionAgentUuid} />`)}
-          <${Conditions} edges=${edges} paths=${paths} names=${of} />
+          <${Conditions} graph=${graph} places=${places} />
         </div>
       </div>
     </div>
@@ -180,16 +166,12 @@ export function Graph({ graph, selected, onSelect }) {
 
 /** All agents as tiles, a page at a time. */
 export function Grid({ graph, agents = graph.nodes, selected, onSelect }) {
-  const [page, setPage] = useState(0);
-  const shown = agents.slice(page * ON_A_PAGE, (page + 1) * ON_A_PAGE);
+  const [shown, pages] = usePages(agents, ON_A_PAGE);
   return html`<div class="grid" role="group" aria-label="Agents of the session">
     ${shown.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
-      name=${graph.names.get(agent.sessionAgentUuid) ?? elementName(graph, agent)}
+      name=${graph.names.get(agent.sessionAgentUuid)}
       elements=${graph.elements.get(agent.sessionAgentUuid)} onSelect=${onSelect}
       selected=${selected === agent.sessionAgentUuid} />`)}
-  </div><${Pages} page=${page} more=${agents.length > (page + 1) * ON_A_PAGE} onPage=${setPage} />`;
+  </div>${pages}`;
 }
-
-export const elementName = (graph, agent) =>
-  `${graph.names.get(agent.mapSessionAgentUuid) ?? agent.agentName ?? agent.agentUuid} [${agent.mapIndex}]`;
 

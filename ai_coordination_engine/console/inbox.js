@@ -1,59 +1,48 @@
 // What waits for whom: the question, a form for the answer, and one key to approve or reject.
-import { useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { useMemo, useState } from "./vendor.js";
 import { ask, useWatched } from "./client.js";
 import { Output } from "./text.js";
-import { Ago, Badge, Empty, Loading, Pages, Problem, html, replace, say, to, useLoaded, visible } from "./ui.js";
+import { Ago, Badge, Empty, Missing, Problem, html, person, replace, say, to, useCursors, useKeys, useLoaded, useSending, visible } from "./ui.js";
 
 const PAGE = 25;
 
 export function Inbox({ query }) {
-  const [cursors, setCursors] = useState([null]);
-  const { value, error } = useWatched("Inbox", { limit: PAGE, cursor: cursors.at(-1), person: query.person });
+  const [cursor, pages] = useCursors();
+  const { value, error } = useWatched("Inbox", { limit: PAGE, cursor, person: query.person });
   const list = value?.userInbox;
   const waiting = list?.sessionAgentList ?? [];
   const people = useMemo(() => new Set([...waiting.map((each) => each.agentAction?.userInTheLoop), query.person].filter(Boolean)), [list]);
   const chosen = waiting.find((each) => each.sessionAgentUuid === query.agent) ?? waiting[0];
   const choose = (agent) => replace(to("inbox", { ...query, agent: agent?.sessionAgentUuid }));
-  useKeys((key) => {
+  useLetters((key) => {
     const step = { j: 1, k: -1 }[key];
     const next = step && waiting[waiting.indexOf(chosen) + step];
     if (next) choose(next);
   });
-  const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
   return html`<main><h1>Inbox</h1>
     <div class="filters"><label>Person <select value=${query.person ?? ""}
       onChange=${(event) => replace(to("inbox", { person: event.target.value }))}><option value="">everybody</option>
       ${[...people].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
       ${waiting.length > 1 && html`<p class="muted"><kbd>j</kbd> <kbd>k</kbd> next and previous</p>`}</div>
-    <${Problem} error=${error} />
-    ${!list && !error && html`<${Loading} />`}
+    <${Missing} value=${list} error=${error} />
     ${list && !waiting.length && html`<${Empty} title="Nobody is waited for">
       A question appears here as soon as an agent asks a person.<//>`}
     ${chosen && html`<div class="split even"><ol class="questions">${waiting.map((each) => html`<li key=${each.sessionAgentUuid}>
         <button aria-pressed=${each === chosen} onClick=${() => choose(each)}>
           <strong>${visible(each.agentName ?? each.agentUuid ?? "")}</strong>
-          <span>asks ${visible(each.agentAction?.userInTheLoop ?? "a person")}</span>
+          <span>asks ${person(each)}</span>
           <span class="muted">${visible(each.session?.task?.taskName ?? "Without a task")}</span>
           <${Ago} time=${each.updatedAt} />
         </button></li>`)}</ol>
       <${Question} key=${chosen.sessionAgentUuid} agent=${chosen} /></div>`}
-    <${Pages} page=${cursors.length - 1} more=${list?.nextCursor} onPage=${turn} /></main>`;
+    ${pages(list?.nextCursor)}</main>`;
 }
 
-/** Call back for a key, unless somebody writes, or a dialog is open. */
-export function useKeys(onKey) {
-  const latest = useRef(onKey);
-  latest.current = onKey;
-  useEffect(() => {
-    const pressed = (event) => {
-      const writes = event.target.closest?.("input, textarea, select, [contenteditable]");
-      if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-      latest.current(event.key.toLowerCase());
-    };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, []);
-}
+/** Call back for a letter, unless somebody writes. */
+const useLetters = (onLetter) => useKeys((event) => {
+  const writes = event.target.closest?.("input, textarea, select");
+  if (!writes && !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat) onLetter(event.key.toLowerCase());
+});
 
 function Question({ agent }) {
   const keys = { s: agent.sessionUuid, a: agent.sessionAgentUuid };
@@ -61,7 +50,7 @@ function Question({ agent }) {
   const detail = found?.sessionAgent;
   return html`<article class="panel"><header><h2>${visible(agent.agentName ?? agent.agentUuid ?? "")}</h2>
       <a href=${to("session", agent.coordinationUuid, agent.sessionUuid, { agent: agent.sessionAgentUuid })}>Show the session</a></header>
-    <p class="line"><${Badge} state="wait_for_user_input" label="asks ${agent.agentAction?.userInTheLoop ?? "a person"}" />
+    <p class="line"><${Badge} state="wait_for_user_input" label="asks ${person(agent)}" />
       ${agent.dueAt && html`<span class="muted">until <${Ago} time=${agent.dueAt} />${agent.agentAction?.defaultAnswer != null
         && html`, then the answer is <code>${visible(String(agent.agentAction.defaultAnswer))}</code>`}</span>`}</p>
     <${Problem} error=${error} again=${again} />
@@ -84,35 +73,19 @@ export function twoAnswers(schema, isPlan) {
   return words.length === 2 && found.every(Boolean) ? found : null;
 }
 
-/** The text of an answer: JSON, or the text itself where the schema asks for one or there is none. */
-const answerText = (schema, value) =>
-  (typeof value === "string" && (schema?.type ?? "string") === "string" ? value : JSON.stringify(value));
-
 export function Answer({ agent, onDone, keyboard }) {
   const { agentAction: action } = agent;
   const schema = action?.answerSchema;
   const isPlan = Boolean(agent.agentOutput);
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
   const two = twoAnswers(schema, isPlan);
-  const send = async (text) => {
-    if (busy) return;
-    setBusy(true);
-    setError(null);
-    try {
-      await ask("Answer", { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
-      say("Answered.");
-      onDone?.();
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
-  useKeys((key) => {
-    if (!keyboard || !two) return;
-    if (key === "a") send(two[0]);
-    if (key === "r") send(two[1]);
+  const [send, busy, error] = useSending(async (text) => {
+    await ask("Answer", { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
+    say("Answered.");
+    onDone?.();
+  });
+  useLetters((key) => {
+    const chosen = keyboard && two?.[{ a: 0, r: 1 }[key]];
+    if (chosen) send(chosen);
   });
   return html`<section class="answer"><h3>Answer</h3>
     ${two && html`<div class="actions"><button class="approve" disabled=${busy} onClick=${() => send(two[0])}>
@@ -128,11 +101,7 @@ const words = (text) => ({ true: "Approve", false: "Reject" }[text] ?? text[0].t
 
 function Form({ schema, text, label, busy, onSend }) {
   const [value, setValue] = useState(text || initial(schema));
-  const send = (event) => {
-    event.preventDefault();
-    onSend(written(schema, value));
-  };
-  return html`<form onSubmit=${send}><${Field} schema=${schema} value=${value} onChange=${setValue} label=${schema?.title ?? label} required />
+  return html`<form onSubmit=${(event) => { event.preventDefault(); onSend(written(schema, value)); }}><${Field} schema=${schema} value=${value} onChange=${setValue} label=${schema?.title ?? label} required />
     <div class="actions"><button class="primary" disabled=${busy}>Send the answer</button></div></form>`;
 }
 
@@ -142,24 +111,24 @@ const fits = (schema) => !schema || schema.enum || FORMS.has(schema.type ?? "str
 function initial(schema) {
   if (schema?.default !== undefined) return schema.default;
   if (schema?.type === "object" && schema.properties) {
-    const filled = Object.entries(schema.properties).map(([key, each]) => [key, initial(each)]);
-    return Object.fromEntries(filled.filter(([, each]) => each !== undefined));
+    return Object.fromEntries(Object.entries(schema.properties).map(([key, each]) => [key, initial(each)]));
   }
   if (schema?.enum) return schema.enum.length === 1 ? schema.enum[0] : undefined;
   return schema?.type === "boolean" ? false : undefined;
 }
 
-/** What is sent for what stands in the form. */
-export function written(schema, value) {
+/** What is sent for what stands in the form: a text as it is, or else JSON. */
+export function written(schema, value = "") {
   const isOpen = !schema || !fits(schema) || (schema.type === "object" && !schema.properties);
-  return isOpen ? String(value ?? "") : answerText(schema, value ?? "");
+  const isText = typeof value === "string" && (schema?.type ?? "string") === "string";
+  return isOpen || isText ? String(value) : JSON.stringify(value);
 }
 
 function Field({ schema, value, onChange, label, required }) {
   if (schema?.type === "object" && schema.properties) {
     return html`<fieldset><legend>${label}</legend>${Object.entries(schema.properties).map(([key, each]) => html`
       <${Field} key=${key} schema=${each} value=${value?.[key]} label=${each.title ?? key} required=${schema.required?.includes(key)}
-        onChange=${(next) => onChange(Object.fromEntries(Object.entries({ ...value, [key]: next }).filter(([, kept]) => kept !== undefined)))} />`)}</fieldset>`;
+        onChange=${(next) => onChange({ ...value, [key]: next })} />`)}</fieldset>`;
   }
   const note = schema?.description && html`<span class="muted">${visible(schema.description)}</span>`;
   return html`<label><span>${label}${required && " (required)"}</span> ${note}<${Input} schema=${schema} value=${value}
@@ -176,9 +145,8 @@ function Input({ schema = {}, value, onChange, required }) {
     return html`<input type="checkbox" checked=${value} onChange=${(event) => onChange(event.target.checked)} />`;
   }
   if (schema.type === "integer" || schema.type === "number") {
-    const read = (text) => onChange(text === "" ? undefined : Number(text));
     return html`<input type="number" step=${schema.type === "integer" ? 1 : "any"} min=${schema.minimum} max=${schema.maximum}
-      value=${value ?? ""} required=${required} onInput=${(event) => read(event.target.value)} />`;
+      value=${value ?? ""} required=${required} onInput=${({ target }) => onChange(target.value === "" ? undefined : Number(target.value))} />`;
   }
   return html`<textarea rows="3" required=${required} maxlength=${schema.maxLength} value=${value ?? ""}
     onInput=${(event) => onChange(event.target.value)} />

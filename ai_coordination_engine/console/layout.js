@@ -18,24 +18,18 @@ export function layout({ nodes, edges, gap = 72 }) {
   const graph = withLanes(nodes.length, rank, known);
   order(graph);
   const y = heights(graph);
-  const places = Object.fromEntries(nodes.map((id, number) => [id, [rank[number] * step, y[number]]]));
-  const width = (Math.max(-1, ...graph.columns.keys()) + 1) * step - (step - WIDTH);
-  let height = 0;
-  for (const number of nodes.keys()) height = Math.max(height, y[number] + HEIGHT);
-  const middle = HEIGHT / 2;
-  const paths = graph.lanes.map((lane, edge) => {
-    const [from, to] = known[edge];
-    const inner = lane.flatMap((each) => [
-      [graph.rank[each] * step, y[each]], [graph.rank[each] * step + WIDTH, y[each]],
-    ]);
-    return [[rank[from] * step + WIDTH, y[from] + middle], ...inner, [rank[to] * step, y[to] + middle]];
-  });
-  return { places, paths, width, height };
+  const places = Object.fromEntries(nodes.map((id, number) => [id, [rank[number] * step, y[number] - HEIGHT / 2]]));
+  const sides = (node) => [[graph.rank[node] * step, y[node]], [graph.rank[node] * step + WIDTH, y[node]]];
+  const paths = graph.ways.map((way) => way.flatMap(sides).slice(1, -1)); // from the right side to the left one
+  const lowest = y.reduce((low, each) => Math.max(low, each), -HEIGHT / 2);
+  return { places, paths, width: Math.max(graph.columns.length * step - gap, 0), height: lowest + HEIGHT / 2 };
 }
+
+const lists = (count) => Array.from({ length: count }, () => []);
 
 /** The longest way to each node; an edge that closes a circle does not count. */
 function ranks(count, edges) {
-  const after = Array.from({ length: count }, () => []);
+  const after = lists(count);
   const left = new Array(count).fill(0);
   for (const [from, to] of edges) {
     after[from].push(to);
@@ -56,29 +50,24 @@ function ranks(count, edges) {
 /** The columns, with a place for each edge that passes one. */
 function withLanes(count, ranked, edges) {
   const rank = [...ranked];
-  const before = Array.from({ length: count }, () => []);
-  const after = Array.from({ length: count }, () => []);
-  const connect = (from, to) => {
-    after[from].push(to);
-    before[to].push(from);
-  };
-  const lanes = edges.map(([from, to]) => {
-    const lane = [];
-    let last = from;
+  const before = lists(count);
+  const after = lists(count);
+  const ways = edges.map(([from, to]) => {
+    const way = [from];
     for (let column = rank[from] + 1; column < rank[to]; column += 1) {
-      const node = rank.push(column) - 1;
+      way.push(rank.push(column) - 1);
       before.push([]);
       after.push([]);
-      connect(last, node);
-      lane.push(node);
-      last = node;
     }
-    connect(last, to);
-    return lane;
+    way.forEach((node, at) => {
+      after[node].push(way[at + 1] ?? to);
+      before[way[at + 1] ?? to].push(node);
+    });
+    return [...way, to];
   });
   const columns = [];
   rank.forEach((column, node) => (columns[column] ??= []).push(node));
-  return { count, rank, before, after, lanes, columns };
+  return { count, rank, before, after, ways, columns };
 }
 
 /** Sort each column by the middle of its neighbours, in turns from left and from right. */
@@ -100,36 +89,27 @@ function order({ columns, before, after, rank }) {
   }
 }
 
-/** The upper edge of each node (of a lane: its height), near the mean of its neighbours. */
+/** The height of the middle of each node and lane, near the mean of its neighbours. */
 function heights({ count, columns, before, after, rank }) {
   const isLane = (node) => node >= count;
+  const apart = (one, other) => [HEIGHT + GAP, HEIGHT / 2 + GAP, LANE][isLane(one) + isLane(other)];
   const y = new Array(rank.length).fill(0);
-  const centre = (node) => y[node] + (isLane(node) ? 0 : HEIGHT / 2);
   const offsets = columns.map((column) => {
-    let at = 0;
-    return column.map((node, place) => {
-      const last = column[place - 1];
-      if (place) at += (isLane(last) ? LANE : HEIGHT + GAP);
-      if (place && isLane(last) && !isLane(node)) at += GAP / 2;
-      return at;
-    });
+    column.forEach((node, place) => { y[node] = place ? y[column[place - 1]] + apart(column[place - 1], node) : 0; });
+    return column.map((node) => y[node]);
   });
-  columns.forEach((column, number) => column.forEach((node, place) => { y[node] = offsets[number][place]; }));
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     const forward = sweep % 2 === 0;
-    const numbers = forward ? [...columns.keys()] : [...columns.keys()].reverse();
-    for (const number of numbers) {
-      const neighbours = forward ? before : after;
-      const wanted = columns[number].map((node) => {
+    const neighbours = forward ? before : after;
+    for (const [number, column] of forward ? columns.entries() : [...columns.entries()].reverse()) {
+      const wanted = column.map((node) => {
         const near = neighbours[node];
-        if (!near.length) return y[node];
-        const mean = near.reduce((sum, each) => sum + centre(each), 0) / near.length;
-        return mean - (isLane(node) ? 0 : HEIGHT / 2);
+        return near.length ? near.reduce((sum, each) => sum + y[each], 0) / near.length : y[node];
       });
-      spread(wanted, offsets[number]).forEach((at, place) => { y[columns[number][place]] = at; });
+      spread(wanted, offsets[number]).forEach((at, place) => { y[column[place]] = at; });
     }
   }
-  const top = y.reduce((low, each) => Math.min(low, each), Infinity);
+  const top = y.reduce((low, each) => Math.min(low, each), Infinity) - HEIGHT / 2;
   return y.map((each) => each - top);
 }
 

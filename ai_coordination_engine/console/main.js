@@ -1,11 +1,11 @@
 // The frame: navigation, the state of the connection, and the screen of the address.
 import { render, useEffect, useState } from "./vendor.js";
-import { config, useConnection, useWatched } from "./client.js";
+import { config, connection, useWatched } from "./client.js";
 import { Inbox } from "./inbox.js";
 import { Session } from "./session.js";
 import { Latest, Sessions } from "./sessions.js";
 import { signOut } from "./sign_in.js";
-import { Announcements, Empty, Loading, Problem, html, to, useAddress, useLoaded } from "./ui.js";
+import { Announcements, Empty, Loading, Problem, html, to, useAddress, useEvent, useLoaded } from "./ui.js";
 
 /** A screen that few people open at first: its code is loaded then. */
 const later = (load, name) => function Later(properties) {
@@ -33,7 +33,7 @@ const CONNECTIONS = {
 };
 
 function Connection() {
-  const state = useConnection();
+  const state = useEvent("connection", connection);
   const [words, kind] = CONNECTIONS[state];
   return html`<span class="connection ${kind}" role="status" data-state=${state}><span class="dot" aria-hidden="true" />${words}</span>`;
 }
@@ -41,27 +41,17 @@ function Connection() {
 function Theme() {
   const [theme, set] = useState(localStorage.getItem("ace-theme"));
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  useEffect(() => {
-    if (theme) document.documentElement.dataset.theme = theme;
-  }, [theme]);
-  const turn = () => {
-    const next = dark ? "light" : "dark";
-    localStorage.setItem("ace-theme", next);
-    set(next);
-  };
-  return html`<button class="theme" aria-label="Use the ${dark ? "light" : "dark"} theme" onClick=${turn}>${dark ? "☀" : "☾"}</button>`;
-}
-
-function Waiting() {
-  const { value } = useWatched("Waiting", { limit: 20 });
-  const list = value?.userInbox;
-  const count = list?.sessionAgentList.length;
-  return count ? html` <span class="count">${count}${list.nextCursor ? "+" : ""}</span>` : null;
+  const other = dark ? "light" : "dark";
+  if (theme) document.documentElement.dataset.theme = theme;
+  if (theme) localStorage.setItem("ace-theme", theme);
+  return html`<button class="theme" aria-label="Use the ${other} theme" onClick=${() => set(other)}>${dark ? "☀" : "☾"}</button>`;
 }
 
 function Console() {
   const { path, query } = useAddress();
   const Screen = !(path.length <= UUIDS[path[0]]) && SCREENS[path[0]];
+  const inbox = useWatched("Waiting", { limit: 50 }, { calm: true }).value?.userInbox;
+  const waiting = inbox?.sessionAgentList ?? [];
   useEffect(() => {
     document.title = "Coordination Engine";
     scrollTo(0, 0);
@@ -71,11 +61,12 @@ function Console() {
     <header class="top"><a class="brand" href=${to("sessions")}><img src="/console/icon.svg" alt="" width="26" height="26" />
         <span>Coordination Engine</span></a>
       <nav aria-label="Screens">${NAVIGATION.map(([name, title, below]) => html`<a key=${name} href=${to(name)}
-        aria-current=${below.includes(path[0]) ? "page" : undefined}>${title}${name === "inbox" && html`<${Waiting} />`}</a>`)}</nav>
+        aria-current=${below.includes(path[0]) ? "page" : undefined}>${title}${name === "inbox" && waiting.length > 0
+        && html` <span class="count">${waiting.length}${inbox.nextCursor && "+"}</span>`}</a>`)}</nav>
       <div class="right"><${Connection} /><${Theme} />
         ${config.signIn ? html`<button onClick=${signOut}>Sign out</button>`
           : !config.graphql && html`<a href="/README.md">Docs</a>`}</div></header>
-    <div id="content">${Screen ? html`<${Screen} key=${path.join("/")} path=${path} query=${query} />`
+    <div id="content">${Screen ? html`<${Screen} key=${path.join("/")} path=${path} query=${query} waiting=${waiting} />`
       : html`<main><${Empty} title="There is no such page"><a href=${to("sessions")}>Show the sessions</a><//></main>`}</div>
     <${Announcements} />`;
 }

@@ -1,8 +1,8 @@
 // A box for GraphQL, beside the documentation that the schema has.
 import { useMemo, useState } from "./vendor.js";
 import { ask, endpoint, post } from "./client.js";
-import { Json } from "./text.js";
-import { Loading, Problem, html, useLoaded } from "./ui.js";
+import { Json, parsed } from "./text.js";
+import { Area, Missing, Problem, Search, html, useLoaded, useSending } from "./ui.js";
 
 const EXAMPLE = `{
   sessionList(limit: 5) {
@@ -19,33 +19,20 @@ export function Query() {
   const [text, setText] = useState(() => sessionStorage.getItem("ace-query") ?? EXAMPLE);
   const [variables, setVariables] = useState("{}");
   const [answer, setAnswer] = useState(null);
-  const [error, setError] = useState(null);
-  const run = async () => {
+  const [run, busy, error] = useSending(async () => {
     sessionStorage.setItem("ace-query", text);
-    setError(null);
-    let given;
-    try {
-      given = JSON.parse(variables || "{}");
-    } catch {
-      setError({ message: "The variables are not valid JSON." });
-      return;
-    }
-    try {
-      setAnswer(JSON.stringify(await post(endpoint, { query: text, variables: given })));
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+    const given = parsed(variables || "{}");
+    if (given === undefined) throw new Error("The variables are not valid JSON.");
+    setAnswer(JSON.stringify(await post(endpoint, { query: text, variables: given })));
+  });
   const key = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
   };
   return html`<main><h1>Query</h1><div class="split">
     <div class="stage">
-      <label>Query <textarea class="source" rows="14" spellcheck=${false} value=${text} onKeyDown=${key}
-        onInput=${(event) => setText(event.target.value)} /></label>
-      <label>Variables (JSON) <textarea class="source" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key}
-        onInput=${(event) => setVariables(event.target.value)} /></label>
-      <div class="actions"><button class="primary" onClick=${run}>Send <kbd>Ctrl ⏎</kbd></button>
+      <${Area} label="Query" class="source" rows="14" spellcheck=${false} value=${text} onKeyDown=${key} onChange=${setText} />
+      <${Area} label="Variables (JSON)" class="source" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key} onChange=${setVariables} />
+      <div class="actions"><button class="primary" disabled=${busy} onClick=${run}>Send <kbd>Ctrl ⏎</kbd></button>
         <span class="muted">to <code>${endpoint}</code>; mutations take effect.</span></div>
       <${Problem} error=${error} />
       ${answer && html`<${Json} text=${answer} />`}
@@ -55,19 +42,17 @@ export function Query() {
 function Documentation() {
   const [found, error, again] = useLoaded(() => ask("Schema"), []);
   const [search, setSearch] = useState("");
-  const types = useMemo(() => (found?.__schema.types ?? []).filter((each) => !each.name.startsWith("__")), [found]);
   const roots = ["Query", "Mutation", "Subscription"];
   const words = search.trim().toLowerCase();
-  const entries = useMemo(() => types.flatMap((type) => [
+  const entries = useMemo(() => (found?.__schema.types ?? []).filter((each) => !each.name.startsWith("__")).flatMap((type) => [
     { type, name: type.name, text: type.description },
     ...(type.fields ?? []).map((field) => ({ type, field, name: `${type.name}.${field.name}`, text: field.description })),
-  ]), [types]);
+  ]), [found]);
   const matching = entries.filter(({ type, field, name }) => (words
     ? name.toLowerCase().includes(words) : roots.includes(type.name) && field));
   return html`<aside class="panel" aria-label="Documentation of the schema"><h2>Schema</h2>
-    <label>Search <input type="search" value=${search} placeholder="session, SessionAgentType.state …"
-      onInput=${(event) => setSearch(event.target.value)} /></label>
-    <${Problem} error=${error} again=${again} />${!found && !error && html`<${Loading} />`}
+    <${Search} label="Search" value=${search} onChange=${setSearch} placeholder="session, SessionAgentType.state …" />
+    <${Missing} value=${found} error=${error} again=${again} />
     <div class="types">${matching.slice(0, MOST).map(({ type, field, name, text }) => html`<details key=${name}>
       <summary><code>${roots.includes(type.name) && field ? field.name : name}</code>
         ${field && html`: <code class="muted">${written(field.type)}</code>`}</summary>

@@ -1,16 +1,14 @@
 // One session: its graph, its timeline, its agents, and the selected one of them.
 import { useEffect, useMemo, useState } from "./vendor.js";
 import { AgentPanel, SessionPanel } from "./agent.js";
-import { ask, useWatched } from "./client.js";
+import { ask, askAll, useWatched } from "./client.js";
 import { Controls } from "./controls.js";
 import { Graph, Grid, counted, graphOf } from "./graph.js";
-import { useKeys } from "./inbox.js";
 import { Timeline } from "./timeline.js";
-import { Badge, Empty, Loading, Problem, STATES, Tabs, html, moment, replace, span, to, tone, useTick, visible } from "./ui.js";
+import { Empty, FINAL, Missing, Problem, Status, Tabs, Took, html, parse, person, replace, to, tone, useKeys, useTick, visible, word } from "./ui.js";
 
 const MANY = 300; // agents; a session with more is read by pages
 const MOST = 5000; // agents that are read of a session that is too large for one request
-const ENDED = new Set(["completed", "failed", "timeout", "cancelled"]);
 const VIEWS = [["graph", "Graph"], ["timeline", "Timeline"], ["agents", "Agents"]];
 
 /** The session with its agents; those of a large one are read by pages, at a pace that spares the server. */
@@ -21,21 +19,15 @@ function useSession(c, s) {
   const found = value?.session;
   const isLarge = error?.code === "TOO_COMPLEX" || found?.sessionAgents?.length > MANY;
   const changed = found?.updatedAt;
-  const ended = found && ENDED.has(found.status);
+  const ended = found && FINAL.has(found.status);
   useEffect(() => {
     if ((!isLarge && !pages) || (pages && ended && pages.of === changed)) return undefined;
     let current = true;
     const read = async () => {
       const begun = performance.now();
-      const agents = [];
-      let cursor = null;
-      do {
-        const { sessionAgentList: page } = await ask("Agents", { s, cursor });
-        agents.push(...page.sessionAgentList);
-        cursor = page.nextCursor;
-      } while (cursor && agents.length < MOST && current);
+      const { found: agents, more } = await askAll("Agents", "sessionAgentList", { s }, MOST);
       const pause = Math.min(Math.max(1000, performance.now() - begun), 5000);
-      if (current) setPages({ agents, more: Boolean(cursor), of: changed, pause });
+      if (current) setPages({ agents, more, of: changed, pause });
     };
     const timer = setTimeout(() => read().catch(() => current && setPages((last) => last && { ...last })), pages?.pause ?? 0);
     return () => {
@@ -43,18 +35,14 @@ function useSession(c, s) {
       clearTimeout(timer);
     };
   }, [isLarge, pages, changed]);
-  // A session that has ended is no longer told; somebody else may run it again.
-  useEffect(() => {
-    if (!ended) return undefined;
-    const timer = setInterval(async () => {
-      if (document.hidden) return;
-      const data = await ask("SessionChange", { c, s }).catch(() => null);
-      if (data?.session && data.session.updatedAt !== changed) setCount((number) => number + 1);
-    }, 3000);
-    return () => clearInterval(timer);
-  }, [ended, changed]);
-  const session = pages && found ? { ...found, sessionAgents: pages.agents } : found;
   const refresh = () => setCount((number) => number + 1);
+  // A session that has ended is no longer told; somebody else may run it again.
+  const looks = useTick(ended ? 3000 : 0);
+  useEffect(() => {
+    if (!looks || !ended || document.hidden) return;
+    ask("SessionChange", { c, s }).then((data) => data.session && data.session.updatedAt !== changed && refresh(), () => {});
+  }, [looks]);
+  const session = pages && found ? { ...found, sessionAgents: pages.agents } : found;
   return { session, gone: value && !found, error: isLarge ? null : error, more: pages?.more, refresh };
 }
 
@@ -63,17 +51,15 @@ export function Session({ path: [, c, s], query }) {
   const agents = session?.sessionAgents;
   const graph = useMemo(() => agents && graphOf(agents), [agents]);
   const view = VIEWS.some(([name]) => name === query.view) ? query.view : "graph";
-  const go = (change) => replace(to("session", c, s, { ...query, ...change }));
-  useKeys((key) => key === "escape" && query.agent && go({ agent: "" }));
-  useEffect(() => {
-    if (session) document.title = `${session.task?.taskName ?? "Session"} · ${STATES[session.status]?.[1]}`;
-  }, [session?.status]);
-  if (gone) {
-    return html`<main><${Empty} title="There is no such session"><a href=${to("sessions")}>Show all sessions</a><//></main>`;
-  }
-  if (!session || !graph) return html`<main><${Problem} error=${error} />${!error && html`<${Loading} />`}</main>`;
+  // They stay the same, so that agents that have not changed are not drawn again.
+  const go = useMemo(() => (change) => replace(to("session", c, s, { ...parse().query, ...change })), [c, s]);
+  const select = useMemo(() => (uuid) => go({ agent: uuid === parse().query.agent ? "" : uuid }), [go]);
+  useKeys((event) => event.key === "Escape" && query.agent && go({ agent: "" }));
+  const title = session && `${session.task?.taskName ?? "Session"} · ${word(session.status)}`;
+  useEffect(() => { if (title) document.title = title; }, [title]);
+  if (gone) return html`<main><${Empty} title="There is no such session"><a href=${to("sessions")}>Show all sessions</a><//></main>`;
+  if (!graph) return html`<main><${Missing} error=${error} /></main>`;
   const agent = graph.all.get(query.agent);
-  const select = (uuid) => go({ agent: uuid === query.agent ? "" : uuid });
   const shown = { graph, selected: query.agent, onSelect: select };
   return html`<main class="session">
     <${Head} session=${session} agents=${agents} graph=${graph} onDone=${refresh} />
@@ -95,14 +81,13 @@ export function Session({ path: [, c, s], query }) {
 }
 
 function Head({ session, agents, graph, onDone }) {
-  const ended = ENDED.has(session.status);
-  useTick(ended ? 0 : 1000);
-  const end = ended ? moment(session.updatedAt) : Date.now();
+  const asking = agents.filter((each) => each.state === "wait_for_user_input");
+  const people = agents.some((each) => ["executing", "pending"].includes(each.state)) ? [] : asking.map(person);
   return html`<header class="head">
     <div><p class="line muted"><a href=${to("sessions")}>Sessions</a> /
       <a href=${to("coordination", session.coordinationUuid)}>${visible(session.coordination?.coordinationName ?? "coordination")}</a></p>
       <h1>${visible(session.task?.taskName ?? "Session")}</h1>
-      <p class="line"><${Badge} state=${session.status} /> <span class="muted">${span(end - moment(session.createdAt))}</span></p></div>
+      <p class="line"><${Status} status=${session.status} people=${people} /> <span class="muted"><${Took} session=${session} /></span></p></div>
     <${Controls} session=${session} graph=${graph} onDone=${onDone} />
     <${Progress} agents=${agents} />
   </header>`;
@@ -115,5 +100,5 @@ function Progress({ agents }) {
   const shown = ORDER.filter((state) => counts[state]);
   return html`<div class="progress"><div class="bar" aria-hidden="true">${shown.map((state) => html`
       <span key=${state} class="${tone(state)} ${state}" style=${{ flexGrow: counts[state] }} />`)}</div>
-    <p class="line muted">${shown.map((state) => html`<span key=${state}>${counts[state]} ${STATES[state][1].toLowerCase()}</span>`)}</p></div>`;
+    <p class="line muted">${shown.map((state) => html`<span key=${state}>${counts[state]} ${word(state).toLowerCase()}</span>`)}</p></div>`;
 }

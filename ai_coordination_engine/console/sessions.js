@@ -1,8 +1,7 @@
 // The list of sessions: live, with filters, counts and a search.
-import { useEffect, useState } from "./vendor.js";
 import { ask, useWatched } from "./client.js";
 import { Session } from "./session.js";
-import { Ago, Badge, decoded, Empty, Loading, Pages, Problem, html, moment, replace, span, taskKey, to, useCalm, useLoaded, useTick, visible } from "./ui.js";
+import { Ago, Empty, Missing, Search, Status, Took, decoded, html, person, replace, taskKey, to, useCalm, useCursors, useLoaded, visible } from "./ui.js";
 
 const PAGE = 30;
 
@@ -23,36 +22,22 @@ function numbers(found) {
   return (filter) => (filter.waits ? counts && shown(counts.waitsForPerson) : by[filter.count]);
 }
 
-/** A text that is told on a while after the last key. */
-function Search({ label, value, onChange, ...rest }) {
-  const [text, setText] = useState(value ?? "");
-  useEffect(() => setText(value ?? ""), [value]);
-  useEffect(() => {
-    if (text === (value ?? "")) return undefined;
-    const timer = setTimeout(() => onChange(text.trim()), 300);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return html`<label>${label}
-    <input type="search" value=${text} onInput=${(event) => setText(event.target.value)} ...${rest} /></label>`;
-}
-
-export function Sessions({ query }) {
+export function Sessions({ query, waiting }) {
   const filter = FILTERS[query.show] ?? FILTERS[""];
-  const [cursors, setCursors] = useState([null]);
+  const [cursor, pages, restart] = useCursors();
   const choose = (change) => {
-    setCursors([null]);
+    restart();
     replace(to("sessions", { ...query, ...change }));
   };
   const task = query.task?.split(" ").map(decoded);
   const { value, error } = useWatched("Sessions", {
-    limit: PAGE, cursor: cursors.at(-1), statuses: filter.statuses, waits: filter.waits,
+    limit: PAGE, cursor, statuses: filter.statuses, waits: filter.waits,
     coordination: task?.[0], task: task?.[1], user: query.user, prefix: query.prefix,
   });
   const list = value?.sessionList;
   const [counts] = useLoaded(() => ask("Counts"), [useCalm(list, 3000)]);
   const [tasks] = useLoaded(() => ask("TaskNames"), []);
   const number = numbers(counts);
-  const turn = (page) => setCursors(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, list.nextCursor]);
   return html`<main>
     <h1>Sessions</h1>
     <div class="filters">
@@ -68,10 +53,9 @@ export function Sessions({ query }) {
       <${Search} label="Uuid" value=${query.prefix} onChange=${(prefix) => choose({ prefix })}
         placeholder="begins with" spellcheck=${false} />
     </div>
-    <${Problem} error=${error} />
-    ${!list && !error && html`<${Loading} />`}
-    ${list && (list.sessionList.length ? html`<${Rows} sessions=${list.sessionList} />` : html`<${Nothing} query=${query} />`)}
-    <${Pages} page=${cursors.length - 1} more=${list?.nextCursor} onPage=${turn} />
+    <${Missing} value=${list} error=${error} />
+    ${list && (list.sessionList.length ? html`<${Rows} sessions=${list.sessionList} waiting=${waiting} />` : html`<${Nothing} query=${query} />`)}
+    ${pages(list?.nextCursor)}
   </main>`;
 }
 
@@ -83,29 +67,23 @@ function Nothing({ query }) {
     <a href=${to("editor")}>Write a run file and run it</a>, or start one with <code>ace run FILE</code>.<//>`;
 }
 
-const excerpt = (text) => visible((text ?? "").slice(0, 160).replace(/\s+/g, " "));
+const Rows = ({ sessions, waiting }) => html`<table class="rows sessions"><thead><tr><th>Status</th><th>Session</th><th>User</th>
+    <th>Started</th><th>Took</th></tr></thead>
+  <tbody>${sessions.map((each) => html`<${Row} key=${each.sessionUuid} session=${each}
+    people=${waiting.filter((agent) => agent.sessionUuid === each.sessionUuid).map(person)} />`)}</tbody></table>`;
 
-function Rows({ sessions }) {
-  return html`<table class="rows sessions"><thead><tr><th>Status</th><th>Session</th><th>User</th><th>Started</th>
-      <th>Took</th></tr></thead>
-    <tbody>${sessions.map((each) => html`<${Row} key=${each.sessionUuid} session=${each} />`)}</tbody></table>`;
-}
-
-function Row({ session }) {
-  const { status, createdAt, updatedAt, coordination, task, userId } = session;
-  const ended = ["completed", "failed", "timeout", "cancelled"].includes(status);
-  useTick(ended ? 0 : 1000);
-  const end = ended ? moment(updatedAt) : Date.now();
+function Row({ session, people }) {
+  const { status, createdAt, coordination, task, userId } = session;
   return html`<tr>
-    <td data-label="Status"><${Badge} state=${status} /></td>
+    <td data-label="Status"><${Status} status=${status} people=${people} /></td>
     <td data-label="Session" class="main"><a href=${to("session", session.coordinationUuid, session.sessionUuid)}>
         ${visible(task?.taskName ?? "Without a task")}</a>
       <span class="muted">${coordination?.coordinationName !== task?.taskName && visible(coordination?.coordinationName ?? "")}</span>
-      <span class="excerpt">${excerpt(session.taskQuery)}</span>
+      <span class="excerpt">${visible((session.taskQuery ?? "").slice(0, 160).replace(/\s+/g, " "))}</span>
       <code class="muted">${session.sessionUuid.slice(0, 18)}</code></td>
     <td data-label="User">${userId ? visible(userId) : html`<span class="muted">–</span>`}</td>
     <td data-label="Started"><${Ago} time=${createdAt} /></td>
-    <td data-label="Took">${span(end - moment(createdAt))}</td></tr>`;
+    <td data-label="Took"><${Took} session=${session} /></td></tr>`;
 }
 
 /** The newest session, and the next one as soon as it starts. */
@@ -113,6 +91,5 @@ export function Latest({ query }) {
   const { value, error } = useWatched("Latest", {});
   const latest = value?.sessionList.sessionList[0];
   if (latest) return html`<${Session} key=${latest.sessionUuid} path=${["", latest.coordinationUuid, latest.sessionUuid]} query=${query} />`;
-  if (value) return html`<main><${Nothing} query=${query} /></main>`;
-  return html`<main><${Problem} error=${error} />${!error && html`<${Loading} />`}</main>`;
+  return html`<main>${value ? html`<${Nothing} query=${query} />` : html`<${Missing} error=${error} />`}</main>`;
 }

@@ -5,29 +5,22 @@ const KEPT = "ace-tokens";
 const ASKED = "ace-sign-in";
 const random = () => encoded(crypto.getRandomValues(new Uint8Array(32)));
 
-function encoded(bytes) {
-  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
+const encoded = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
+  .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 const kept = (name) => JSON.parse(sessionStorage.getItem(name) ?? "null");
 const keep = (name, value) => sessionStorage.setItem(name, JSON.stringify(value));
 const home = () => `${location.origin}/`;
 
 let known;
-async function provider({ issuer, authorizationEndpoint, tokenEndpoint }) {
-  if (authorizationEndpoint && tokenEndpoint) {
-    return { authorization_endpoint: authorizationEndpoint, token_endpoint: tokenEndpoint };
-  }
-  known ??= fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`).then((found) => found.json());
-  return known;
+async function provider({ issuer, authorizationEndpoint: authorization_endpoint, tokenEndpoint: token_endpoint }) {
+  if (authorization_endpoint && token_endpoint) return { authorization_endpoint, token_endpoint };
+  return (known ??= fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`).then((found) => found.json()));
 }
 
 let leaving;
 /** Leave the page for the provider's; it comes back with a code. */
-export async function signIn({ signIn: given }) {
-  if (given) await (leaving ??= leave(given));
-}
+export const signIn = ({ signIn: given }) => given && (leaving ??= leave(given));
 
 async function leave(given) {
   sessionStorage.removeItem(KEPT);
@@ -74,6 +67,8 @@ async function finish(given) {
   });
 }
 
+const renewed = async (given, token) => token && tokens(given, { grant_type: "refresh_token", refresh_token: token });
+
 let finishing;
 let renewing;
 /** The headers of a request; leaves the page to sign in when there is no token. */
@@ -83,10 +78,7 @@ export async function authorization(config) {
   await (finishing ??= finish(given));
   let held = kept(KEPT);
   if (held && held.until - Date.now() < 30_000) {
-    renewing ??= (held.refresh
-      ? tokens(given, { grant_type: "refresh_token", refresh_token: held.refresh })
-      : Promise.resolve(null)
-    ).catch(() => null).finally(() => { renewing = undefined; });
+    renewing ??= renewed(given, held.refresh).catch(() => null).finally(() => { renewing = undefined; });
     held = await renewing;
   }
   if (!held) await signIn(config);

@@ -1,112 +1,89 @@
 // The attempts of a session over time. Long stretches in which nothing ran are cut short.
-import { useMemo, useState } from "./vendor.js";
-import { ask } from "./client.js";
-import { counted, elementName } from "./graph.js";
-import { Empty, FINAL, Loading, Pages, Problem, STATES, Symbol, html, moment, span, tone, useCalm, useLoaded, useTick } from "./ui.js";
+import { useMemo } from "./vendor.js";
+import { askAll } from "./client.js";
+import { counted } from "./graph.js";
+import { Empty, FINAL, Missing, Symbol, html, moment, plural, span, tone, useCalm, useLoaded, usePages, useTick, word } from "./ui.js";
 
 const ROWS = 100;
 const MOST = 2000; // runs
 const CUT = 0.04; // the width of a stretch that is cut short, as a share of the whole
 
-async function runsOf(s) {
-  const runs = [];
-  let cursor = null;
-  do {
-    const { sessionRunList: page } = await ask("Runs", { s, cursor });
-    runs.push(...page.sessionRunList);
-    cursor = page.nextCursor;
-  } while (cursor && runs.length < MOST);
-  return runs;
-}
-
 /** All attempts as bars: those that have a run, and those that go on. */
 function bars(agents, runs, now) {
-  const found = runs.filter((run) => run.startedAt).map((run) => ({
-    agent: run.sessionAgentUuid, attempt: run.attempt, state: run.status ?? "completed",
-    start: moment(run.startedAt), end: moment(run.endedAt) ?? now, error: run.errorClass,
+  const key = (each) => `${each.sessionAgentUuid} ${each.attempt}`;
+  const known = new Set(runs.map(key));
+  const others = agents.filter((each) => !known.has(key(each))).map((each) => (
+    { ...each, status: each.state, endedAt: each.endedAt ?? (FINAL.has(each.state) ? each.startedAt : null) }));
+  return [...runs, ...others].filter((each) => each.startedAt).map((each) => ({
+    agent: each.sessionAgentUuid, attempt: each.attempt, state: each.status ?? "completed",
+    start: moment(each.startedAt), end: moment(each.endedAt) ?? now,
   }));
-  const known = new Set(found.map(({ agent, attempt }) => `${agent} ${attempt}`));
-  for (const each of agents) {
-    if (!each.startedAt || known.has(`${each.sessionAgentUuid} ${each.attempt}`)) continue;
-    const open = !each.endedAt && !FINAL.has(each.state);
-    found.push({
-      agent: each.sessionAgentUuid, attempt: each.attempt, state: each.state,
-      start: moment(each.startedAt), end: open ? now : moment(each.endedAt) ?? moment(each.startedAt),
-    });
-  }
-  return found;
 }
 
 /** A scale from times to 0…1: {at, gaps: [{x, width, milliseconds}], total}. */
 export function scaleOf(found) {
-  const sorted = [...found].sort((one, other) => one.start - other.start);
-  const busy = [];
-  for (const { start, end } of sorted) {
+  const busy = []; // [start, end] of each stretch in which something ran
+  for (const { start, end } of found.toSorted((one, other) => one.start - other.start)) {
     const last = busy.at(-1);
     if (last && start <= last[1]) last[1] = Math.max(last[1], end);
     else busy.push([start, Math.max(end, start + 1)]);
   }
-  const worked = busy.reduce((sum, [start, end]) => sum + end - start, 0);
+  const sum = (numbers) => numbers.reduce((total, each) => total + each, 0);
+  const worked = sum(busy.map(([start, end]) => end - start));
+  const idle = busy.map(([, end], index) => (busy[index + 1]?.[0] ?? end) - end);
   const longest = Math.max(worked * 0.25, 1000);
-  const idle = busy.slice(1).map(([start], index) => start - busy[index][1]);
   const cut = idle.filter((each) => each > longest).length;
   const short = Math.min(CUT, 0.4 / Math.max(cut, 1));
-  const drawn = worked + idle.reduce((sum, each) => sum + (each > longest ? 0 : each), 0);
-  const unit = (1 - short * cut) / Math.max(drawn, 1);
-  const pieces = [];
+  const unit = (1 - short * cut) / Math.max(worked + sum(idle.filter((each) => each <= longest)), 1);
   const gaps = [];
-  let x = 0;
-  busy.forEach(([start, end], index) => {
-    pieces.push({ start, end, x });
-    x += (end - start) * unit;
-    const pause = idle[index];
-    if (pause === undefined) return;
-    const width = pause > longest ? short : pause * unit;
-    if (pause > longest) gaps.push({ x, width, milliseconds: pause });
-    x += width;
+  let next = 0;
+  const places = busy.map(([start, end], index) => {
+    const place = next;
+    const milliseconds = idle[index];
+    next += (end - start) * unit;
+    if (milliseconds > longest) gaps.push({ x: next, width: short, milliseconds });
+    next += milliseconds > longest ? short : milliseconds * unit;
+    return place;
   });
   const at = (time) => {
-    const piece = pieces.findLast((each) => each.start <= time) ?? pieces[0];
-    return piece.x + Math.min(time - piece.start, piece.end - piece.start) * unit;
+    const index = Math.max(busy.findLastIndex(([start]) => start <= time), 0);
+    const [start, end] = busy[index];
+    return places[index] + (Math.min(time, end) - start) * unit;
   };
-  return { at, gaps, total: sorted.length ? busy.at(-1)[1] - busy[0][0] : 0 };
+  return { at, gaps, total: busy.length ? busy.at(-1)[1] - busy[0][0] : 0 };
 }
 
 const percent = (share) => `${(share * 100).toFixed(3)}%`;
 
 export function Timeline({ session, graph, selected, onSelect }) {
   const agents = session.sessionAgents;
-  const [page, setPage] = useState(0);
   const counts = counted(agents);
   const key = JSON.stringify(counts) + agents.reduce((sum, each) => sum + (each.attempt ?? 0), 0);
-  const [runs, error, again] = useLoaded(() => runsOf(session.sessionUuid), [session.sessionUuid, useCalm(key, agents.length > 50 ? 2000 : 200)]);
-  const running = Boolean(counts.executing);
-  useTick(running ? 1000 : 0);
-  const now = Date.now();
-  const found = useMemo(() => runs && bars(agents, runs, now), [agents, runs, running && Math.floor(now / 1000)]);
-  if (error) return html`<${Problem} error=${error} again=${again} />`;
-  if (!found) return html`<${Loading} />`;
+  const [runs, error, again] = useLoaded(() => askAll("Runs", "sessionRunList", { s: session.sessionUuid }, MOST), [session.sessionUuid, useCalm(key, agents.length > 50 ? 2000 : 200)]);
+  const ticks = useTick(counts.executing ? 1000 : 0);
+  const found = useMemo(() => bars(agents, runs?.found ?? [], Date.now()), [agents, runs, ticks]);
+  const of = Map.groupBy(found, (bar) => bar.agent);
+  const begun = (agent) => of.get(agent.sessionAgentUuid)[0].start;
+  const rows = agents.filter((each) => of.has(each.sessionAgentUuid)).sort((one, other) => begun(one) - begun(other));
+  const [shown, pages] = usePages(rows, ROWS);
+  if (error || !runs) return html`<${Missing} error=${error} again=${again} />`;
   if (!found.length) return html`<${Empty} title=${counts.completed ? "Nothing has run since it was copied" : "Nothing has run yet"} />`;
   const { at, gaps, total } = scaleOf(found);
-  const first = new Map();
-  for (const bar of found) first.set(bar.agent, [...(first.get(bar.agent) ?? []), bar]);
-  const rows = agents.filter((each) => first.has(each.sessionAgentUuid))
-    .sort((one, other) => first.get(one.sessionAgentUuid)[0].start - first.get(other.sessionAgentUuid)[0].start);
   return html`<div class="timeline">
-    <p class="muted line"><span>${found.length} ${found.length === 1 ? "attempt" : "attempts"} in ${span(total)}</span>
-      ${gaps.length > 0 && html`<span>${gaps.length} idle ${gaps.length === 1 ? "stretch is" : "stretches are"} cut short</span>`}</p>
+    <p class="muted line"><span>${plural(found.length, "attempt")} in ${span(total)}</span>
+      ${gaps.length > 0 && html`<span>${plural(gaps.length, "idle stretch is", "idle stretches are")} cut short</span>`}</p>
     <div class="lanes">
       <div class="gaps" aria-hidden="true">${gaps.map((gap) => html`<span class="gap" style=${{ left: percent(gap.x), width: percent(gap.width) }}
         title="${span(gap.milliseconds)} without an attempt"><span>${span(gap.milliseconds)}</span></span>`)}</div>
-      ${rows.slice(page * ROWS, (page + 1) * ROWS).map((agent) => html`<${Lane} key=${agent.sessionAgentUuid} agent=${agent}
-        name=${graph.names.get(agent.sessionAgentUuid) ?? elementName(graph, agent)} at=${at}
-        found=${first.get(agent.sessionAgentUuid)} selected=${selected} onSelect=${onSelect} />`)}
+      ${shown.map((agent) => html`<${Lane} key=${agent.sessionAgentUuid} agent=${agent}
+        name=${graph.names.get(agent.sessionAgentUuid)} at=${at}
+        found=${of.get(agent.sessionAgentUuid)} selected=${selected} onSelect=${onSelect} />`)}
     </div>
-    <${Pages} page=${page} more=${rows.length > (page + 1) * ROWS} onPage=${setPage} /></div>`;
+    ${pages}</div>`;
 }
 
 function Lane({ agent, name, found, at, selected, onSelect }) {
-  const words = found.map((bar) => `attempt ${bar.attempt ?? "?"}: ${STATES[bar.state]?.[1] ?? bar.state}, ${span(bar.end - bar.start)}`);
+  const words = found.map((bar) => `attempt ${bar.attempt ?? "?"}: ${word(bar.state)}, ${span(bar.end - bar.start)}`);
   return html`<button class="lane" aria-pressed=${selected === agent.sessionAgentUuid} title="${name}: ${words.join("; ")}"
       onClick=${() => onSelect(agent.sessionAgentUuid)}>
     <span class="name"><${Symbol} state=${agent.state} /> ${name}</span>

@@ -1,35 +1,36 @@
 // What all screens are made of: the state of the address, badges, times, messages, dialogs.
-import { h, htm, useCallback, useEffect, useRef, useState } from "./vendor.js";
+import { h, htm, useEffect, useMemo, useRef, useState } from "./vendor.js";
 
 export const html = htm.bind(h);
 
-/** A symbol and a word for each status and state, so that colour is never the only sign. */
-export const STATES = {
-  initial: ["○", "Not begun"], dispatched: ["○", "Starting"], pending: ["◔", "Pending"],
-  executing: ["◐", "Running"], in_progress: ["◐", "Running"], active: ["◐", "Active"],
-  in_transit: ["◐", "Restarting"], wait_for_user_input: ["?", "Waits for a person"],
-  paused: ["‖", "Paused"], completed: ["✓", "Completed"], failed: ["✕", "Failed"],
-  timeout: ["✕", "Timed out"], skipped: ["→", "Skipped"], cancelled: ["⊘", "Cancelled"],
-  lost: ["✕", "Lost"], expired: ["✕", "Expired"],
+/** A symbol, a word and a tone for each status and state, so that colour is never the only sign. */
+const STATES = {
+  initial: ["○", "Not begun"], dispatched: ["○", "Starting"], pending: ["◔", "Pending", "hold"],
+  executing: ["◐", "Running", "run"], in_progress: ["◐", "Running", "run"], active: ["◐", "Active", "run"],
+  in_transit: ["◐", "Restarting", "run"], wait_for_user_input: ["?", "Waits for a person", "ask"],
+  paused: ["‖", "Paused", "hold"], completed: ["✓", "Completed", "done"], failed: ["✕", "Failed", "fail"],
+  timeout: ["✕", "Timed out", "fail"], skipped: ["→", "Skipped"], cancelled: ["⊘", "Cancelled"],
+  lost: ["✕", "Lost", "fail"], expired: ["✕", "Expired", "fail"],
 };
-export const FINAL = new Set(["completed", "failed", "timeout", "skipped", "cancelled"]);
-const TONES = {
-  executing: "run", in_progress: "run", active: "run", in_transit: "run", completed: "done",
-  failed: "fail", timeout: "fail", lost: "fail", expired: "fail", wait_for_user_input: "ask",
-  paused: "hold", pending: "hold",
-};
-export const tone = (state) => TONES[state] ?? "idle";
+export const FINAL = new Set(["completed", "failed", "timeout", "skipped", "cancelled"]); // of sessions and agents
+export const word = (state) => STATES[state]?.[1] ?? state;
+export const tone = (state) => STATES[state]?.[2] ?? "idle";
+const symbol = (state) => STATES[state]?.[0] ?? "·";
 
-export function Badge({ state, label }) {
-  const [symbol, word] = STATES[state] ?? ["·", state];
-  return html`<span class="badge ${tone(state)}">
-    <span class="symbol" aria-hidden="true">${symbol}</span>${label ?? word}</span>`;
-}
+export const Badge = ({ state, label }) => html`<span class="badge ${tone(state)}">
+  <span class="symbol" aria-hidden="true">${symbol(state)}</span>${label ?? word(state)}</span>`;
 
-export function Symbol({ state }) {
-  const [symbol, word] = STATES[state] ?? ["·", state];
-  return html`<span class="symbol ${tone(state)}" role="img" aria-label=${word}>${symbol}</span>`;
-}
+export const Symbol = ({ state }) => html`<span class="symbol ${tone(state)}" role="img"
+  aria-label=${word(state)}>${symbol(state)}</span>`;
+
+/** Whom an agent asks. */
+export const person = (agent) => visible(agent.agentAction?.userInTheLoop ?? "a person");
+
+/** The status of a session; of one that runs, the people that it waits for. */
+export const Status = ({ status, people }) => html`<${Badge} ...${people.length && status === "in_progress"
+  ? { state: "wait_for_user_input", label: `Waits for ${[...new Set(people)].join(", ")}` } : { state: status }} />`;
+
+export const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
 // Texts and times
 
@@ -42,17 +43,21 @@ export const visible = (text) => text.replace(/\r\n/g, "\n").replace(CONTROLS, (
   return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
 });
 
+const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+
 export function span(milliseconds) {
   const seconds = Math.max(milliseconds, 0) / 1000;
-  if (seconds < 1) return `${Math.round(milliseconds)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const first = units.findIndex(([size]) => seconds >= size);
-  const [size, unit] = units[first];
-  const [next, smaller] = units[first + 1];
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`;
+  const [size, unit, next, smaller] = UNITS.find(([each]) => seconds >= each);
   const rest = Math.floor((seconds % size) / next);
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${smaller}` : ""}`;
+}
+
+/** How long something, or a session, has taken until now, or took in all. */
+export function Took({ session, since = session.createdAt, until = FINAL.has(session?.status) && session.updatedAt }) {
+  useTick(until ? 0 : 1000);
+  return span((until ? moment(until) : Date.now()) - moment(since));
 }
 
 export const moment = (text) => (text ? Date.parse(text) : null);
@@ -65,19 +70,32 @@ export function Ago({ time }) {
   return html`<time datetime=${time} title=${new Date(time).toLocaleString()}>${words}</time>`;
 }
 
-/** Renders again every so many milliseconds; 0 stops it. */
+/** Renders again every so many milliseconds (0 stops it); answers how often it has. */
 export function useTick(every) {
-  const [, set] = useState(0);
+  const [count, set] = useState(0);
   useEffect(() => {
     if (!every) return undefined;
-    const timer = setInterval(() => set((count) => count + 1), every);
+    const timer = setInterval(() => set((last) => last + 1), every);
     return () => clearInterval(timer);
   }, [every]);
+  return count;
+}
+
+/** Call back for each key, unless a dialog is open. */
+export function useKeys(onKey) {
+  const latest = useRef();
+  latest.current = onKey;
+  useEffect(() => {
+    const pressed = (event) => document.querySelector("dialog[open]") || latest.current(event);
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
 }
 
 // The address
 
-function parse() {
+/** The address as it is now: {path, query}. */
+export function parse() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   return { path: path.split("/").map(decoded), query: Object.fromEntries(new URLSearchParams(query)) };
 }
@@ -90,15 +108,18 @@ export function decoded(text) {
   }
 }
 
-export function useAddress() {
-  const [address, set] = useState(parse);
+export const useAddress = () => useEvent("hashchange", parse);
+
+/** What `read` answers now, and after each event of the window with this name. */
+export function useEvent(name, read) {
+  const [value, set] = useState(read);
   useEffect(() => {
-    const changed = () => set(parse());
-    addEventListener("hashchange", changed);
+    const changed = () => set(read());
+    addEventListener(name, changed);
     changed(); // it may have changed since the first rendering
-    return () => removeEventListener("hashchange", changed);
+    return () => removeEventListener(name, changed);
   }, []);
-  return address;
+  return value;
 }
 
 /** The address of a screen: to("session", c, s, {view: "list"}). */
@@ -117,9 +138,7 @@ export const replace = (address) => {
 
 // Messages
 
-export function Empty({ title, children }) {
-  return html`<div class="empty"><p class="title">${title}</p><p>${children}</p></div>`;
-}
+export const Empty = ({ title, children }) => html`<div class="empty"><p class="title">${title}</p><p>${children}</p></div>`;
 
 export function Problem({ error, again }) {
   if (!error) return null;
@@ -128,9 +147,11 @@ export function Problem({ error, again }) {
     ${again && html`<button onClick=${again}>Try again</button>`}</div>`;
 }
 
-export function Loading() {
-  return html`<div class="loading" role="status"><span class="visually-hidden">Loading</span></div>`;
-}
+export const Loading = () => html`<div class="loading" role="status"><span class="visually-hidden">Loading</span></div>`;
+
+/** What stands where a value is not there, or not the present one. */
+export const Missing = ({ value, error, again }) => html`<${Problem} error=${error} again=${again} />
+  ${!value && !error && html`<${Loading} />`}`;
 
 let announce = () => {};
 export function Announcements() {
@@ -146,39 +167,61 @@ export const say = (text) => announce(text);
 
 export function Uuid({ value }) {
   const copy = () => navigator.clipboard?.writeText(value).then(() => say("Copied."), () => {});
-  const short = value.length > 18 ? `${value.slice(0, 13)}…` : value;
-  return html`<button class="uuid" title="Copy ${value}" onClick=${copy}>${short}</button>`;
+  return html`<button class="uuid" title="Copy ${value}" onClick=${copy}>${value.length > 18 ? `${value.slice(0, 13)}…` : value}</button>`;
 }
 
-/** A modal dialog. `onSend` may throw; its error is shown in the dialog. */
+// Forms
+
+/** [send, busy, error] of something that is sent once at a time, and may fail. */
+export function useSending(work) {
+  const [{ busy, error }, set] = useState({});
+  const send = async (...given) => {
+    if (busy) return;
+    set({ busy: true });
+    await work(...given).then(() => set({}), (problem) => set({ error: problem }));
+  };
+  return [send, busy, error];
+}
+
+/** A modal dialog. `onSend` is called with a key that is the same when it is tried again. It may fail. */
 export function Dialog({ title, children, action, danger, onSend, onClose }) {
   const ref = useRef();
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
+  const key = useMemo(() => crypto.randomUUID(), []);
+  const [send, busy, error] = useSending(() => onSend(key).then(onClose));
   useEffect(() => {
     if (!ref.current.open) ref.current.showModal();
   }, []);
-  const send = async (event) => {
-    event.preventDefault();
-    setBusy(true);
-    setError(null);
-    try {
-      await onSend();
-      onClose();
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
   return html`<dialog ref=${ref} onClose=${onClose} aria-labelledby="dialog-title">
-    <form onSubmit=${send}>
+    <form onSubmit=${(event) => { event.preventDefault(); send(); }}>
       <h2 id="dialog-title">${title}</h2>
       ${children}
       <${Problem} error=${error} />
       <div class="actions"><button type="button" onClick=${onClose}>Back</button>
         <button class=${danger ? "danger" : "primary"} disabled=${busy}>${action}</button></div>
     </form></dialog>`;
+}
+
+/** A button that opens a dialog; the rest is for the dialog. */
+export function Opens({ words, kind, dialog, ...rest }) {
+  const [open, setOpen] = useState(false);
+  return html`<button class=${kind} onClick=${() => setOpen(true)}>${words}</button>
+    ${open && html`<${dialog} ...${rest} onClose=${() => setOpen(false)} />`}`;
+}
+
+export const Area = ({ label, value, onChange, ...rest }) => html`<label>${label}
+  <textarea value=${value} onInput=${(event) => onChange(event.target.value)} ...${rest} /></label>`;
+
+/** A text to search for, that is told on a while after the last key. */
+export function Search({ label, value = "", onChange, ...rest }) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  useEffect(() => {
+    if (text === value) return undefined;
+    const timer = setTimeout(() => onChange(text.trim()), 300);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<label>${label}
+    <input type="search" value=${text} onInput=${(event) => setText(event.target.value)} ...${rest} /></label>`;
 }
 
 export function Tabs({ label, tabs, current, onChoose }) {
@@ -203,18 +246,30 @@ export function Pages({ page, more, onPage }) {
     <button disabled=${!more} onClick=${() => onPage(page + 1)}>Next</button></nav>`;
 }
 
+/** Pages of a list of the API: [the cursor of this one, the buttons below a list with `nextCursor`, back to the first]. */
+export function useCursors() {
+  const [cursors, set] = useState([null]);
+  const pages = (next) => html`<${Pages} page=${cursors.length - 1} more=${next}
+    onPage=${(page) => set(page < cursors.length ? cursors.slice(0, page + 1) : [...cursors, next])} />`;
+  return [cursors.at(-1), pages, () => set([null])];
+}
+
+/** Pages of a list that is here: [the rows of this one, the buttons below]. */
+export function usePages(rows, size) {
+  const [page, set] = useState(0);
+  const [from, to] = [page * size, (page + 1) * size];
+  return [rows.slice(from, to), html`<${Pages} page=${page} more=${rows.length > to} onPage=${set} />`];
+}
+
 /** A value that changes at most once in so many milliseconds. */
 export function useCalm(value, every) {
   const [shown, set] = useState(value);
-  const held = useRef({});
+  const latest = useRef();
+  latest.current = value;
   useEffect(() => {
-    held.current.value = value;
-    held.current.timer ??= setTimeout(() => {
-      held.current.timer = undefined;
-      set(held.current.value);
-    }, every);
-  }, [value]);
-  useEffect(() => () => clearTimeout(held.current.timer), []);
+    const timer = shown !== value && setTimeout(() => set(latest.current), every);
+    return () => clearTimeout(timer);
+  }, [shown, shown !== value]);
   return shown;
 }
 
@@ -230,6 +285,5 @@ export function useLoaded(load, keys) {
     );
     return () => { current = false; };
   }, [...keys, count]);
-  const again = useCallback(() => setCount((number) => number + 1), []);
-  return [...found, again];
+  return [...found, () => setCount((number) => number + 1)];
 }

@@ -1,4 +1,4 @@
-// The layout of large graphs, off the page's thread.
+// The layout of a large graph, off the page's thread.
 import { layout } from "./layout.js";
 
-onmessage = ({ data: { number, input } }) => postMessage({ number, value: layout(input) });
+onmessage = ({ data }) => postMessage(layout(data));
