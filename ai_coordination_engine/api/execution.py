@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterable, Awaitable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -37,12 +37,31 @@ async def to_its_end(result: Awaitable[T]) -> T:
     """Await an execution, to its end also when this task is cancelled: graphql-core would drop
     fields that have not begun, and Python warns of each.
     """
-    running = asyncio.ensure_future(result)
+    running = asyncio.ensure_future(_ended(result))
     try:
-        return await asyncio.shield(running)
+        ended = await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.gather(asyncio.shield(running), return_exceptions=True)
         raise
+    if isinstance(ended, _Exit):
+        raise ended.reason
+    return ended
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    """The end of the process, as a value: a task that raises it ends its loop, and whoever awaits
+    that task would end the loop once more when it runs next.
+    """
+
+    reason: BaseException
+
+
+async def _ended(result: Awaitable[T]) -> T | _Exit:
+    try:
+        return await result
+    except (KeyboardInterrupt, SystemExit) as reason:
+        return _Exit(reason)
 
 
 class MeteredExecution(ExecutionContext):

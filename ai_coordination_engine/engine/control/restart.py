@@ -120,7 +120,8 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
             "The session was not started from a task; only those can run again.", status=status
         )
     if status not in TERMINAL_SESSION_STATUSES:
-        text = "The session has not ended: cancel it, or wait until it ends; then it can run again."
+        state = "is paused" if status == "paused" else "has not ended"
+        text = f"The session {state}: cancel it, or wait until it ends; then it can run again."
         raise Conflict(text, status=status)
     if agent is None and status not in _RETRIED:
         raise Conflict(

@@ -109,7 +109,7 @@ def test_a_retry_keeps_what_completed_without_a_predecessor_that_has_a_result_no
 @pytest.mark.parametrize("key", [None, "once"])
 def test_only_what_ended_badly_is_retried(stage: Stage, key: str | None) -> None:
     session = stage.start(stage.define({"a": ""}))
-    with pytest.raises(Conflict, match="The session is dispatched"):
+    with pytest.raises(Conflict, match="The session has not ended"):
         retry(stage, session, key)
     pause(stage, session)
     with pytest.raises(Conflict, match="The session is paused"):

@@ -65,7 +65,8 @@ class OnTerminal:
     def __init__(self, command: list[str], rows: int, columns: int) -> None:
         self._mine, theirs = pty.openpty()
         self.resize(rows, columns)
-        environment = {name: value for name, value in ENVIRONMENT.items() if name != "COLUMNS"}
+        size_of_another = {"COLUMNS", "LINES"}  # a parallel run of the tests may set them
+        environment = {n: value for n, value in ENVIRONMENT.items() if n not in size_of_another}
         self.process = subprocess.Popen(
             command,
             env=environment | {"TERM": "xterm"},
@@ -85,7 +86,7 @@ class OnTerminal:
         """Read what is written from now on until `text` is in it; return that."""
         found, until = "", time.monotonic() + seconds
         while text not in found:
-            assert time.monotonic() < until, self.shown
+            assert time.monotonic() < until, self.shown + found
             if select.select([self._mine], [], [], 0.1)[0]:
                 found += os.read(self._mine, 65536).decode()
         self.shown += found
