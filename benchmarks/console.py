@@ -1,4 +1,4 @@
-"""Measure the web console: how soon a session is seen, its size, and its lines."""
+"""Measure the web console: how soon a session and a change of it are seen, size, and lines."""
 
 import gzip
 import shutil
@@ -21,6 +21,25 @@ SEEN = f"""new Promise((done) => {{
     ? requestAnimationFrame(() => done(performance.now())) : requestAnimationFrame(look);
   look();
 }})"""
+CHANGES, PAUSE = 100, 120  # milliseconds; a subscription gets at most 10 answers a second
+CHANGED = """([control, word]) => new Promise((done) => {
+  const begun = performance.now(), main = document.querySelector("main");
+  new MutationObserver((_, observer) => {
+    if (!main.querySelectorAll("p.line")[1].textContent.includes(word)) return;
+    observer.disconnect();
+    requestAnimationFrame(() => done(performance.now() - begun));
+  }).observe(main, { subtree: true, childList: true, characterData: true });
+  fetch("/graphql", { method: "POST", headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query: `mutation {
+      ${control}(coordinationUuid: "c", sessionUuid: "s") { session { id } } }` }) });
+})"""
+WAITING = """mutation {
+  insertUpdateCoordination(coordinationUuid: "c", agents: [{agentUuid: "a"}], updatedBy: "b") {
+    coordination { id } }
+  insertUpdateTask(coordinationUuid: "c", taskUuid: "t", taskName: "t", updatedBy: "b",
+    agentActions: {a: {userInTheLoop: "ann"}}) { task { id } }
+  executeProcedureTaskSession(coordinationUuid: "c", taskUuid: "t", sessionUuid: "s") {
+    procedureTaskSession { sessionUuid } } }"""
 START = """mutation ($agents: [JSONCamelCase], $actions: JSONCamelCase) {
   insertUpdateCoordination(coordinationUuid: "c", agents: $agents, updatedBy: "b") {
     coordination { id } }
@@ -34,6 +53,7 @@ def measure() -> Iterator[Row]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is not None:
         yield _paint(chromium)
+        yield _change(chromium)
     files = [each for each in FOLDER.iterdir() if each.is_file()]
     size = sum(len(gzip.compress(each.read_bytes(), 9)) for each in files)
     yield Row(
@@ -65,6 +85,29 @@ def _paint(chromium: str) -> Row:
         f"headless Chromium, a new profile each time, from the navigation to the frame with all"
         f" agents; median of {TIMES}, {min(taken):.0f} to {max(taken):.0f}; {requests} requests,"
         " three in a row: the page, its files, the session",
+    )
+
+
+def _change(chromium: str) -> Row:
+    with serving(Settings(auth="local"), port=0) as running, sync_playwright() as playwright:
+        httpx.post(running.url, json={"query": WAITING}).raise_for_status()
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{running.page}#/session/c/s")
+        page.get_by_text("Waits for ann").first.wait_for()
+        page.get_by_text("Live", exact=True).wait_for()
+        taken = []
+        for each in range(CHANGES):
+            page.wait_for_timeout(PAUSE)
+            change = ("resumeSession", "Waits") if each % 2 else ("pauseSession", "Paused")
+            taken.append(float(page.evaluate(CHANGED, change)))
+        browser.close()
+    late = sorted(taken)[int(0.99 * CHANGES) - 1]
+    return Row(
+        "state change → update in the browser, one machine, median · 99 %",
+        "≤ 30 · 150 ms",
+        f"{median(taken):.1f} · {late:.1f} ms",
+        f"{CHANGES} controls, from before the request until the frame of the page after the change",
     )
 
 

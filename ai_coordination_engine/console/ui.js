@@ -27,7 +27,7 @@ export const Symbol = ({ state }) => html`<span class="symbol ${tone(state)}" ro
 export const person = (agent) => visible(agent.agentAction?.userInTheLoop ?? "a person");
 
 /** The status of a session; of one that runs, the people that it waits for. */
-export const Status = ({ status, people }) => html`<${Badge} ...${people.length && status === "in_progress"
+export const Status = ({ status, people }) => html`<${Badge} ...${people.length && ["dispatched", "in_progress"].includes(status)
   ? { state: "wait_for_user_input", label: `Waits for ${[...new Set(people)].join(", ")}` } : { state: status }} />`;
 
 export const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;

@@ -55,8 +55,8 @@ def test_a_dry_run_names_agents_by_their_uuids_byte_for_byte(api: Api, keys: Any
 def test_what_is_wrong_with_a_query_is_told(api: Api, keys: Any) -> None:
     first, *_ = data(api, "planSession", **keys)["warnings"]
     assert first == (
-        "subtaskQueries[0].subtaskQuery: {country} of agent list_it has no value: the query has no"
-        " such value, and no predecessor is called so."
+        "subtaskQueries[0].subtaskQuery: {country} of agent list_it has no value: the query is not"
+        " a JSON object with values, and no predecessor is called so."
     )
 
 

@@ -157,6 +157,7 @@ def test_the_output_of_an_agent_that_has_ended_is_its_last_answer(stage: Stage) 
     assert shown["delta"] != ""
 
 
+# the execution does not know the home
 @pytest.mark.only_on("sqlite")
 def test_an_execution_that_is_cancelled_leaves_nothing_that_nobody_awaits(stage: Stage) -> None:
     session = stage.start(stage.define({"a": "", "b": "a"}))
