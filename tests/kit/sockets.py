@@ -15,6 +15,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine import bootstrap
+from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws import push_handler, socket_handler
 from ai_coordination_engine.errors import BadUserInput, Throttled
@@ -108,15 +109,21 @@ class Home:
         app.records.parallel = OneByOne()
         app.records.clock = self.clock
         self.app: App = replace(app, clock=self.clock)
+        self._begun = count(1)
         dynamodb: Any = next(iter(app.records.tables.values())).database
         self.events = dynamodb.client.meta.events
         self.connections = Connections(dynamodb, made.table_prefix, self.clock)
-        self.worker, self._runner, self._numbers = Worker(self.app), runner, count(1)
+        self._runner, self._numbers = runner, count(1)
         self.reset()
 
     def reset(self, **settings: Any) -> None:
-        """Begin anew, without items, with other settings of identities."""
+        """Begin anew, without items and messages, with other settings of identities."""
         self.database.clear()
+        sqs = bootstrap.client("sqs")  # a message of another test may be received or delayed
+        url = sqs.create_queue(QueueName=f"ace-wake-{next(self._begun)}")["QueueUrl"]
+        at = self.app.settings.model_copy(update={"queue_url": url})
+        self.app = replace(self.app, queue=SqsQueue(sqs, url), settings=at)
+        self.worker = Worker(self.app)
         self.database.lags = lambda: False
         self.database.__dict__.pop("call", None)
         self.clock.begin()
