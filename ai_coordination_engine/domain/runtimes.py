@@ -80,7 +80,8 @@ class KindSpec:
     `setting`: the setting with the functions, URLs or endpoints that agents may use. `reads`: the
     keys that it reads beside `kind`. `passes_on`: all other keys go to the agent. `wants_thread`:
     it gets the earlier turns of its thread, which costs a read. `whole_input`: the input repeats
-    what is in the thread, because the agent may ignore the thread.
+    what is in the thread, because the agent may ignore the thread. `needs`: the extra of this
+    package that it needs; empty for none. On AWS a worker of its own has that extra.
     """
 
     setting: str
@@ -88,6 +89,7 @@ class KindSpec:
     passes_on: bool = False
     wants_thread: bool = True
     whole_input: bool = False
+    needs: str = ""
 
 
 KINDS: Mapping[str, KindSpec] = {

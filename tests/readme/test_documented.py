@@ -13,7 +13,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
-from ai_coordination_engine.adapters.runtimes.http import payload
+from ai_coordination_engine.adapters.runtimes.attempts import payload
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.policies import ERROR_CLASSES

@@ -36,7 +36,8 @@ class RuntimeRegistry:
     def find(self, kind: str) -> Runtime:
         """Return the only runtime for `kind`, and load it on first use.
 
-        Raises `AgentFailure` for an unknown kind; the message lists the known kinds.
+        Raises `AgentFailure` for an unknown kind; the message lists the known kinds. Likewise for a
+        kind whose extra is not installed here; the message says where to get it.
         """
         found = _kind(kind)
         if found is None:
@@ -44,9 +45,7 @@ class RuntimeRegistry:
             raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:
-                # Safe to import: `kind` is a key of `KINDS`, not free text of a record.
-                module = import_module(f"{__name__}.{kind}")
-                self._loaded[kind] = module.load(self._settings, self._secrets)
+                self._loaded[kind] = self._load(kind, found.needs)
             return self._loaded[kind]
 
     def wants_thread(self, kind: str) -> bool:
@@ -55,6 +54,22 @@ class RuntimeRegistry:
         """
         found = _kind(kind)
         return found is not None and found.wants_thread
+
+    def _load(self, kind: str, extra: str) -> Runtime:
+        try:
+            # Safe to import: `kind` is a key of `KINDS`, not free text of a record.
+            module = import_module(f"{__name__}.{kind}")
+        except ImportError as error:
+            if not extra:
+                raise
+            message = (
+                f"agents of the kind {kind!r} need the extra {extra!r}, which is not installed here"
+                f" ({error}): pip install 'ai-coordination-engine[{extra}]', or on AWS the"
+                f" template's parameter {extra.capitalize()}ImageUri"
+            )
+            raise AgentFailure(message, error_class="not_allowed") from error
+        runtime: Runtime = module.load(self._settings, self._secrets)
+        return runtime
 
 
 def _kind(kind: object) -> KindSpec | None:

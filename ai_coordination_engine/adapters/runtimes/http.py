@@ -13,10 +13,11 @@ from urllib.parse import unquote
 import httpx
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
+from ai_coordination_engine.adapters.runtimes.attempts import attempt_headers, payload
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
-from ai_coordination_engine.adapters.runtimes.web import Reply, Web, attempt_headers, redacting
+from ai_coordination_engine.adapters.runtimes.web import Reply, Web, redacting
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import Settings
@@ -41,8 +42,8 @@ def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
 class HttpRuntime:
     """Posts the attempt to `runtime.url`, which must be under one of `allowed_urls`.
 
-    Request: the JSON of `payload`. `Idempotency-Key` is the same for all attempts of an agent, so
-    that a service can repeat its earlier answer. `X-Ace-Run` identifies the attempt.
+    Request: the JSON of `attempts.payload`. `Idempotency-Key` is the same for all attempts of an
+    agent, so that a service can repeat its earlier answer. `X-Ace-Run` identifies the attempt.
 
     Response: `{"output": …, "usage": {…}}` (`usage` is optional) or a plain text. For a long job,
     `{"asyncTaskUuid": …, "heartbeatSeconds": …}` (the latter is optional); its output comes later.
@@ -110,34 +111,6 @@ class HttpRuntime:
             )
             raise AgentFailure(message, error_class="not_allowed")
         return url
-
-
-def payload(request: AgentRequest) -> dict[str, object]:
-    """Return the body of the request in camelCase: the whole attempt except its `runtime`."""
-    structured = {"outputSchema": request.output_schema, "correction": request.correction}
-    return {
-        "tenant": request.tenant,
-        "sessionUuid": request.session_uuid,
-        "sessionAgentUuid": request.session_agent_uuid,
-        "runUuid": request.run_uuid,
-        "attempt": request.attempt,
-        "agentUuid": request.agent_uuid,
-        "agentName": request.agent_name,
-        "instructions": request.instructions,
-        "input": request.input,
-        "query": request.query,
-        "taskQuery": request.task_query,
-        "userInput": request.user_input,
-        "predecessors": [
-            {"agentUuid": each.agent_uuid, "agentName": each.agent_name, "output": each.output}
-            for each in request.predecessors
-        ],
-        "inputFiles": list(request.input_files),
-        "threadUuid": request.thread_uuid,
-        "thread": [{"role": each.role, "content": each.content} for each in request.thread],
-        "timeoutSeconds": request.timeout_seconds,
-        **(structured if request.output_schema is not None else {}),
-    }
 
 
 def sign(key: bytes, timestamp: str, body: bytes) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.adapters.runtimes.attempts import attempt_headers
 from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
 from ai_coordination_engine.adapters.runtimes.completions import read_completion
 from ai_coordination_engine.adapters.runtimes.keys import read_key
@@ -16,7 +17,6 @@ from ai_coordination_engine.adapters.runtimes.web import (
     ANSWER_LIMIT,
     Reply,
     Web,
-    attempt_headers,
     is_stream,
     more_than,
     redacting,

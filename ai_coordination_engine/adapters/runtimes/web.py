@@ -17,7 +17,7 @@ from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, ru
 from ai_coordination_engine.adapters.runtimes.error_documents import read_error
 from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport
 from ai_coordination_engine.domain.charsets import Undecodable, decode
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.settings import proxies
 
 ANSWER_LIMIT = 5_000_000  # bytes, decompressed
@@ -46,16 +46,6 @@ class Reply:
     text: str
     status: int = 200
     retry_after: float | None = None
-
-
-def attempt_headers(request: AgentRequest) -> dict[str, str]:
-    """Return `Idempotency-Key`, the same for all attempts of an agent, and `X-Ace-Run` of this
-    attempt.
-    """
-    return {
-        "Idempotency-Key": request.idempotency_key or request.run_uuid,
-        "X-Ace-Run": request.run_uuid,
-    }
 
 
 class Web:

@@ -65,6 +65,7 @@ def test_the_service_gets_the_whole_attempt_in_camel_case(
         "tenant": "acme",
         "sessionUuid": "session-1",
         "sessionAgentUuid": "session-agent-1",
+        "idempotencyKey": "operation-1",
         "runUuid": "run-1",
         "attempt": 2,
         "agentUuid": "agent-1",

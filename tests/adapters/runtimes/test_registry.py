@@ -1,10 +1,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
 from ai_coordination_engine.ports import AgentFailure
 from ai_coordination_engine.settings import Settings
 
@@ -40,6 +42,21 @@ def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(
     )
     assert (failure.value.error_class, failure.value.retryable) == ("not_allowed", False)
     assert not registry.wants_thread(kind)  # type: ignore[arg-type]
+
+
+def test_a_kind_whose_extra_is_missing_says_where_to_get_it(
+    registry: RuntimeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast(dict[str, KindSpec], KINDS), "tools", KindSpec("", (), needs="agents"))
+    monkeypatch.setitem(sys.modules, "ai_coordination_engine.adapters.runtimes.tools", None)
+    with pytest.raises(AgentFailure) as failure:
+        registry.find("tools")
+    assert failure.value.message == (
+        "agents of the kind 'tools' need the extra 'agents', which is not installed here (import of"
+        " ai_coordination_engine.adapters.runtimes.tools halted; None in sys.modules): pip install"
+        " 'ai-coordination-engine[agents]', or on AWS the template's parameter AgentsImageUri"
+    )
+    assert (failure.value.error_class, failure.value.retryable) == ("not_allowed", False)
 
 
 def test_a_thread_is_worth_reading_for_services_and_models_only(registry: RuntimeRegistry) -> None:
