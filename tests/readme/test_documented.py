@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_camel
 
-from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.attempts import payload
+from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.domain import statuses
 from ai_coordination_engine.domain.policies import ERROR_CLASSES

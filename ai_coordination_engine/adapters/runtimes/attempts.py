@@ -1,4 +1,4 @@
-"""What the other side is told of an attempt: its identity, and the document of the whole request."""
+"""What the other side is told of an attempt: its identity, and the whole request as a document."""
 
 from ai_coordination_engine.ports import AgentRequest
 
