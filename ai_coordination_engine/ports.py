@@ -112,6 +112,9 @@ class AgentRequest:
       instructions contain it too.
     - `correction`: what was wrong with the previous answer when the agent is asked once more. The
       input ends with it.
+    - `traceparent` and `tracestate` (W3C Trace Context): what the attempt sends to the services
+      that it calls, so that their spans are below its own; empty if there is no trace. The same for
+      all deliveries of one attempt.
     - `on_delta`: an agent may call it with each part of its answer while it writes it, so that
       people who watch see it. It never raises. The answer is what the agent returns.
 
@@ -139,6 +142,8 @@ class AgentRequest:
     idempotency_key: str = ""
     output_schema: Mapping[str, Any] | None = None
     correction: str | None = None
+    traceparent: str = ""
+    tracestate: str = ""
     on_delta: Callable[[str], None] = field(default=no_delta, compare=False, repr=False)
 
     @property

@@ -56,6 +56,8 @@ class Context:
         self.tenant = tenant
         self.method = method
         self.warnings: list[str] = []
+        # the trace of the caller (`domain.trace_context`), which sessions that it starts continue
+        self.trace: str | None = None
         # Keys of sessions that this request started; their status is known without a read.
         self.just_started: set[tuple[str, str]] = set()
         # of a subscription: nothing will change any more

@@ -38,7 +38,7 @@ def ping() -> graphene.Field:
 
 def _start(context: Context, start: Start) -> object:
     now = context.app.clock.now()
-    session = execute_procedure(context.app, context.tenant, start, context.warn)
+    session = execute_procedure(context.app, context.tenant, start, context.warn, context.trace)
     context.reading.records.seen(session.first_agent)
     if session.created_at >= now:  # this start made the session, not an earlier equal one
         context.just_started.add(session.key)
@@ -89,7 +89,7 @@ def _ask(context: Context, given: AskRequest) -> AskOperationHubType:
             " is completed."
         )
     question = {name: value for name, value in vars(given).items() if name != "stream"}
-    asked = ask(context.app, context.tenant, Question(**question))
+    asked = ask(context.app, context.tenant, Question(**question, trace=context.trace))
     return AskOperationHubType(
         run_uuid=asked.run_uuid,
         thread_uuid=asked.thread_uuid,
@@ -175,7 +175,7 @@ def _control(
 
 
 def _fork(context: Context, given: ForkRequest) -> object:
-    forked = fork.fork_session(context.app, context.tenant, **vars(given))
+    forked = fork.fork_session(context.app, context.tenant, **vars(given), trace=context.trace)
     changed = [
         name
         for name, value in (("taskQuery", given.task_query), ("inputFiles", given.input_files))

@@ -34,7 +34,7 @@ from ai_coordination_engine.api.media_types import (
     media_type_of,
     negotiated,
 )
-from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain import json_text, trace_context
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.errors import (
     BadUserInput,
@@ -60,9 +60,12 @@ V = TypeVar("V")
 
 
 class Context(Protocol):
-    """What the transport needs of a GraphQL context: `warnings`, to which resolvers append."""
+    """What the transport needs of a GraphQL context: `warnings`, to which resolvers append, and
+    `trace`, the caller's trace (`domain.trace_context`).
+    """
 
     warnings: list[str]
+    trace: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,7 @@ async def _answer(
     if media_type is None:
         raise HttpError(406, BadUserInput(f"the response is {GRAPHQL_JSON} or {JSON}"))
     made = context()
+    made.trace = trace_context.given(request.headers)
     parameters = parameters_of(request, documents.limits)
     payload = await run(parameters, documents, made, read_only=request.method == "GET")
     # Sections "application/json" and "application/graphql-response+json": only the latter has a

@@ -24,6 +24,7 @@ from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.schedules import Schedules
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
 from ai_coordination_engine.store.transitions.sessions import Sessions
+from ai_coordination_engine.telemetry_ports import Telemetry
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class App:
     `allow_list`: None if this process does not have the settings of the workers, as in the API's
     Lambda function. `process` names this process in its leases, so that others free them when it
     dies; "" on AWS. `settings_since`: when the settings came into effect, in place of others
-    perhaps (epoch seconds); 0 if there were none before.
+    perhaps (epoch seconds); 0 if there were none before. `telemetry`: None if nothing is exported.
     `state_problem` returns why nothing can be changed until an operator acts, or None.
     """
 
@@ -49,6 +50,7 @@ class App:
     allow_list: AllowList | None = None
     process: str = ""
     settings_since: float = 0
+    telemetry: Telemetry | None = None
     state_problem: Callable[[], str | None] = lambda: None
 
     @cached_property

@@ -145,6 +145,8 @@ class Session(Record):
     open_sinks = NumberSetAttribute(null=True)
     open_sink_count = IntegerAttribute(null=True)
     plan_hash = UnicodeAttribute(null=True)  # a hash of what the session was planned from
+    # engine: the trace of the caller that started it (`domain.trace_context`)
+    trace = UnicodeAttribute(null=True)
     # the start whose agents count (absent: the one of `nonce`). Several starts with the same uuid
     # may write agents; one of them confirms the session
     incarnation = UnicodeAttribute(null=True)
@@ -235,6 +237,7 @@ class SessionAgent(Record):
     query = Payload(null=True)
     task_query = Payload(null=True)
     input_files = Payload(null=True)
+    trace = UnicodeAttribute(null=True)  # of its session
     thread_uuid = UnicodeAttribute(null=True)
     thread = Payload(null=True)
     # engine: of a question that is routed: the ordinal of the agent that was asked first

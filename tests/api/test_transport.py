@@ -130,6 +130,7 @@ DOCUMENTS = Documents(
 @dataclass
 class FakeContext:
     warnings: list[str] = field(default_factory=list)
+    trace: str | None = None
 
 
 class Log(logging.Handler):

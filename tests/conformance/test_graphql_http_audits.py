@@ -28,6 +28,7 @@ class Query(graphene.ObjectType):
 class NoContext:
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.trace: str | None = None
 
 
 @pytest.fixture

@@ -14,9 +14,18 @@ def identity(request: AgentRequest) -> dict[str, str]:
 
 
 def attempt_headers(request: AgentRequest) -> dict[str, str]:
-    """Return the identity of the attempt as HTTP headers: `Idempotency-Key` and `X-Ace-Run`."""
+    """Return the identity of the attempt as HTTP headers, `Idempotency-Key` and `X-Ace-Run`, and
+    those of its trace.
+    """
     own = identity(request)
-    return {"Idempotency-Key": own["idempotencyKey"], "X-Ace-Run": own["runUuid"]}
+    names = {"Idempotency-Key": own["idempotencyKey"], "X-Ace-Run": own["runUuid"]}
+    return names | trace_headers(request)
+
+
+def trace_headers(request: AgentRequest) -> dict[str, str]:
+    """Return `traceparent` and `tracestate` (W3C Trace Context), where there is a trace."""
+    given = {"traceparent": request.traceparent, "tracestate": request.tracestate}
+    return {name: value for name, value in given.items() if value}
 
 
 def payload(request: AgentRequest) -> dict[str, object]:

@@ -236,6 +236,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "predecessors": share(_inputs_of_elements(app, agent, before, named) or None),
         "successors": [edge.stored()],
         "rules": share(kept or None),
+        "trace": agent.trace,
         "lease_seconds": agent.lease_seconds,
         "state": "initial",
         "epoch": agent.epoch,

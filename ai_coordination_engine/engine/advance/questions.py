@@ -144,6 +144,7 @@ def _after(app: App, agent: SessionAgent) -> SessionAgent:
         state="initial",
         awaits_user=step.user,
         thread_uuid=agent.thread_uuid,
+        trace=agent.trace,
         created_at=now,
         updated_at=now,
         updated_by=agent.updated_by,

@@ -13,6 +13,7 @@ from ai_coordination_engine.domain.json_text import loads
 from ai_coordination_engine.domain.runtimes import input_is_whole
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.domain.structured import Structured, correction
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import structured
 from ai_coordination_engine.engine.attempt.branches import Branches
@@ -205,8 +206,15 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
         output_schema=wanted.schema if wanted is not None else None,
         correction=unfit,
+        **_trace(app, agent),
         on_delta=_on_delta(app, agent),
     )
+
+
+def _trace(app: App, agent: SessionAgent) -> Mapping[str, str]:
+    """The values of the request for the trace of the attempt."""
+    trace = traces.of_attempt(app, agent)
+    return {"traceparent": trace.traceparent, "tracestate": trace.state} if trace else {}
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

@@ -163,6 +163,7 @@ def session_agents(
             created_at=session.created_at,
             updated_at=session.created_at,
             updated_by=session.updated_by,
+            trace=session.trace,
         ),
         "task_query": share(session.task_query or None),
         "input_files": share(input_files),

@@ -35,7 +35,8 @@ class Question:
     asked, or else the triage agent, or the first agent. A thread that is too old is not continued.
 
     `when_busy`: what the question does while the last one on its thread is still being answered:
-    wait for that (`enqueue`, the default), `reject`, or `interrupt` it.
+    wait for that (`enqueue`, the default), `reject`, or `interrupt` it. `trace`: the caller's trace
+    (`domain.trace_context`), which a new session continues.
     """
 
     coordination_uuid: str
@@ -48,6 +49,7 @@ class Question:
     thread_uuid: str | None = None
     thread_life_minutes: int | None = None
     when_busy: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _session(app: App, tenant: str, question: Question) -> Session:
             "user_id": question.user_id,
             "iteration_count": 0,
             "updated_by": question.user_id or "engine",
+            "trace": question.trace,
         }
 
     return app.records.create(
@@ -255,6 +258,7 @@ def _agent_record(
         thread_uuid=thread.uuid or key[1],
         thread=thread.turns or None,
         first_run=new_uuid(now),
+        trace=session.trace,
         created_at=now,
         updated_at=now,
         updated_by=question.user_id or "engine",

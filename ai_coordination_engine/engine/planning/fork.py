@@ -35,11 +35,13 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
     user_id: str | None = None,
     updated_by: str | None = None,
     idempotency_key: str | None = None,
+    trace: str | None = None,
 ) -> Session:
     """Start a session that copies the completed agents of another one.
 
     With `from_session_agent_uuid`, that agent and its descendants run again. Changed input applies
-    to all agents that run. Idempotent with a `new_session_uuid` or an idempotency key. Raises
+    to all agents that run. Idempotent with a `new_session_uuid` or an idempotency key. `trace`: the
+    caller's trace (`domain.trace_context`), which the new session continues. Raises
     `NotFound`, `BadUserInput`, and `Conflict` if the new session's uuid belongs to another session.
     """
     source, agents = _read(app, tenant, (coordination_uuid, session_uuid))
@@ -61,7 +63,7 @@ def fork_session(  # noqa: PLR0913  # each is an argument of the mutation
         user_id,
     )
     fork_uuid = new_session_uuid or _fork_uuid(app, source, idempotency_key)
-    fork = Fork(app, source, agents, changes)
+    fork = Fork(app, source, agents, changes, trace)
     return fork.write((coordination_uuid, fork_uuid), request, user_id)
 
 

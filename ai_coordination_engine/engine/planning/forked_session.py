@@ -80,12 +80,13 @@ def _open_sinks(sinks: Sequence[SessionAgent]) -> set[int]:
 
 @dataclass(frozen=True)
 class Fork:
-    """The new session, made from the agents of the source."""
+    """The new session, made from the agents of the source. `trace`: that of its caller."""
 
     app: App
     source: Session
     agents: Sequence[SessionAgent]
     changes: Changes
+    trace: str | None = None
 
     def write(self, key: Key, request: ControlRequest, user_id: str | None) -> Session:
         """Write, confirm and start the fork, or continue an earlier try; return the session."""
@@ -128,6 +129,7 @@ class Fork:
             open_sink_count=len(sinks),
             early=source.early or ends_early(self._fresh_ones(kept)) or None,
             plan_hash=source.plan_hash,
+            trace=self.trace,
             control_keys={request.digest},
             by_status=status_key(source.partition_key, key[1], stored_values["status"]),
             watch=watch_shard(source.partition_key, key[1]),
@@ -372,6 +374,7 @@ class Fork:
             "created_at": session.created_at,
             "updated_at": session.created_at,
             "updated_by": session.updated_by,
+            "trace": session.trace,
         }
 
     def _sinks(self, session: Session) -> list[CounterShard]:

@@ -76,11 +76,16 @@ class Start:
 
 
 def execute_procedure(
-    app: App, tenant: str, start: Start, warn: Callable[[str], None] = lambda warning: None
+    app: App,
+    tenant: str,
+    start: Start,
+    warn: Callable[[str], None] = lambda warning: None,
+    trace: str | None = None,
 ) -> Session:
     """Start a session of a task and return it with the status `dispatched`.
 
-    Idempotent if the client chose `session_uuid`. `warn` is called with each warning. Raises
+    Idempotent if the client chose `session_uuid`. `warn` is called with each warning. `trace`: the
+    caller's trace (`domain.trace_context`), which the session continues. Raises
     `NotFound` if the coordination or the task does not exist, `BadUserInput` if the task cannot
     run, and `Conflict` if the session uuid belongs to another session.
     """
@@ -90,13 +95,13 @@ def execute_procedure(
     subtasks = fill_subtasks(plan, query)
     _pass_on_warnings(subtasks, warn)
     session = _session(app, tenant, start, plan, _subtasks_of(plan, task), query)
-    session.strays = 0 if is_used else None
+    session.strays, session.trace = 0 if is_used else None, trace
     agents = session_agents(app, session, plan, subtasks)
     write = partial(_write, app, start, session, plan, agents)
     stored, confirmed = app.records.parallel.together(write)
     if confirmed is None:  # another try has fenced this one, and may be working or dead
         again = replace(start, session_uuid=session.session_uuid)
-        return execute_procedure(app, tenant, again, warn)
+        return execute_procedure(app, tenant, again, warn, trace)
     is_own = stored.unconfirmed is not None and confirmed.incarnation == stored.incarnation
     return confirmed if is_own else _looked_after(app, confirmed)  # another try was faster
 

@@ -20,6 +20,7 @@ from ai_coordination_engine.api.transport import (
     parameters_from,
     run,
 )
+from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.entrypoints.aws.http_events import (
     Kind,
     check_path,
@@ -80,8 +81,8 @@ class Invocations:
     async def _direct(self, event: object) -> dict[str, object]:
         """Answer a service that invokes the function directly.
 
-        IAM decides who may do so; the service names the tenant that it acts for. Further keys of
-        the payload are ignored.
+        IAM decides who may do so; the service names the tenant that it acts for. Keys of
+        its trace are `traceparent` and `tracestate`; further keys of the payload are ignored.
         """
         try:
             if not isinstance(event, Mapping) or "query" not in event:
@@ -90,7 +91,9 @@ class Invocations:
                 )
             tenant = tenant_of(event.get("endpoint_id", ""), event.get("part_id"))
             parameters = parameters_from(event, self.documents.limits)
-            payload = await run(parameters, self.documents, self.context(tenant, "POST"))
+            context = self.context(tenant, "POST")
+            context.trace = trace_context.given(event)
+            payload = await run(parameters, self.documents, context)
             if len(json.dumps(payload, allow_nan=False)) > LAMBDA_BYTES:
                 raise _too_large()
         except Exception as error:

@@ -7,7 +7,12 @@ import httpx
 import pytest
 import time_machine
 
-from ai_coordination_engine.adapters.runtimes.web import ANSWER_LIMIT, Reply, Web, redacting
+from ai_coordination_engine.adapters.runtimes.web import (
+    ANSWER_LIMIT,
+    Reply,
+    Web,
+    redacting,
+)
 from ai_coordination_engine.ports import AgentFailure
 
 

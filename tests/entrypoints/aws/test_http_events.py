@@ -318,6 +318,7 @@ class FakeContext:
     tenant: str
     method: str
     warnings: list[str] = field(default_factory=list)
+    trace: str | None = None
 
 
 class Query(graphene.ObjectType):

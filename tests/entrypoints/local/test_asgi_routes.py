@@ -25,6 +25,7 @@ class FakeContext:
     part_id: str | None
     method: str
     warnings: list[str] = field(default_factory=list)
+    trace: str | None = None
 
     def __post_init__(self) -> None:
         if self.part_id == "nobody":

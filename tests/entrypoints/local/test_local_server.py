@@ -38,6 +38,7 @@ class FakeContext:
     part_id: str | None
     method: str
     warnings: list[str] = field(default_factory=list)
+    trace: str | None = None
 
 
 @pytest.fixture
