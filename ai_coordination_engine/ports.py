@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,24 @@ class Backfill:
         return self.task_uuid, self.schedule_uuid
 
 
-QueueMessage = Wake | Fire | Backfill
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """A queue message: a long job is no longer wanted, so its service is told to cancel it.
+
+    Delivered at least once, in any order. `runtime` is the `runtime` object of the agent as JSON;
+    its records may have changed since. `tries` counts the calls that have failed.
+    """
+
+    tenant: str
+    session_uuid: str
+    session_agent_uuid: str
+    run_uuid: str
+    async_task_uuid: str
+    runtime: str
+    tries: int = 0
+
+
+QueueMessage = Wake | Fire | Backfill | CancelJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +178,17 @@ class AgentResult:
     When `async_task_uuid` is set, the result is still pending: a long job goes on elsewhere and
     reports its output with `completeAsyncTask`. The job must send a heartbeat within
     `heartbeat_seconds`; None means the value of the agent's policy, or else of the setting.
+
+    `look_seconds`: the engine also calls the runtime's `look` after so many seconds, and then at
+    growing intervals, in case the report is lost. None: it does not, and the job's own reports
+    count.
     """
 
     output: str
     usage: Mapping[str, Any] = field(default_factory=dict)
     async_task_uuid: str | None = None
     heartbeat_seconds: float | None = None
+    look_seconds: float | None = None
 
 
 class AgentFailure(Exception):
@@ -231,6 +253,23 @@ class AgentRuntime(Protocol):
 
     def run(self, request: AgentRequest) -> AgentResult:
         """Run one attempt to its end within `request.timeout_seconds`; raises `AgentFailure`."""
+
+
+@runtime_checkable
+class FollowsJobs(Protocol):
+    """A runtime that can look at its long jobs, and cancel them. Thread-safe.
+
+    The requests of both have no inputs: only who asks, for which attempt, and its `runtime`.
+    """
+
+    def look(self, request: AgentRequest, async_task_uuid: str) -> AgentResult | None:
+        """Return the result of a job that has ended, None while it goes on.
+
+        Raises `AgentFailure`: retryable if the job cannot be looked at now, final if it failed.
+        """
+
+    def cancel(self, request: AgentRequest, async_task_uuid: str) -> None:
+        """Ask for the end of a job; nothing for one that has ended. Raises `AgentFailure`."""
 
 
 class Runtimes(Protocol):

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+from ai_coordination_engine.ports import Backfill, CancelJob, Fire, QueueMessage, Wake
 
 _KEPT = 64  # messages: one is read when its agent is claimed, and when its step begins
 
@@ -61,17 +61,32 @@ class _BackfillBody(_Body):
         return Backfill(self.tenant, self.task_uuid, self.schedule_uuid)
 
 
+class _CancelJobBody(_Body):
+    kind: Literal["cancel_job"] = "cancel_job"
+    session_uuid: str = Field(min_length=1)
+    session_agent_uuid: str = Field(min_length=1)
+    run_uuid: str
+    async_task_uuid: str = Field(min_length=1)
+    runtime: str
+    tries: int = Field(0, ge=0)
+
+    def message(self) -> CancelJob:
+        return CancelJob(**{name: value for name, value in self if name not in ("v", "kind")})
+
+
 def _kind(body: Any) -> str:
     if not isinstance(body, dict) or "schedule_uuid" not in body:
-        return "wake"
+        is_of_job = isinstance(body, dict) and "async_task_uuid" in body
+        return "cancel_job" if is_of_job else "wake"
     return "backfill" if "kind" in body else "fire"
 
 
-_BODY: TypeAdapter[_WakeBody | _FireBody | _BackfillBody] = TypeAdapter(
+_BODY: TypeAdapter[_WakeBody | _FireBody | _BackfillBody | _CancelJobBody] = TypeAdapter(
     Annotated[
         Annotated[_WakeBody, Tag("wake")]
         | Annotated[_FireBody, Tag("fire")]
-        | Annotated[_BackfillBody, Tag("backfill")],
+        | Annotated[_BackfillBody, Tag("backfill")]
+        | Annotated[_CancelJobBody, Tag("cancel_job")],
         Discriminator(_kind),
     ]
 )
@@ -84,6 +99,8 @@ def body_of(message: QueueMessage) -> str:
         return _FireBody(**fields).model_dump_json()
     if isinstance(message, Backfill):
         return _BackfillBody(**fields).model_dump_json()
+    if isinstance(message, CancelJob):
+        return _CancelJobBody(**fields).model_dump_json()
     return _WakeBody(**{**fields, "epoch": message.epoch or None}).model_dump_json(
         exclude_none=True
     )

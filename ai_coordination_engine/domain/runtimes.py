@@ -81,7 +81,8 @@ class KindSpec:
     keys that it reads beside `kind`. `passes_on`: all other keys go to the agent. `wants_thread`:
     it gets the earlier turns of its thread, which costs a read. `whole_input`: the input repeats
     what is in the thread, because the agent may ignore the thread. `needs`: the extra of this
-    package that it needs; empty for none. On AWS a worker of its own has that extra.
+    package that it needs; empty for none. On AWS a worker of its own has that extra. `cancels`: its
+    long jobs are cancelled when their results are no longer wanted.
     """
 
     setting: str
@@ -90,6 +91,7 @@ class KindSpec:
     wants_thread: bool = True
     whole_input: bool = False
     needs: str = ""
+    cancels: bool = False
 
 
 KINDS: Mapping[str, KindSpec] = {
@@ -122,6 +124,11 @@ def check_kind(kind: str) -> str:
 def input_is_whole(kind: str) -> bool:
     """Whether the input of an agent of this kind repeats what is in its thread."""
     return kind in KINDS and KINDS[kind].whole_input
+
+
+def cancels(kind: str) -> bool:
+    """Whether long jobs of agents of this kind can be cancelled."""
+    return kind in KINDS and KINDS[kind].cancels
 
 
 def idle_settings(place: str, runtime: Mapping[str, object]) -> Iterator[str]:

@@ -283,7 +283,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     """
     if resumptions(agent) >= SUSPECT:
         chain.run_alone()
-    result = _earlier_result(app, agent)
+    result = _earlier_result(app, agent, chain)
     if result is None:
         # the worker that let it wait may have died before it saw that the session has ended
         return _abandon(app, agent, lease, chain) if ending.is_over(app, agent) else None
@@ -301,7 +301,9 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return claimed
 
 
-def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure | None:
+def _earlier_result(
+    app: App, agent: SessionAgent, chain: Chain
+) -> AgentResult | AgentFailure | None:
     """The result that the attempt has already: the output for its action function, or the result of
     its long job. None while the job runs.
     """
@@ -310,7 +312,7 @@ def _earlier_result(app: App, agent: SessionAgent) -> AgentResult | AgentFailure
     if agent.async_task_uuid is None:
         return None
     try:
-        return long_jobs.look(app, agent)
+        return long_jobs.look(app, agent, chain)
     except AgentFailure as failure:
         return failure
 

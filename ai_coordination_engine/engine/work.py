@@ -1,4 +1,4 @@
-"""Dispatch a message of the queue: wake a session agent, or fire a task schedule.
+"""Dispatch a message of the queue: wake an agent, fire a schedule, or cancel a long job.
 
 The Lambda worker and the local worker are the callers.
 """
@@ -8,10 +8,11 @@ from threading import Event
 
 from ai_coordination_engine.engine import step
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import cancelling
 from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.attempt.leases import Claim
 from ai_coordination_engine.engine.scheduling import firing, owed
-from ai_coordination_engine.ports import Backfill, Fire, QueueMessage
+from ai_coordination_engine.ports import Backfill, CancelJob, Fire, QueueMessage
 from ai_coordination_engine.store.models import SessionAgent
 
 
@@ -31,6 +32,8 @@ def process_message(
         firing.fire(app, message)
     elif isinstance(message, Backfill):
         owed.go_on(app, message)
+    elif isinstance(message, CancelJob):
+        cancelling.cancel(app, message)
     else:
         step.run_step(
             app,
@@ -50,5 +53,7 @@ def poison(app: App, message: QueueMessage, reason: str) -> None:
         firing.give_up(app, message, reason)
     elif isinstance(message, Backfill):
         pass  # the backfill is stored; sending the dead letter again continues it
+    elif isinstance(message, CancelJob):
+        pass  # its agent has ended; only the service goes on for nothing
     else:
         step.poison(app, message, reason)

@@ -17,6 +17,7 @@ from ai_coordination_engine.domain.statuses import (
 )
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, counts
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -194,6 +195,7 @@ def _end_all(
     grown: list[str] = []
     end = app.agents.cancel if session.status == "cancelled" else app.agents.abandon
     while to_end := _to_end(app, session, now.values()):
+        cancel_jobs(app, to_end)
         calls = [partial(end, each, session.epoch or 0) for each in to_end]
         writes += len(calls)
         for read, ended in zip(to_end, app.records.parallel.run(calls), strict=True):
@@ -295,6 +297,7 @@ def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
 
     Not in the other order: while the agent is open, a slow worker may still store a result.
     """
+    cancel_jobs(app, [agent])
     abandoned = app.agents.abandon(agent, agent.epoch or 0)
     if isinstance(abandoned, Applied):
         record_lost(app, abandoned.record)

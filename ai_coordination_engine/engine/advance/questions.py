@@ -21,6 +21,7 @@ from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine.advance.ending import end_those
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import structured
+from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, ordinal_of
@@ -221,6 +222,7 @@ def interrupt(app: App, asked: Sequence[SessionAgent]) -> None:
         if each.routed is not None:
             go_on(app, each)
     if to_end:
+        cancel_jobs(app, to_end)
         app.records.parallel.run([partial(app.agents.interrupt, each) for each in to_end])
 
 

@@ -217,6 +217,25 @@ def _trace(app: App, agent: SessionAgent) -> Mapping[str, str]:
     return {"traceparent": trace.traceparent, "tracestate": trace.state} if trace else {}
 
 
+def bare_request(app: App, agent: SessionAgent, timeout_seconds: float) -> AgentRequest:
+    """The request about an attempt that goes on elsewhere: who asks, and the agent's runtime."""
+    definition, its_runtime = _definition(app, agent)
+    return AgentRequest(
+        tenant=agent.partition_key,
+        session_uuid=agent.session_uuid,
+        session_agent_uuid=agent.session_agent_uuid,
+        run_uuid=agent.run_uuid or "",
+        idempotency_key=idempotency_key(agent),
+        attempt=agent.attempt or 1,
+        agent_uuid=definition.agent_uuid,
+        agent_name=definition.label,
+        runtime=_mapping(its_runtime or to_json(app.settings.default_runtime)),
+        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
+        timeout_seconds=timeout_seconds,
+        **_trace(app, agent),
+    )
+
+
 def _mapping(text: str) -> Mapping[str, Any]:
     """The value of its own that each attempt gets: a function may change what it is given."""
     value: Any = loads(text)

@@ -4,8 +4,6 @@ The mutations `completeAsyncTask` and `heartbeatAsyncTask` are the callers.
 `engine.advance.long_jobs` handles the agents that wait.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +18,7 @@ from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.jobs import Job
-from ai_coordination_engine.store.transitions.outcome import Rejected
+from ai_coordination_engine.store.transitions.outcome import Applied, Rejected
 
 
 def states(
@@ -58,14 +56,14 @@ def complete_async_task(
     agent = app.records.get(SESSION_AGENT, tenant, agent_key, consistent=True)
     if agent is None:
         raise _missing(async_task_uuid, ": its session agent was deleted")
-    digest = _digest(status, values)
+    digest = long_jobs.job_digest(status, values)
     now: Job | None = job
     if is_pending := job.status == "pending":
         stored_values = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
         timers.keep_watching(app, agent)
         now = app.jobs.end(job, status, stored_values, digest).record
     if now is None or (now.status, now.digest) != (status, digest):
-        is_same_end = now is not None and now.digest == _digest(
+        is_same_end = now is not None and now.digest == long_jobs.job_digest(
             status, {**values, "usage": now.usage}
         )
         if not is_same_end or usage is not None:  # a repetition may leave the usage out
@@ -80,6 +78,22 @@ def heartbeat(app: App, tenant: str, async_task_uuid: str) -> None:
     heard_of = app.jobs.heartbeat(_find(app, tenant, async_task_uuid))
     if isinstance(heard_of, Rejected):
         raise _ended(heard_of.record, async_task_uuid)
+
+
+def notice(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> None:
+    """Let a worker look at the long job of an agent now: somebody says that it has changed.
+
+    Nothing happens if the agent waits for no job, or its job is never looked at. Raises `NotFound`.
+    """
+    key = (session_uuid, session_agent_uuid)
+    agent = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
+    if agent is None:
+        raise SESSION_AGENT.missing(key)
+    if agent.async_task_uuid is None:
+        return
+    job = app.jobs.get(tenant, agent.async_task_uuid)
+    if job is not None and isinstance(app.jobs.look_soon(job), Applied):
+        app.queue.send([wake(agent)])
 
 
 # Inside
@@ -109,10 +123,6 @@ def _json(result: Any) -> str:
         return json_text.dumps(result, compact=True)
     except json_text.NotJSON as error:
         raise BadUserInput(f"result is not valid JSON: {error}.") from error
-
-
-def _digest(status: str, values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([status, values], sort_keys=True).encode()).hexdigest()
 
 
 def _find(app: App, tenant: str, async_task_uuid: str) -> Job:

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.scheduling import by_hand
 from ai_coordination_engine.entrypoints.deliveries import Messages
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+from ai_coordination_engine.ports import Backfill, CancelJob, Fire, QueueMessage, Wake
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 
 HIDDEN_SECONDS = 120  # how long a dead letter is hidden while this command handles it
@@ -57,6 +57,8 @@ class DeadLetter:
                 f"task {message.task_uuid}, schedule {message.schedule_uuid}, its time"
                 f" {time:%Y-%m-%d %H:%M:%SZ}"
             )
+        if isinstance(message, CancelJob):
+            return f"session {message.session_uuid}, the end of job {message.async_task_uuid}"
         uuid = message.session_agent_uuid
         agent = f"{self.agent} ({uuid})" if self.agent else uuid
         return f"session {message.session_uuid}, agent {agent}"
@@ -213,6 +215,9 @@ def _process(app: App, message: QueueMessage) -> str:
     if isinstance(message, Backfill):
         app.queue.send([message])
         return "its backfill continues"
+    if isinstance(message, CancelJob):
+        app.queue.send([message])
+        return "its job is cancelled again"
     revived = restart.revive(app, message)
     app.queue.send([message])
     return "its session continues" if revived else "sent again; its session needed no repair"

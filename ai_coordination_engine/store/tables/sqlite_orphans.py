@@ -5,7 +5,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import QueueMessage, Wake
+from ai_coordination_engine.ports import CancelJob, QueueMessage, Wake
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent, TaskSchedule
 from ai_coordination_engine.store.parent_keys import SEPARATOR, ParentKey
@@ -75,6 +75,8 @@ def _messages(
             message = read(body)
         except BadUserInput:
             yield f"the message {number} cannot be read"
+            continue
+        if isinstance(message, CancelJob):  # its agent need not exist any more
             continue
         model = SessionAgent if isinstance(message, Wake) else TaskSchedule
         key = stored_key(model, message.tenant, message.key)

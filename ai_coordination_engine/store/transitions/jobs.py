@@ -11,6 +11,7 @@ from typing import Any
 from pynamodb.expressions.update import Action
 
 from ai_coordination_engine.store.attributes import (
+    BooleanAttribute,
     IntegerAttribute,
     NumberAttribute,
     UnicodeAttribute,
@@ -31,6 +32,7 @@ from ai_coordination_engine.store.transitions.outcome import (
     or_repeated,
 )
 
+LONGEST_LOOK_SECONDS = 900.0  # between two looks
 # after the end, so that a late or repeated answer learns the outcome
 KEPT_SECONDS = 90 * 86_400
 
@@ -51,13 +53,26 @@ class Job(Record):
     session_agent_uuid = UnicodeAttribute(null=True)
     heartbeat_seconds = NumberAttribute(null=True)
     deadline = NumberAttribute(null=True)  # epoch seconds
+    # when the engine looks at it next (epoch seconds), and the interval until the look after that;
+    # absent: it never looks
+    look_at = NumberAttribute(null=True)
+    look_seconds = NumberAttribute(null=True)
     ended_at = UnicodeAttribute(null=True)
     agent_output = Payload(null=True)
     notes = Payload(null=True)
     usage = Payload(null=True)
+    # of a failed job that the engine has looked at
+    error_class = UnicodeAttribute(null=True)
+    final = BooleanAttribute(null=True)  # it is not tried again
     # of how it ended: it distinguishes a repetition from another answer
     digest = UnicodeAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # epoch seconds
+
+    @property
+    def due_at(self) -> float:
+        """When its agent wakes next (epoch seconds): to look at it, or at its deadline."""
+        deadline = float(self.deadline)
+        return deadline if self.look_at is None else min(float(self.look_at), deadline)
 
 
 class Jobs:
@@ -82,7 +97,11 @@ class Jobs:
         return {job.async_task_uuid: job for job in found.values() if visible(job, tenant)}
 
     def open(
-        self, agent: SessionAgent, async_task_uuid: str, heartbeat_seconds: float
+        self,
+        agent: SessionAgent,
+        async_task_uuid: str,
+        heartbeat_seconds: float,
+        look_seconds: float | None = None,
     ) -> Outcome[Job]:
         """Record that the agent's attempt waits for the job. Rejected when the job belongs to
         another agent.
@@ -90,7 +109,8 @@ class Jobs:
         A job may outlive the attempt that began it: then the agent's next attempt waits for it.
         Repeating the write after its answer was lost does not undo later heartbeats.
         """
-        deadline = self._now() + heartbeat_seconds
+        now = self._now()
+        deadline = now + heartbeat_seconds
         job = Job(
             *_key(async_task_uuid),
             partition_key=agent.partition_key,
@@ -100,6 +120,8 @@ class Jobs:
             session_agent_uuid=agent.session_agent_uuid,
             heartbeat_seconds=heartbeat_seconds,
             deadline=deadline,
+            look_at=None if look_seconds is None else now + look_seconds,
+            look_seconds=look_seconds,
             expires_at=_kept_until(deadline),
         )
         mine = (Job.agent_session_uuid == agent.session_uuid) & (
@@ -141,6 +163,22 @@ class Jobs:
         deadline = now + job.heartbeat_seconds
         actions = [Job.deadline.set(deadline), Job.expires_at.set(_kept_until(deadline))]
         return self._write(job, actions, (Job.status == "pending") & (Job.deadline > now))
+
+    def begin_look(self, job: Job) -> Outcome[Job]:
+        """Take the look that is due: the next one is due after the job's interval, which doubles.
+        Rejected when another worker was faster, or the job has ended.
+        """
+        interval = min(job.look_seconds, LONGEST_LOOK_SECONDS)
+        actions = [
+            Job.look_at.set(self._now() + interval),
+            Job.look_seconds.set(min(2 * interval, LONGEST_LOOK_SECONDS)),
+        ]
+        return self._write(job, actions, (Job.status == "pending") & (Job.look_at == job.look_at))
+
+    def look_soon(self, job: Job) -> Outcome[Job]:
+        """Let the next look be due now. Rejected when the job has ended, or is never looked at."""
+        now = Job.look_at.set(self._now())
+        return self._write(job, [now], (Job.status == "pending") & Job.look_at.exists())
 
     def _end(
         self, job: Job, status: str, actions: Sequence[Action], condition: Any
