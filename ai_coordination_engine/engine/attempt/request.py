@@ -220,6 +220,7 @@ def _trace(app: App, agent: SessionAgent) -> Mapping[str, str]:
 def bare_request(app: App, agent: SessionAgent, timeout_seconds: float) -> AgentRequest:
     """The request about an attempt that goes on elsewhere: who asks, and the agent's runtime."""
     definition, its_runtime = _definition(app, agent)
+    trace = _trace(app, agent)
     return AgentRequest(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -232,7 +233,8 @@ def bare_request(app: App, agent: SessionAgent, timeout_seconds: float) -> Agent
         runtime=_mapping(its_runtime or to_json(app.settings.default_runtime)),
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         timeout_seconds=timeout_seconds,
-        **_trace(app, agent),
+        traceparent=trace.get("traceparent", ""),
+        tracestate=trace.get("tracestate", ""),
     )
 
 
