@@ -9,6 +9,7 @@ from typing import Any
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
+from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
 from ai_coordination_engine.domain.lifecycle.agents import AGENT_TRANSITIONS
@@ -160,7 +161,7 @@ def _functions_not_allowed(
 
 def task(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """Convert a task; subtasks and actions of unknown agents are dropped with a warning."""
-    values = dict(given)
+    values = {**given, **_exposure(given)}
     _check_task_options(values)
     about_agents = _ABOUT_AGENTS & set(given)
     if not isinstance(parent, Coordination):
@@ -205,6 +206,13 @@ def _check_task_options(values: Arguments) -> None:
         if values.get(name) is not None:
             statuses.check_enum(wire, values[name], accepted)
     PlanLimits.of(values.get("plan_limits"))
+
+
+def _exposure(values: Arguments) -> dict[str, object]:
+    if "expose_as" not in values:
+        return {}
+    exposure = Exposure.of(values["expose_as"])
+    return {"expose_as": None if exposure is None else exposure.stored()}
 
 
 def _subtasks_of(

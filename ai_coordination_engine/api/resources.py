@@ -13,11 +13,13 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
+from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.lifecycle import agents, agents_by_hand, sessions
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.records import Field, Filter, Kind
 from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.store.records import entities
+from ai_coordination_engine.store.records.exposed import check_name
 
 _KINDS: Mapping[Kind, Callable[..., object]] = {
     Kind.TEXT: graphene.String,
@@ -107,6 +109,14 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     return _guard(agents_by_hand.DELETE_NEEDED if is_needed else agents_by_hand.DELETE_BY_HAND)
 
 
+def _write_task(context: Context, resource: Resource, given: Arguments) -> object:
+    exposure = Exposure.of(given.get("expose_as"))
+    if exposure is not None:
+        own = (given["coordination_uuid"], given.get("task_uuid") or "")
+        check_name(context.app.records, context.tenant, exposure.name, own)
+    return insert_update(context, resource, given)
+
+
 def _write_session(context: Context, resource: Resource, given: Arguments) -> object:
     ends = given.get("status") in statuses.TERMINAL_SESSION_STATUSES
     if ends and given.get("session_uuid") is not None:
@@ -175,7 +185,7 @@ TASK = Resource(
     list_arguments=_filters(records.TASK),
     content=content.task,
     accepted_values={},
-    write=insert_update,
+    write=_write_task,
     needs_parent=_needs_agents,
 )
 TASK_SCHEDULE = Resource(

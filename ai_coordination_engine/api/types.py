@@ -38,6 +38,7 @@ from ai_coordination_engine.api.progress import (
 )
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records
+from ai_coordination_engine.domain.exposure import wire
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.graph.keys import agent_key
@@ -102,7 +103,8 @@ class TaskType(graphene.ObjectType):
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
     on_failure = graphene.String()
     placeholders = graphene.String()
-    vars().update(other_fields(records.TASK, Task, vars()))
+    vars().update(other_fields(records.TASK, Task, {*vars(), "expose_as"}))
+    expose_as = payload(JSONCamelCase, "expose_as", wire)
     updated_by = graphene.String()
     created_at = DateTime(required=True)
     updated_at = DateTime(required=True)

@@ -538,14 +538,15 @@ def delete_coordination(*, coordination_uuid: str) -> Operation[bool]:
 _INSERT_UPDATE_TASK = (
     """
 mutation insertUpdateTask($coordinationUuid: String!, $taskName: String!, $updatedBy:
-  String!, $agentActions: JSONCamelCase, $initialTaskQuery: String, $onFailure: String,
-  $placeholders: String, $plan: Boolean, $planFallback: String, $planLimits: JSONCamelCase,
-  $subtaskQueries: [JSONCamelCase], $taskDescription: String, $taskUuid: String) {
-  insertUpdateTask(coordinationUuid: $coordinationUuid, taskName: $taskName, updatedBy:
-  $updatedBy, agentActions: $agentActions, initialTaskQuery: $initialTaskQuery, onFailure:
-  $onFailure, placeholders: $placeholders, plan: $plan, planFallback: $planFallback,
-  planLimits: $planLimits, subtaskQueries: $subtaskQueries, taskDescription: $taskDescription,
-  taskUuid: $taskUuid) { task { ...Task } } }
+  String!, $agentActions: JSONCamelCase, $exposeAs: JSONCamelCase, $initialTaskQuery: String,
+  $onFailure: String, $placeholders: String, $plan: Boolean, $planFallback: String,
+  $planLimits: JSONCamelCase, $subtaskQueries: [JSONCamelCase], $taskDescription: String,
+  $taskUuid: String) { insertUpdateTask(coordinationUuid: $coordinationUuid, taskName:
+  $taskName, updatedBy: $updatedBy, agentActions: $agentActions, exposeAs: $exposeAs,
+  initialTaskQuery: $initialTaskQuery, onFailure: $onFailure, placeholders: $placeholders,
+  plan: $plan, planFallback: $planFallback, planLimits: $planLimits, subtaskQueries:
+  $subtaskQueries, taskDescription: $taskDescription, taskUuid: $taskUuid) { task { ...Task }
+  } }
 """
     + Task.fragment
 )
@@ -557,6 +558,7 @@ def insert_update_task(
     task_name: str,
     updated_by: str,
     agent_actions: Json | Unset | None = UNSET,
+    expose_as: Json | Unset | None = UNSET,
     initial_task_query: str | Unset | None = UNSET,
     on_failure: str | Unset | None = UNSET,
     placeholders: str | Unset | None = UNSET,
@@ -574,6 +576,7 @@ def insert_update_task(
             "taskName": task_name,
             "updatedBy": updated_by,
             "agentActions": agent_actions,
+            "exposeAs": expose_as,
             "initialTaskQuery": initial_task_query,
             "onFailure": on_failure,
             "placeholders": placeholders,

@@ -125,7 +125,7 @@ class Task(Model):
     fragment: ClassVar[str] = """
 fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey taskName
   taskDescription initialTaskQuery subtaskQueries agentActions onFailure placeholders plan
-  planLimits planFallback updatedBy createdAt updatedAt }
+  planLimits planFallback exposeAs updatedBy createdAt updatedAt }
 """
 
     id: str
@@ -172,6 +172,9 @@ fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey
 
     plan_fallback: str | None
     """What happens without a valid plan: `fail` (default) fails the session, `static` runs the task's own subtasks and actions."""
+
+    expose_as: Json
+    """How other systems can start the task: `name`, `description`, `as` (`mcp`, `a2a`; both by default) and `inputSchema`; null (default): not at all."""
 
     updated_by: str | None
     """Who made the latest change, as given by the client; `engine` for a change by the engine."""

@@ -74,28 +74,30 @@ def check(schema: object, budget: Budget) -> None:
         raise _endless() from error
 
 
-def problems(schema: object, values: Sequence[object], budget: Budget) -> list[str | None]:
+def problems(
+    schema: object,
+    values: Sequence[object],
+    budget: Budget,
+    *,
+    what: str = "the answer",
+    by: str = "the answerSchema",
+) -> list[str | None]:
     """What is wrong with each value; None for a value that conforms.
 
-    Raises `BadUserInput` if the schema cannot be used, or checking takes too long.
+    `what` and `by` name the values and the schema in messages. Raises `BadUserInput` if the schema
+    cannot be used, or checking takes too long.
     """
     try:
         _allowed(schema)
         return [_problem(schema, each, budget) for each in values]
     except BadUserInput as error:
-        raise BadUserInput(f"the answerSchema cannot be used: {error.message}") from error
+        raise BadUserInput(f"{by} cannot be used: {error.message}") from error
     except (Spent, RecursionError, OverflowError) as error:
-        raise BadUserInput(
-            "the answer cannot be checked against the answerSchema: it takes too long."
-        ) from error
+        raise BadUserInput(f"{what} cannot be checked against {by}: it takes too long.") from error
     except Unresolvable as error:
-        raise BadUserInput(
-            f"the answerSchema refers to {_cut(str(error.ref))}, which is not in it."
-        ) from error
+        raise BadUserInput(f"{by} refers to {_cut(str(error.ref))}, which is not in it.") from error
     except (UnknownType, *_UNFIT) as error:
-        raise BadUserInput(
-            "the answer cannot be checked: the answerSchema is not a JSON Schema."
-        ) from error
+        raise BadUserInput(f"{what} cannot be checked: {by} is not a JSON Schema.") from error
 
 
 def violations(schema: Mapping[str, Any], value: object, budget: Budget) -> list[str]:

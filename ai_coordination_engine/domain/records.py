@@ -89,6 +89,12 @@ TASK = (
         description="What happens without a valid plan: `fail` (default) fails the session,"
         " `static` runs the task's own subtasks and actions.",
     ),
+    Field(
+        "expose_as",
+        Kind.JSON,
+        description="How other systems can start the task: `name`, `description`, `as` (`mcp`,"
+        " `a2a`; both by default) and `inputSchema`; null (default): not at all.",
+    ),
     UPDATED_BY,
 )
 TASK_SCHEDULE = (

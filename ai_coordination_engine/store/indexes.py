@@ -25,6 +25,17 @@ class TasksByTenant(_ByTenant):  # type: ignore[no-untyped-call]
         projection = AllProjection()
 
 
+class TasksExposed(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """The tasks that a tenant exposes to other systems, by name; sparse."""
+
+    exposed = UnicodeAttribute(hash_key=True)
+    exposed_name = UnicodeAttribute(range_key=True)
+
+    class Meta:
+        index_name = "exposed"
+        projection = KeysOnlyProjection()
+
+
 class TaskSchedulesByTenant(_ByTenant):  # type: ignore[no-untyped-call]
     """All schedules of a tenant, in order of creation."""
 

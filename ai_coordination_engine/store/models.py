@@ -21,6 +21,7 @@ from ai_coordination_engine.store.indexes import (
     TasksByTenant,
     TaskSchedulesByTenant,
     TaskSchedulesToFire,
+    TasksExposed,
 )
 from ai_coordination_engine.store.parent_keys import ParentKey, ShardedParentKey
 from ai_coordination_engine.store.payload import Payload
@@ -61,7 +62,12 @@ class Task(Record):
     plan = BooleanAttribute(null=True)
     plan_limits = Payload(null=True)
     plan_fallback = UnicodeAttribute(null=True)
+    expose_as = Payload(null=True)
     by_tenant = TasksByTenant()
+    # engine: the tenant, and its name with its uuid; absent if it is not exposed
+    exposed = UnicodeAttribute(null=True)
+    exposed_name = UnicodeAttribute(null=True)
+    by_name = TasksExposed()
 
 
 class TaskSchedule(Record):

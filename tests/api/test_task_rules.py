@@ -411,6 +411,31 @@ def test_what_a_plan_cannot_be_is_refused(
     assert refused == {"code": "BAD_USER_INPUT", "message": message}
 
 
+def test_an_exposed_task_is_returned_in_camel_case_until_it_is_set_to_null(
+    api: Api, above: Any
+) -> None:
+    schema = {"type": "object", "properties": {"some_key": {"type": "string"}}}
+    said = {"name": "report", "as": ["mcp"], "inputSchema": schema}
+    task = TASK.put(api, above, exposeAs=said)
+    assert TASK.get(api, task)["exposeAs"] == said
+    TASK.put(api, above, taskUuid=task["taskUuid"], exposeAs={"name": "report"})  # its own name
+    assert TASK.get(api, task)["exposeAs"] == {"name": "report", "as": ["mcp", "a2a"]}
+    refused = error(api, "insertUpdateTask", **TASK.required, **key(above), exposeAs=said)
+    assert refused["code"] == "CONFLICT"
+    assert refused["message"].startswith("exposeAs.name: report is taken by the task")
+    TASK.put(api, above, taskUuid=task["taskUuid"], exposeAs=None)
+    assert TASK.get(api, task)["exposeAs"] is None
+    TASK.put(api, above, exposeAs=said)
+
+
+def test_what_cannot_be_exposed_is_refused(api: Api, above: Any) -> None:
+    refused = error(
+        api, "insertUpdateTask", **TASK.required, **key(above), exposeAs={"name": "a b"}
+    )
+    assert refused["code"] == "BAD_USER_INPUT"
+    assert refused["message"].startswith("exposeAs.name must have 1 to 128 characters")
+
+
 AGENTS = [{"agentUuid": "p", "agentType": "planning"}, {"agentUuid": "a"}]
 NO_FALLBACK = (
     "planFallback: static has no effect: the task has no subtaskQueries and no agentActions of its"

@@ -325,7 +325,12 @@ def records_come_and_go(cloud: Cloud) -> None:
     )
     above = {"coordinationUuid": coordination["coordination"]["coordinationUuid"]}
     task = cloud.send(
-        "insertUpdateTask", **above, taskName="t", taskDescription=LONG, updatedBy="me"
+        "insertUpdateTask",
+        **above,
+        taskName="t",
+        taskDescription=LONG,
+        exposeAs={"name": "t"},
+        updatedBy="me",
     )["task"]
     schedule = {"taskUuid": task["taskUuid"], "scheduleUuid": "s"}
     cloud.send("insertUpdateTaskSchedule", **above, **schedule, updatedBy="me")

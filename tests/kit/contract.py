@@ -103,6 +103,7 @@ ADDED = {
         "plan": "Boolean",
         "planLimits": "JSONCamelCase",
         "planFallback": "String",
+        "exposeAs": "JSONCamelCase",
     },
     "TaskScheduleType": {
         "id": "ID!",

@@ -48,6 +48,7 @@ BOTH = (
     "tests/promises/test_rare_deaths.py",
     "tests/promises/test_same_uuids.py",
     "tests/promises/test_tenants.py",
+    "tests/served/",
     "tests/store/",
     *(SLOW if CI else ()),
 )

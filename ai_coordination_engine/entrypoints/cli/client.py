@@ -34,11 +34,12 @@ _TASK = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
           $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String,
           $placeholders: String, $plan: Boolean, $planLimits: JSONCamelCase,
-          $planFallback: String, $by: String!) {
+          $planFallback: String, $exposeAs: JSONCamelCase, $by: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
       taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
       onFailure: $onFailure, placeholders: $placeholders, plan: $plan,
-      planLimits: $planLimits, planFallback: $planFallback, updatedBy: $by) {
+      planLimits: $planLimits, planFallback: $planFallback, exposeAs: $exposeAs,
+      updatedBy: $by) {
     task { taskUuid }
   }
 }"""
@@ -122,6 +123,7 @@ class Client(ApiClient):
             "plan": run.plan,
             "planLimits": run.plan_limits,
             "planFallback": run.plan_fallback,
+            "exposeAs": run.expose_as,
             "by": UPDATED_BY,
         }
         self.execute(_TASK, ids | task, repeatable=True)

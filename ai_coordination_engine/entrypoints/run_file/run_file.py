@@ -6,7 +6,7 @@ once, each with line and column.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import yaml
 
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode, without_bom
+from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.graph import plan
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.domain.plan_limits import PLAN_FALLBACKS, PlanLimits
@@ -76,6 +77,7 @@ class RunFile:
     plan: bool = False
     plan_limits: JSONObject | None = None
     plan_fallback: str | None = None
+    expose_as: JSONObject | None = None
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -165,8 +167,9 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         on_failure=_word(reader, task.get("on_failure"), "on_failure", ON_FAILURE),
         placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
         plan=_flag(reader, task.get("plan"), "plan"),
-        plan_limits=_limits(reader, task.get("plan_limits")),
+        plan_limits=_checked(reader, task.get("plan_limits"), PlanLimits.of),
         plan_fallback=_word(reader, task.get("plan_fallback"), "plan_fallback", PLAN_FALLBACKS),
+        expose_as=_checked(reader, task.get("expose_as"), Exposure.of),
         name=name,
     )
     if reader.problems:
@@ -235,12 +238,15 @@ def _flag(reader: Reader, node: yaml.Node | None, key: str) -> bool:
     return value is True
 
 
-def _limits(reader: Reader, node: yaml.Node | None) -> JSONObject | None:
+def _checked(
+    reader: Reader, node: yaml.Node | None, check: Callable[[object], object]
+) -> JSONObject | None:
+    """Return an object that `check` accepts; it raises `BadUserInput`."""
     if node is None:
         return None
     value = reader.value(node)
     try:
-        PlanLimits.of(value)
+        check(value)
     except BadUserInput as error:
         reader.problem(node, error.message.replace("planLimits", "plan_limits", 1))
     return value if isinstance(value, dict) else None

@@ -29,6 +29,7 @@ TASK = keys_of(
     plan="",
     plan_limits="",
     plan_fallback="",
+    expose_as="",
 )
 SUBTASK = keys_of(agent_uuid="agent", subtask_query="query")
 ACTION = keys_of(

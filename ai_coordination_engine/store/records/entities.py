@@ -20,7 +20,7 @@ from ai_coordination_engine.store.models import (
     TaskSchedule,
 )
 from ai_coordination_engine.store.record import M
-from ai_coordination_engine.store.records import schedule_times, session_status
+from ai_coordination_engine.store.records import exposed_keys, schedule_times, session_status
 
 Read = Callable[[str], Any]
 """(attribute name) → its value, which may be read from a blob."""
@@ -100,6 +100,7 @@ TASK = Entity(
     Task,
     parent=COORDINATION,
     by_tenant=True,
+    derived=exposed_keys.derived,
     filters=_filters(records.TASK),
 )
 TASK_SCHEDULE = Entity(

@@ -198,6 +198,13 @@ def test_a_task_may_be_planned() -> None:
     assert (run.plan, run.plan_limits, run.plan_fallback) == (True, {"steps": 3}, "static")
 
 
+@pytest.mark.parametrize("key", ["exposeAs", "expose_as"])
+def test_a_task_may_be_exposed(key: str) -> None:
+    assert parse_run_file(GOOD).expose_as is None
+    run = parse_run_file(GOOD.replace("task:\n", f"task:\n  {key}: {{name: r, as: [mcp]}}\n"))
+    assert run.expose_as == {"name": "r", "as": ["mcp"]}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -210,8 +217,12 @@ def test_a_task_may_be_planned() -> None:
             ' did you mean "steps"?',
         ),
         ("plan_fallback: run", "plan_fallback must be one of fail, static"),
+        ("exposeAs: {name: a b}", "letters from a to z, digits, _, - and dots."),
+        ("expose_as: report", 'exposeAs must be an object, for example {name: "report"}.'),
     ],
 )
-def test_wrong_keys_of_planning_are_told_with_their_place(line: str, message: str) -> None:
+def test_wrong_keys_of_planning_and_exposure_are_told_with_their_place(
+    line: str, message: str
+) -> None:
     (problem,) = problems(GOOD.replace("task:\n", f"task:\n  {line}\n"))
     assert problem.endswith(message)

@@ -1,0 +1,1 @@
+"""Tasks that are served to other systems: what each protocol needs of them."""
