@@ -76,6 +76,9 @@ states: install ## write the states, phases and transitions to docs/states.md
 client: install ## write the generated modules of the Python client
 	@$(BIN)/python .ci/client
 
+prices: install ## write the table of prices that the package ships
+	@$(BIN)/python .ci/prices
+
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
 

@@ -7,6 +7,7 @@ from ai_coordination_engine.adapters.allow_list import SettingsAllowList
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.function_files import FunctionFiles
 from ai_coordination_engine.adapters.outputs import ProcessOutputs
+from ai_coordination_engine.adapters.price_table import LazyPrices
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
@@ -52,6 +53,7 @@ def application(
         clock=records.clock,
         changes=changes,
         outputs=ProcessOutputs(changes),
+        prices=LazyPrices(settings.prices),
     )
 
 

@@ -10,6 +10,9 @@ from datetime import datetime
 from threading import Event
 from typing import Any, Protocol, runtime_checkable
 
+from ai_coordination_engine.domain.prices import Cost
+from ai_coordination_engine.domain.usage import Usage
+
 
 @dataclass(frozen=True, slots=True)
 class Wake:
@@ -173,7 +176,8 @@ class AgentRequest:
 class AgentResult:
     """The result of an attempt.
 
-    `usage` holds what the runtime counted, for example `input_tokens`, `output_tokens` and `model`.
+    `usage` holds what the runtime counted, by the names of `domain.usage`: `input_tokens`,
+    `output_tokens`, `model` and others.
 
     When `async_task_uuid` is set, the result is still pending: a long job goes on elsewhere and
     reports its output with `completeAsyncTask`. The job must send a heartbeat within
@@ -200,7 +204,8 @@ class AgentFailure(Exception):
 
     `retryable` says whether the same request may succeed later. `retry_after` is the wait in
     seconds that the other side asked for. `error_class` is one of `domain.policies.ERROR_CLASSES`;
-    a policy's `retryOn` refers to it.
+    a policy's `retryOn` refers to it. `usage`: what the attempt is known to have used, as in
+    `AgentResult`.
     """
 
     def __init__(
@@ -210,12 +215,14 @@ class AgentFailure(Exception):
         retryable: bool = False,
         retry_after: float | None = None,
         error_class: str = "error",
+        usage: Mapping[str, Any] | None = None,
     ) -> None:
         self.message = str(message).encode("utf-8", "replace").decode()
         super().__init__(self.message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.error_class = error_class
+        self.usage: Mapping[str, Any] = usage or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +317,20 @@ class AllowList(Protocol):
 
     def problems(self) -> Iterator[str]:
         """Yield a line for each setting that can never work, whatever the records contain."""
+
+
+class Prices(Protocol):
+    """Knows what usage costs, in micro-USD."""
+
+    def cost(self, usage: Usage, at: datetime) -> Cost | None:
+        """Return what an attempt costs that ended at that time, with the price's version; None
+        when the usage or its price is not known.
+        """
+
+    def worst_case(
+        self, model: str, provider: str | None, input_tokens: int, max_tokens: int, at: datetime
+    ) -> int | None:
+        """Return what one request costs at most; None for a model without a price."""
 
 
 class Queue(Protocol):

@@ -19,6 +19,13 @@ _PREFIX = "ACE_"
 _OF_SERVERS = ("ACE_URL", "ACE_TENANT", "ACE_TOKEN")
 
 
+_DEAREST = 10**12  # a million dollars
+
+
+def _price(alias: str) -> Any:
+    return Field(None, alias=alias, ge=0, le=_DEAREST, strict=True)
+
+
 class OpenAIEndpoint(BaseModel):
     """An OpenAI-compatible endpoint that an agent can name in `runtime.endpoint`.
 
@@ -32,6 +39,7 @@ class OpenAIEndpoint(BaseModel):
     api_key: SecretStr | None = None
     api_key_secret: str | None = None
     model: str | None = None
+    provider: str | None = Field(None, max_length=200)  # by whose prices it is paid
 
     @field_validator("base_url")
     @classmethod
@@ -42,6 +50,23 @@ class OpenAIEndpoint(BaseModel):
         if "@" in parts.netloc or "#" in url:
             raise ValueError("must have no credentials (api_key takes them) and no fragment (#)")
         return url
+
+
+class OwnPrice(BaseModel):
+    """What a model costs, in micro-USD (millionths of a dollar)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    input: int = Field(alias="inputMicroUsdPerMillion", ge=0, le=_DEAREST, strict=True)
+    output: int = Field(alias="outputMicroUsdPerMillion", ge=0, le=_DEAREST, strict=True)
+    cached: int | None = _price("cachedMicroUsdPerMillion")
+    cache_write: int | None = _price("cacheWriteMicroUsdPerMillion")
+    reasoning: int | None = _price("reasoningMicroUsdPerMillion")
+    request: int = Field(0, alias="microUsdPerRequest", ge=0, le=_DEAREST, strict=True)
+
+    def rates(self) -> dict[str, int]:
+        """The prices that are set, by the names of `domain.prices.Rates`."""
+        return self.model_dump(exclude_none=True)
 
 
 ClientKind = Literal["lean", "botocore"]
@@ -122,8 +147,16 @@ class Settings(BaseModel):
     openai_endpoints: dict[str, OpenAIEndpoint] = Field(
         {},
         description=(
-            'name → `{"base_url", "model", "api_key" or "api_key_secret"}` of an OpenAI-compatible'
-            " endpoint"
+            'name → `{"base_url", "model", "provider", "api_key" or "api_key_secret"}` of an'
+            " OpenAI-compatible endpoint"
+        ),
+    )
+
+    prices: dict[str, OwnPrice] = Field(
+        {},
+        description=(
+            "prices beside those of the release, and instead of them: `model` or `provider/model`"
+            ' → `{"inputMicroUsdPerMillion", "outputMicroUsdPerMillion"}`; a name may end with `*`'
         ),
     )
 
@@ -196,6 +229,16 @@ class Settings(BaseModel):
         if not isinstance(runtime.get("kind"), str):
             raise ValueError('must have a kind, for example {"kind": "function", "name": "echo"}')
         return runtime
+
+    @field_validator("prices")
+    @classmethod
+    def _are_models(cls, prices: dict[str, OwnPrice]) -> dict[str, OwnPrice]:
+        for name in prices:
+            if not name.strip() or "*" in name[:-1]:
+                raise ValueError(
+                    f"{name!r:.100} must be a model or provider/model; only its end may be a *"
+                )
+        return prices
 
     @field_validator("log_level")
     @classmethod

@@ -285,8 +285,24 @@ FIELDS: Mapping[str, str] = {
         "The class of the error: timeout, rate_limit, unavailable, invalid_output, "
         "invalid_request, not_allowed, lost or error; null when the attempt did not fail."
     ),
-    "inputTokens": "The tokens that the model read; null when the runtime did not count them.",
-    "outputTokens": "The tokens that the model wrote; null when the runtime did not count them.",
+    "inputTokens": (
+        "The tokens that the model read, cached ones included; null when the runtime did not count"
+        " them."
+    ),
+    "outputTokens": (
+        "The tokens that the model wrote, those of its reasoning included; null when the runtime"
+        " did not count them."
+    ),
+    "cachedTokens": "Those of `inputTokens` that were read from a cache.",
+    "cacheWriteTokens": "Those of `inputTokens` that were written into a cache.",
+    "reasoningTokens": "Those of `outputTokens` in which the model reasoned.",
+    "SessionRunType.requests": "How often the model was asked.",
+    "provider": "Who is paid for the model: its name, or the host of its API.",
+    "costMicroUsd": (
+        "What the attempt cost, in millionths of a dollar; null when the usage or its price is not"
+        " known."
+    ),
+    "priceVersion": "The version of the prices by which the cost was computed.",
     "totalTokens": "The sum of all tokens; null when the runtime did not count them.",
     "model": "The model that answered; null when the runtime did not name it.",
     # Answers of mutations

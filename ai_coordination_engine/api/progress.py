@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -12,6 +13,7 @@ from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.lifecycle.phases import phase
 from ai_coordination_engine.domain.shapes import AsyncTask
 from ai_coordination_engine.domain.statuses import AgentState
+from ai_coordination_engine.domain.usage import COUNTS, MAX_COUNT, Usage
 from ai_coordination_engine.engine.control import explain
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, agent_key
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
@@ -141,6 +143,32 @@ def attempt_field(of_type: object, value: Callable[[Attempt], object]) -> graphe
         return later(loader.load(run)) if known is None else value(known)
 
     return graphene.Field(of_type, resolver=resolve)
+
+
+def usage_fields() -> dict[str, graphene.Field]:
+    """Return the fields of a run that show its usage, and what that costs.
+
+    The calls of tools are a field of their own.
+    """
+    fields = {
+        name: attempt_field(
+            graphene.Int if name in COUNTS else graphene.String, attrgetter(f"usage.{name}")
+        )
+        for name in Usage.__dataclass_fields__
+        if name != "tool_calls"
+    }
+    cost = attempt_field(graphene.Int, _cost)
+    return {
+        **fields,
+        "cost_micro_usd": cost,
+        "price_version": attempt_field(graphene.String, attrgetter("price_version")),
+    }
+
+
+def _cost(attempt: Attempt) -> int | None:
+    """Return the cost if it is an `Int` of GraphQL; the run's details have any."""
+    cost = attempt.cost_micro_usd
+    return cost if cost is not None and cost <= MAX_COUNT else None
 
 
 def attempt_details(attempt: Attempt) -> object:

@@ -34,6 +34,7 @@ from ai_coordination_engine.api.progress import (
     moment,
     people,
     phase_of,
+    usage_fields,
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
@@ -289,10 +290,7 @@ class SessionRunType(graphene.ObjectType):
     ended_at = attempt_field(DateTime, attrgetter("ended_at"))
     error = attempt_field(graphene.String, attrgetter("error"))
     error_class = attempt_field(graphene.String, attrgetter("error_class"))
-    input_tokens = attempt_field(graphene.Int, attrgetter("input_tokens"))
-    output_tokens = attempt_field(graphene.Int, attrgetter("output_tokens"))
-    total_tokens = attempt_field(graphene.Int, attrgetter("total_tokens"))
-    model = attempt_field(graphene.String, attrgetter("model"))
+    vars().update(usage_fields())
     vars().update(other_fields(records.SESSION_RUN, SessionRun, vars()))
     updated_by = graphene.String()
     created_at = DateTime(required=True)

@@ -425,7 +425,8 @@ class SessionRun(Model):
     fragment: ClassVar[str] = """
 fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
   sessionAgentUuid threadUuid agentUuid endpointId partitionKey asyncTaskUuid status attempt
-  startedAt endedAt error errorClass inputTokens outputTokens totalTokens model updatedBy
+  startedAt endedAt error errorClass inputTokens outputTokens totalTokens cachedTokens
+  cacheWriteTokens reasoningTokens requests model provider costMicroUsd priceVersion updatedBy
   createdAt updatedAt }
 """
 
@@ -478,16 +479,37 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
     """The class of the error: timeout, rate_limit, unavailable, invalid_output, invalid_request, not_allowed, lost or error; null when the attempt did not fail."""
 
     input_tokens: int | None
-    """The tokens that the model read; null when the runtime did not count them."""
+    """The tokens that the model read, cached ones included; null when the runtime did not count them."""
 
     output_tokens: int | None
-    """The tokens that the model wrote; null when the runtime did not count them."""
+    """The tokens that the model wrote, those of its reasoning included; null when the runtime did not count them."""
 
     total_tokens: int | None
     """The sum of all tokens; null when the runtime did not count them."""
 
+    cached_tokens: int | None
+    """Those of `inputTokens` that were read from a cache."""
+
+    cache_write_tokens: int | None
+    """Those of `inputTokens` that were written into a cache."""
+
+    reasoning_tokens: int | None
+    """Those of `outputTokens` in which the model reasoned."""
+
+    requests: int | None
+    """How often the model was asked."""
+
     model: str | None
     """The model that answered; null when the runtime did not name it."""
+
+    provider: str | None
+    """Who is paid for the model: its name, or the host of its API."""
+
+    cost_micro_usd: int | None
+    """What the attempt cost, in millionths of a dollar; null when the usage or its price is not known."""
+
+    price_version: str | None
+    """The version of the prices by which the cost was computed."""
 
     updated_by: str | None
     """Who made the latest change, as given by the client; `engine` for a change by the engine."""

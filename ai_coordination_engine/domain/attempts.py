@@ -4,10 +4,10 @@ Used by the API for the field `attempt` of a session run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ai_coordination_engine.domain.usage import MAX_COUNT, token_counts, whole_number
+from ai_coordination_engine.domain.usage import MAX_COUNT, Usage, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Attempt:
 
     A detail that is missing, or has the wrong type, is None. Times are in UTC. `status` is
     completed, failed, lost, pending (a long job is running) or expired (a long job sent no
-    heartbeat in time).
+    heartbeat in time). `cost_micro_usd`: what its `usage` costs by the prices of `price_version`;
+    None if the usage is unknown or has no price.
     """
 
     details: Mapping[str, object] | None = None
@@ -26,17 +27,15 @@ class Attempt:
     ended_at: datetime | None = None
     error: str | None = None
     error_class: str | None = None
-    model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_micro_usd: int | None = None
+    price_version: str | None = None
 
     @classmethod
     def of(cls, details: object) -> "Attempt":
         """Read the stored details of a run. Without details, every field is None."""
         if not isinstance(details, Mapping):
             return cls()
-        usage = details.get("usage")
         attempt = whole_number(details.get("attempt"))
         return cls(
             details=details,
@@ -46,8 +45,9 @@ class Attempt:
             ended_at=_moment(details.get("ended_at")),
             error=_text(details.get("error")),
             error_class=_text(details.get("error_class")),
-            model=_text(usage.get("model")) if isinstance(usage, Mapping) else None,
-            **token_counts(usage),
+            usage=Usage.of(details.get("usage")),
+            cost_micro_usd=whole_number(details.get("cost_micro_usd")),
+            price_version=_text(details.get("price_version")),
         )
 
 

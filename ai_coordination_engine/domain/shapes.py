@@ -225,6 +225,10 @@ class Usage(Shape):
     input_tokens: object = None
     output_tokens: object = None
     total_tokens: object = None
+    cached_tokens: object = None
+    cache_write_tokens: object = None
+    reasoning_tokens: object = None
+    tool_calls: object = None
 
 
 class AsyncTask(Shape):
@@ -238,6 +242,8 @@ class AsyncTask(Shape):
     error: object = None
     error_class: object = None
     usage: Usage | None = None
+    cost_micro_usd: object = None
+    price_version: object = None
 
 
 def unknown_keys(shapes: Iterable[tuple[str, Shape]]) -> Iterator[str]:

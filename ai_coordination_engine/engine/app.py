@@ -9,6 +9,7 @@ from ai_coordination_engine.ports import (
     ActionFunctions,
     AllowList,
     Clock,
+    Prices,
     Queue,
     Runtimes,
     Secrets,
@@ -47,6 +48,7 @@ class App:
     clock: Clock
     changes: Changes
     outputs: Outputs
+    prices: Prices
     allow_list: AllowList | None = None
     process: str = ""
     settings_since: float = 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.attempts import Attempt
-from ai_coordination_engine.domain.usage import token_counts
+from ai_coordination_engine.domain.usage import Usage
 
 MOST = 2**31 - 1
 
@@ -42,9 +42,8 @@ def test_tokens_are_counted_in_every_shape_of_usage(
     usage: Any, counts: tuple[int | None, ...]
 ) -> None:
     names = ("input_tokens", "output_tokens", "total_tokens")
-    assert token_counts(usage) == {
-        name: count for name, count in zip(names, counts, strict=True) if count is not None
-    }
+    found = Usage.of(usage)
+    assert tuple(getattr(found, name) for name in names) == counts
 
 
 def test_an_attempt_is_typed() -> None:
@@ -65,10 +64,7 @@ def test_an_attempt_is_typed() -> None:
         ended_at=datetime(2026, 11, 2, 9, 0, 1, tzinfo=UTC),
         error="no",
         error_class="timeout",
-        model="m",
-        input_tokens=1,
-        output_tokens=2,
-        total_tokens=3,
+        usage=Usage(model="m", input_tokens=1, output_tokens=2, total_tokens=3),
     )
 
 

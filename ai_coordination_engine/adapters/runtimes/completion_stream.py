@@ -5,7 +5,7 @@ The whole answer is put together as the body that the endpoint would have sent w
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _PREFIX = b"data:"
@@ -27,6 +27,11 @@ class CompletionStream:
         self._choice: dict[str, Any] = {}
         self._message: dict[str, Any] = {}
         self._content: list[Any] = []
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What the response says beside its choices, so far."""
+        return self._body
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""

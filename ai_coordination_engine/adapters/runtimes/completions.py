@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in, one_line, title_of
 from ai_coordination_engine.adapters.runtimes.web import Reply
+from ai_coordination_engine.domain.usage import COUNTS, Usage
 from ai_coordination_engine.ports import AgentFailure
 
 _FILTERED = {
@@ -27,12 +28,23 @@ Fields = Mapping[str, object]
 
 
 def read_completion(reply: Reply, question: Fields, service: str) -> tuple[str, dict[str, object]]:
-    """Return the text of the first choice and the usage; raises `AgentFailure`.
+    """Return the text of the first choice and the usage; raises `AgentFailure`, with the usage if
+    the endpoint counted any.
 
     Text parts are joined; reasoning parts are left out. A refusal by the model or by a content
     filter is final, because asking again would cost as much and be refused again.
     """
     body = _json(reply.text)
+    fields = body if isinstance(body, dict) else {}
+    usage = usage_of(fields, question)
+    try:
+        return _read(body, question, reply, service), usage
+    except AgentFailure as failure:
+        failure.usage = usage if "usage" in fields else {}
+        raise
+
+
+def _read(body: object, question: Fields, reply: Reply, service: str) -> str:
     fields = body if isinstance(body, dict) else {}
     choice = _choice(fields)
     reason = _finish_reason(choice)
@@ -41,10 +53,7 @@ def read_completion(reply: Reply, question: Fields, service: str) -> tuple[str, 
         raise _no_completion(body, choice, reply, service)
     content = _content(message.get("content"))
     _check_answered(content, message, reason, wants_json="response_format" in question)
-    usage = _usage(fields, question)
-    if reason == _CUT_SHORT:
-        usage["finish_reason"] = reason
-    return content, usage
+    return content
 
 
 def _check_answered(content: str, message: Fields, reason: str, *, wants_json: bool) -> None:
@@ -155,15 +164,16 @@ def _tools(message: Fields) -> Iterator[str]:
             yield str(function.get("name") or "?")
 
 
-def _usage(body: Fields, question: Fields) -> dict[str, object]:
-    counted = body.get("usage")
-    counted = counted if isinstance(counted, dict) else {}
-    counts = {
-        "input_tokens": counted.get("prompt_tokens"),
-        "output_tokens": counted.get("completion_tokens"),
-        "total_tokens": counted.get("total_tokens"),
+def usage_of(body: Fields, question: Fields) -> dict[str, object]:
+    """Return the usage that a response reports, with the model that answered."""
+    counted = Usage.of(body.get("usage"))
+    counts = {name: getattr(counted, name) for name in COUNTS}
+    model = body.get("model")
+    usage: dict[str, object] = {
+        **{name: count for name, count in counts.items() if count is not None},
+        "requests": 1,
+        "model": model if isinstance(model, str) and model else question["model"],
     }
-    return {
-        **{name: count for name, count in counts.items() if isinstance(count, int)},
-        "model": body.get("model") or question["model"],
-    }
+    if (reason := _finish_reason(_choice(body))) == _CUT_SHORT:
+        usage["finish_reason"] = reason
+    return usage

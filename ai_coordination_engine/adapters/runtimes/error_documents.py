@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ai_coordination_engine.domain.usage import plain_usage
+
 MESSAGE_LIMIT = 300  # characters
 _READ_LIMIT = 4_000  # characters of a page or a message
 _MOST_ERRORS = 3
@@ -100,6 +102,12 @@ def error_in(body: object) -> ErrorDocument:
     # Texts in a list are part of an answer, not of an error.
     errors = [each for each in body if isinstance(each, dict)] if isinstance(body, list) else body
     return ErrorDocument(_line(_message(errors)), _class_of(errors, None))
+
+
+def usage_in(text: str) -> dict[str, object]:
+    """Return the usage that the body of an error reports; empty if it reports none."""
+    body = _json(text)
+    return plain_usage(body.get("usage")) if isinstance(body, dict) else {}
 
 
 def title_of(text: str) -> str:

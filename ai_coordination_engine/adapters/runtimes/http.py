@@ -19,6 +19,7 @@ from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web, redacting
 from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import Settings
 
@@ -225,6 +226,7 @@ def _no_output(body: object, reply: Reply, service: str) -> AgentFailure:
         retryable=document.retryable or error_class == "invalid_output",
         retry_after=reply.retry_after,
         error_class=error_class,
+        usage=plain_usage(body.get("usage") if isinstance(body, dict) else None),
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.adapters.runtimes.attempts import attempt_headers
 from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
-from ai_coordination_engine.adapters.runtimes.completions import read_completion
+from ai_coordination_engine.adapters.runtimes.completions import read_completion, usage_of
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import (
     ANSWER_LIMIT,
@@ -40,9 +40,10 @@ class OpenAIRuntime:
     """Asks the model `runtime.model` at the endpoint `runtime.endpoint`, or at `default`.
 
     URL and key come from the settings: `endpoints` maps names to them. The instructions become the
-    system message; the thread and the input follow. `usage` has `input_tokens`, `output_tokens`,
-    `total_tokens` and `model`. A text that was cut off at the token limit is kept, with
-    `finish_reason: length` in `usage`. While somebody watches, the answer is read as a stream.
+    system message; the thread and the input follow. `usage` has the counts of tokens, `model` and
+    `provider`: the endpoint's own, or the host of its URL. A text that was cut off at the token
+    limit is kept, with `finish_reason: length` in `usage`. While somebody watches, the answer is
+    read as a stream.
     """
 
     def __init__(
@@ -70,8 +71,14 @@ class OpenAIRuntime:
                 service,
             )
             streams = request.on_delta if request.is_watched else None
-            content, usage = read_completion(post(question, streams), question, service)
-            return answer(content, usage)
+            provider = endpoint.provider or urlsplit(endpoint.base_url).hostname or ""
+            try:
+                content, usage = read_completion(post(question, streams), question, service)
+            except AgentFailure as failure:
+                if failure.usage:
+                    failure.usage = {**failure.usage, "provider": provider}
+                raise
+            return answer(content, {**usage, "provider": provider})
 
     def _post(
         self,
@@ -99,7 +106,12 @@ class OpenAIRuntime:
                 if failure.error_class != "invalid_request" or "stream" not in failure.message:
                     raise
             else:
-                return _whole(reply, stream, service)
+                try:
+                    return _whole(reply, stream, service)
+                except AgentFailure as failure:
+                    counted = "usage" in stream.fields
+                    failure.usage = usage_of(stream.fields, question) if counted else {}
+                    raise
         return post(body=json.dumps(question).encode(), seconds=ends - time.monotonic())
 
     def check(self, runtime: Mapping[str, object]) -> tuple[str, OpenAIEndpoint]:

@@ -14,7 +14,7 @@ import httpx
 
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
-from ai_coordination_engine.adapters.runtimes.error_documents import read_error
+from ai_coordination_engine.adapters.runtimes.error_documents import read_error, usage_in
 from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.ports import AgentFailure
@@ -237,7 +237,8 @@ def _refused(response: httpx.Response, service: str, ends: float) -> AgentFailur
     if response.has_redirect_location:
         message = f"{service} answered {status}, a redirect, which is not followed"
         return AgentFailure(message, error_class="invalid_request")
-    document = read_error(_error_text(response, ends), status)
+    text = _error_text(response, ends)
+    document = read_error(text, status)
     place = (
         f" for {response.url.copy_with(query=None, fragment=None)}"
         if status in _WRONG_PLACE
@@ -248,6 +249,7 @@ def _refused(response: httpx.Response, service: str, ends: float) -> AgentFailur
         retryable=document.retryable,
         retry_after=_retry_after(response.headers),
         error_class=document.error_class or "invalid_request",
+        usage=usage_in(text),
     )
 
 

@@ -142,7 +142,8 @@ def _end(app: App, agent: SessionAgent, job: Job, result: AgentResult | AgentFai
     else:
         status, details = "completed", {}
         values = {"agent_output": result.output, "usage": plain_usage(result.usage) or None}
-    stored = app.records.store(SESSION_AGENT, agent.partition_key, agent.key, values, agent.nonce)
+    priced = {**values, **runs.priced(app, result.usage)}
+    stored = app.records.store(SESSION_AGENT, agent.partition_key, agent.key, priced, agent.nonce)
     timers.keep_watching(app, agent)
     digest = job_digest(status, values)
     return app.jobs.end(job, status, {**stored, **details}, digest).record

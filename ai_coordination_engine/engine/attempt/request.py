@@ -166,7 +166,7 @@ def call(app: App, request: AgentRequest, go_on: Callable[[], None] | None) -> A
         result = app.runtimes.find(request.runtime["kind"]).run(request)
     if len(result.output) > MAX_TEXT:
         message = f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}."
-        raise AgentFailure(message, error_class="invalid_output")
+        raise AgentFailure(message, error_class="invalid_output", usage=result.usage)
     return result
 
 

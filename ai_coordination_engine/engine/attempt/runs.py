@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.domain.usage import Usage, plain_usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
@@ -34,28 +35,41 @@ def record(
 
     `outcome`: completed, failed or pending. `reported`: what the attempt reported beside its output
     (`usage`, and the `choice` of who answers a question). A completed run stores the `output` in
-    its stored form, a failed run the `failure`, a pending run the uuid of the long job. Earlier
-    attempts without a run are recorded as lost, too: until now, a late result of one would have
-    counted.
+    its stored form, a failed run the `failure` and the usage that it knows of, a pending run the
+    uuid of the long job. Earlier attempts without a run are recorded as lost, too: until now, a
+    late result of one would have counted.
     """
+    said = dict(reported or {})
+    usage = said.pop("usage", None) or (failure.usage if failure else None)
     details: dict[str, Any] = {
         "status": outcome,
         "attempt": agent.attempt,
         "started_at": started.isoformat(),
         "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
         "error": failure.message if failure else None,
-        "error_class": failure.error_class if failure else None,
-        **{name: value for name, value in (reported or {}).items() if value},
+        "error_class": getattr(failure, "error_class", None),
+        **{name: value for name, value in said.items() if value},
+        **priced(app, usage),
     }
     given = {name: value for name, value in details.items() if value is not None}
-    kept = {
-        "agent_output": output,
-        "retryable": failure.retryable if failure else None,
-        "retry_after": failure.retry_after if failure else None,
-        "async_task_uuid": async_task_uuid,
-    }
+    again = {name: getattr(failure, name, None) for name in ("retryable", "retry_after")}
+    kept = {"agent_output": output, "async_task_uuid": async_task_uuid, **again}
     earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
     app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, kept), *earlier])
+
+
+def priced(app: App, usage: object) -> dict[str, Any]:
+    """What a runtime reported as its usage, and what that costs, as details of a run.
+
+    This is the one place where the cost of an attempt is known.
+    """
+    plain = plain_usage(usage)
+    if not plain:
+        return {}
+    cost = app.prices.cost(Usage.of(plain), app.clock.now())
+    if cost is None:
+        return {"usage": plain}
+    return {"usage": plain, "cost_micro_usd": cost.micro_usd, "price_version": cost.version}
 
 
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:

@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine.advance import long_jobs, timers
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
@@ -59,7 +60,8 @@ def complete_async_task(
     digest = long_jobs.job_digest(status, values)
     now: Job | None = job
     if is_pending := job.status == "pending":
-        stored_values = app.records.store(SESSION_AGENT, tenant, agent_key, values, agent.nonce)
+        priced = {**values, **runs.priced(app, usage)}
+        stored_values = app.records.store(SESSION_AGENT, tenant, agent_key, priced, agent.nonce)
         timers.keep_watching(app, agent)
         now = app.jobs.end(job, status, stored_values, digest).record
     if now is None or (now.status, now.digest) != (status, digest):
@@ -150,7 +152,8 @@ def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) 
 
 
 def _state(job: Job) -> dict[str, Any]:
-    details = {"status": job.status, "ended_at": job.ended_at, "usage": job.usage}
+    details: dict[str, Any] = {"status": job.status, "ended_at": job.ended_at}
+    details |= {name: getattr(job, name) for name in ("usage", "cost_micro_usd", "price_version")}
     if job.status == "pending":
         details["heartbeat_until"] = datetime.fromtimestamp(job.deadline, UTC).isoformat()
     if job.status == "failed":

@@ -64,6 +64,8 @@ class Job(Record):
     # of a failed job that the engine has looked at
     error_class = UnicodeAttribute(null=True)
     final = BooleanAttribute(null=True)  # it is not tried again
+    cost_micro_usd = IntegerAttribute(null=True)
+    price_version = UnicodeAttribute(null=True)
     # of how it ended: it distinguishes a repetition from another answer
     digest = UnicodeAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # epoch seconds

@@ -31,6 +31,9 @@ def completion(content: Any = "Hello.", **more: Any) -> dict[str, Any]:
     }
 
 
+HERE = {"requests": 1, "provider": "127.0.0.1"}
+
+
 def call(name: str) -> dict[str, Any]:
     return {"id": "1", "type": "function", "function": {"name": name, "arguments": "{}"}}
 
@@ -58,7 +61,8 @@ def test_instructions_thread_and_input_make_the_messages(
     result = runtime_at(server.url + "/v1/").run(request)
 
     assert result == AgentResult(
-        "Hello.", {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12, "model": "small-1"}
+        "Hello.",
+        {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12, "model": "small-1", **HERE},
     )
     (received,) = server.received
     assert received.path == "/v1/chat/completions"
@@ -496,6 +500,22 @@ def test_a_json_document_cut_short_is_a_failure(server: Any, agent_request: Requ
         ({}, {}),
         ([1], {}),
         ({"prompt_tokens": 4, "completion_tokens": "many"}, {"input_tokens": 4}),
+        (
+            {
+                "prompt_tokens": 9,
+                "prompt_tokens_details": {"cached_tokens": 8, "audio_tokens": 0},
+                "completion_tokens": 3,
+                "completion_tokens_details": {"reasoning_tokens": 2},
+            },
+            {
+                "input_tokens": 9,
+                "cached_tokens": 8,
+                "output_tokens": 3,
+                "reasoning_tokens": 2,
+                "total_tokens": 12,
+            },
+        ),
+        ({"prompt_tokens": -1, "completion_tokens": 2**40, "total_tokens": True}, {}),
     ],
 )
 def test_usage_holds_only_what_was_counted(
@@ -503,7 +523,37 @@ def test_usage_holds_only_what_was_counted(
 ) -> None:
     server.answers(completion(usage=usage, model=None))
     result = runtime_at(server.url).run(agent_request(runtime={"model": "asked"}))
-    assert result.usage == {**kept, "model": "asked"}
+    assert result.usage == {**kept, "model": "asked", **HERE}
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        completion("", finish_reason="length"),
+        completion(message={"refusal": "no"}),
+        completion(None),
+        {**completion(), "choices": []},
+    ],
+)
+def test_an_answer_that_cannot_be_used_has_cost_what_it_says(
+    server: Any, agent_request: Requests, answered: Any
+) -> None:
+    server.answers(answered)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert (failure.usage["input_tokens"], failure.usage["output_tokens"]) == (9, 3)
+    assert (failure.usage["model"], failure.usage["provider"]) == ("small-1", "127.0.0.1")
+
+
+def test_an_answer_that_never_came_has_no_usage(server: Any, agent_request: Requests) -> None:
+    server.answers(b"", status=503)
+    failure = failure_of(runtime_at(server.url), agent_request(runtime={"model": "m"}))
+    assert failure.usage == {}
+
+
+def test_an_endpoint_may_say_who_is_paid(server: Any, agent_request: Requests) -> None:
+    server.answers(completion())
+    runtime = runtime_at(server.url, provider="openrouter")
+    assert runtime.run(agent_request(runtime={"model": "m"})).usage["provider"] == "openrouter"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,14 @@ from tests.kit.fakes import FakeSecrets
 Requests = Callable[..., AgentRequest]
 EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
-COUNTED = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12, "model": "small-1"}
+COUNTED = {
+    "input_tokens": 9,
+    "output_tokens": 3,
+    "total_tokens": 12,
+    "requests": 1,
+    "model": "small-1",
+    "provider": "127.0.0.1",
+}
 
 
 def chunk(delta: Any = None, **more: Any) -> dict[str, Any]:
