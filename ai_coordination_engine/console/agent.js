@@ -1,9 +1,10 @@
 // The selected agent: why it does not run, what it got and gave, its attempts; or the session.
 import { useEffect, useState } from "./vendor.js";
-import { ask, watch } from "./client.js";
+import { ask } from "./client.js";
 import { Fork, Rerun } from "./controls.js";
 import { Grid } from "./graph.js";
 import { Answer } from "./inbox.js";
+import { watch } from "./live.js";
 import { Output } from "./text.js";
 import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, useLoaded, usePages, useTick, visible } from "./ui.js";
 
@@ -28,12 +29,10 @@ export function AgentPanel({ session, graph, agent, onSelect, onClose, onChanged
     <${Missing} value=${found} error=${error} again=${again} />
     ${detail && html`
       <${Why} why=${detail.whyNotRunning} state=${state} onSelect=${onSelect} />
-      ${state === "wait_for_user_input" && html`<${Answer} agent=${{ ...agent, ...detail, sessionUuid: session.sessionUuid }}
-        onDone=${onChanged} />`}
+      ${state === "wait_for_user_input" && html`<${Answer} agent=${{ ...agent, ...detail, sessionUuid: session.sessionUuid }} onDone=${onChanged} />`}
       ${detail.notes && !detail.whyNotRunning?.message.includes(detail.notes) && html`<${Section} title=${state === "failed" ? "Why it failed" : "Notes"}>
         <${Plain} text=${detail.notes} wrong=${state === "failed"} /><//>`}
-      ${elements && html`<${Section} title="Elements (${elements.length})">
-        <${Grid} graph=${graph} agents=${elements} onSelect=${onSelect} /><//>`}
+      ${elements && html`<${Section} title="Elements (${elements.length})"><${Grid} graph=${graph} agents=${elements} onSelect=${onSelect} /><//>`}
       ${detail.agentOutput !== null ? html`<${Shown} title="Output" text=${detail.agentOutput} />`
         : state === "executing" && html`<${Written} key=${a + attempt} session=${session} agent=${a} />`}
       ${detail.userInput !== null && html`<${Shown} title="Answer" text=${detail.userInput} />`}

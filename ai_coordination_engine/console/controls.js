@@ -25,10 +25,7 @@ const CONTROLS = {
     text: ({ counts }) => `No new attempt begins. ${counts.executing
       ? `${plural(counts.executing, "running attempt")} will go on to the end. ` : ""}Answers are still accepted.`,
   },
-  resume: {
-    title: "Resume", allowed: (status) => status === "paused",
-    text: () => "The session goes on where it stands.",
-  },
+  resume: { title: "Resume", allowed: (status) => status === "paused", text: () => "The session goes on where it stands." },
   cancel: {
     title: "Cancel", danger: true, allowed: (status) => !FINAL.has(status),
     text: ({ counts, open }) => `${plural(open, "agent")} that ${open === 1 ? "has" : "have"} not ended will be

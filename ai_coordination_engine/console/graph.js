@@ -8,6 +8,19 @@ const FEW = 100; // agents and edges that are laid out at once, on the page's ow
 const MOST = { nodes: 2000, edges: 8000 };
 const ON_A_PAGE = 400; // agents of a grid
 
+const texts = new WeakMap();
+const textOf = (agent) => texts.get(agent) ?? texts.set(agent, JSON.stringify(agent)).get(agent);
+
+/** The agents `read`, but those that are as they were in `last` as the same objects, so that they are not drawn again. */
+export function kept(last, read) {
+  const known = new Map(last.map((each) => [textOf(each), each]));
+  const found = read.map((each) => known.get(textOf(each)) ?? each);
+  return same(found, last) ? last : found;
+}
+
+const same = (one, other) => one === other
+  || (Array.isArray(one) && one.length === other?.length && one.every((each, index) => each === other[index]));
+
 /** The graph of session agents: nodes (elements are counted at their map) and edges. */
 export function graphOf(agents) {
   const all = new Map(agents.map((each) => [each.sessionAgentUuid, each]));
@@ -16,17 +29,14 @@ export function graphOf(agents) {
   const nodes = agents.filter((each) => !isElement(each));
   const shown = new Set(nodes.map((each) => each.sessionAgentUuid));
   const edges = nodes.flatMap((each) => (each.successors ?? [])
-    .filter((edge) => shown.has(edge.sessionAgentUuid))
-    .map((edge) => ({ from: each.sessionAgentUuid, to: edge.sessionAgentUuid, ...edge })));
+    .filter((edge) => shown.has(edge.sessionAgentUuid)).map((edge) => ({ from: each.sessionAgentUuid, to: edge.sessionAgentUuid, ...edge })));
   return { all, nodes, edges, elements, names: names(nodes, elements) };
 }
 
 /** A name for each session agent; one that an agent shares with others gets a number. Elements have that of their map. */
 function names(nodes, elements) {
-  const same = Map.groupBy(nodes, (each) => each.agentAction?.planStep?.id ?? each.agentName ?? each.agentUuid ?? each.sessionAgentUuid);
-  const found = new Map([...same].flatMap(([name, all]) => all.map(
-    (each, index) => [each.sessionAgentUuid, index ? `${name} #${index + 1}` : name],
-  )));
+  const alike = Map.groupBy(nodes, (each) => each.agentAction?.planStep?.id ?? each.agentName ?? each.agentUuid ?? each.sessionAgentUuid);
+  const found = new Map([...alike].flatMap(([name, all]) => all.map((each, index) => [each.sessionAgentUuid, index ? `${name} #${index + 1}` : name])));
   for (const [map, all] of elements) {
     for (const each of all) found.set(each.sessionAgentUuid, `${found.get(map)} [${each.mapIndex}]`);
   }
@@ -49,9 +59,7 @@ export function summary(agent, elements) {
   }
   if (state === "executing" && startedAt) return `${span(Date.now() - moment(startedAt))}${again}`;
   if (state === "wait_for_user_input") return `asks ${person(agent)}`;
-  if (state === "pending" && moment(notBefore) > Date.now()) {
-    return `again in ${span(moment(notBefore) - Date.now())}${again}`;
-  }
+  if (state === "pending" && moment(notBefore) > Date.now()) return `again in ${span(moment(notBefore) - Date.now())}${again}`;
   if (state === "pending" && phase) return `${phase}${again}`;
   const took = state === "completed" && startedAt && endedAt && span(moment(endedAt) - moment(startedAt));
   return `${took || word(state)}${again}`;
@@ -59,7 +67,7 @@ export function summary(agent, elements) {
 
 /** A component that renders only if one of its properties has changed. */
 const memo = (type) => function Memo(properties) {
-  this.shouldComponentUpdate = (next) => Object.keys(next).some((key) => next[key] !== this.props[key]);
+  this.shouldComponentUpdate = (next) => Object.keys(next).some((key) => !same(next[key], this.props[key]));
   return h(type, properties);
 };
 
@@ -75,6 +83,12 @@ const Node = memo(({ agent, name, elements, place, selected, onSelect }) => {
   </button>`;
 });
 
+const Nodes = ({ graph, agents, places, selected, onSelect }) => agents.map((agent) => {
+  const { sessionAgentUuid: uuid } = agent;
+  return html`<${Node} key=${uuid} agent=${agent} name=${graph.names.get(uuid)} elements=${graph.elements.get(uuid)}
+    place=${places?.[uuid]} selected=${selected === uuid} onSelect=${onSelect} />`;
+});
+
 const curve = (points) => points.slice(1).reduce((path, [x, y], index) => {
   const [fromX, fromY] = points[index];
   const middle = (fromX + x) / 2;
@@ -83,10 +97,12 @@ const curve = (points) => points.slice(1).reduce((path, [x, y], index) => {
 
 const OUTCOMES = { passes: ["✓", "true"], unsatisfied: ["✕", "false"], upstream_failed: ["✕", "not evaluated"] };
 
+const Edge = memo(({ points, kind }) => html`<path d=${curve(points)} class="edge ${kind}" />`);
+
 const Edges = memo(({ graph, places: { paths, width, height } }) => html`
   <svg class="edges" width=${width} height=${height} aria-hidden="true">${graph.edges.map((edge, index) => {
     const moves = edge.outcome === "passes" && graph.all.get(edge.to).state === "executing";
-    return html`<path d=${curve(paths[index])} class="edge ${edge.outcome ?? "open"} ${moves ? "moving" : ""}" />`;
+    return html`<${Edge} points=${paths[index]} kind="${edge.outcome ?? "open"} ${moves ? "moving" : ""}" />`;
   })}</svg>`);
 
 function Conditions({ graph: { edges, names: of }, places: { paths } }) {
@@ -128,17 +144,17 @@ function usePlaces(nodes, edges) {
 }
 
 export function Graph({ graph, selected, onSelect }) {
-  const { nodes, edges, elements, names: of } = graph;
+  const { nodes, edges } = graph;
   const places = usePlaces(nodes, edges);
   const ref = useRef();
   const [zoom, setZoom] = useState(null);
-  const fitting = () => {
+  const fitting = (least) => {
     const { clientWidth, clientHeight } = ref.current;
     const fits = Math.min((clientWidth - 48) / places.width, (clientHeight - 48) / places.height);
-    return Math.max(Math.min(fits, 1), 0.6);
+    return Math.max(Math.min(fits, 1), least);
   };
   useLayoutEffect(() => {
-    if (places && places !== "late" && ref.current) setZoom(fitting());
+    if (places && places !== "late" && ref.current) setZoom(fitting(0.6)); // it stays readable
   }, [places]);
   if (!places) return html`<${Loading} />`;
   if (places === "late") return html`<${Grid} graph=${graph} selected=${selected} onSelect=${onSelect} />`;
@@ -149,17 +165,14 @@ export function Graph({ graph, selected, onSelect }) {
       <div class="sheet" style=${{ width: `${width * scale}px`, height: `${height * scale}px` }}>
         <div class="scaled" style=${{ transform: `scale(${scale})`, width: `${width}px`, height: `${height}px` }}>
           <${Edges} graph=${graph} places=${places} />
-          ${nodes.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
-            name=${of.get(agent.sessionAgentUuid)} elements=${elements.get(agent.sessionAgentUuid)}
-            place=${places.places[agent.sessionAgentUuid]} onSelect=${onSelect}
-            selected=${selected === agent.sessionAgentUuid} />`)}
+          <${Nodes} graph=${graph} agents=${nodes} places=${places.places} selected=${selected} onSelect=${onSelect} />
           <${Conditions} graph=${graph} places=${places} />
         </div>
       </div>
     </div>
     <div class="zoom" role="group" aria-label="Zoom">
       <button aria-label="Smaller" onClick=${() => setZoom(Math.max(scale / 1.25, 0.1))}>−</button>
-      <button onClick=${() => setZoom(fitting())}>Fit</button>
+      <button onClick=${() => setZoom(fitting(0.05))}>Fit</button>
       <button aria-label="Larger" onClick=${() => setZoom(Math.min(scale * 1.25, 2))}>+</button>
     </div></div>`;
 }
@@ -168,10 +181,7 @@ export function Graph({ graph, selected, onSelect }) {
 export function Grid({ graph, agents = graph.nodes, selected, onSelect }) {
   const [shown, pages] = usePages(agents, ON_A_PAGE);
   return html`<div class="grid" role="group" aria-label="Agents of the session">
-    ${shown.map((agent) => html`<${Node} key=${agent.sessionAgentUuid} agent=${agent}
-      name=${graph.names.get(agent.sessionAgentUuid)}
-      elements=${graph.elements.get(agent.sessionAgentUuid)} onSelect=${onSelect}
-      selected=${selected === agent.sessionAgentUuid} />`)}
+    <${Nodes} graph=${graph} agents=${shown} selected=${selected} onSelect=${onSelect} />
   </div>${pages}`;
 }
 

@@ -1,6 +1,7 @@
 // What waits for whom: the question, a form for the answer, and one key to approve or reject.
 import { useMemo, useState } from "./vendor.js";
-import { ask, useWatched } from "./client.js";
+import { ask } from "./client.js";
+import { useWatched } from "./live.js";
 import { Output } from "./text.js";
 import { Ago, Badge, Empty, Missing, Problem, html, person, replace, say, to, useCursors, useKeys, useLoaded, useSending, visible } from "./ui.js";
 
@@ -25,8 +26,7 @@ export function Inbox({ query }) {
       ${[...people].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select></label>
       ${waiting.length > 1 && html`<p class="muted"><kbd>j</kbd> <kbd>k</kbd> next and previous</p>`}</div>
     <${Missing} value=${list} error=${error} />
-    ${list && !waiting.length && html`<${Empty} title="Nobody is waited for">
-      A question appears here as soon as an agent asks a person.<//>`}
+    ${list && !waiting.length && html`<${Empty} title="Nobody is waited for"> A question appears here as soon as an agent asks a person.<//>`}
     ${chosen && html`<div class="split even"><ol class="questions">${waiting.map((each) => html`<li key=${each.sessionAgentUuid}>
         <button aria-pressed=${each === chosen} onClick=${() => choose(each)}>
           <strong>${visible(each.agentName ?? each.agentUuid ?? "")}</strong>
@@ -113,8 +113,8 @@ function initial(schema) {
   if (schema?.type === "object" && schema.properties) {
     return Object.fromEntries(Object.entries(schema.properties).map(([key, each]) => [key, initial(each)]));
   }
-  if (schema?.enum) return schema.enum.length === 1 ? schema.enum[0] : undefined;
-  return schema?.type === "boolean" ? false : undefined;
+  if (schema?.enum?.length === 1) return schema.enum[0];
+  return schema?.type === "boolean" && !schema.enum ? false : undefined;
 }
 
 /** What is sent for what stands in the form: a text as it is, or else JSON. */
@@ -139,11 +139,9 @@ function Input({ schema = {}, value, onChange, required }) {
   if (schema.enum) {
     const at = schema.enum.indexOf(value);
     return html`<select value=${at < 0 ? "" : at} required=${required} onChange=${(event) => onChange(schema.enum[event.target.value])}>
-      <option value="">–</option>${schema.enum.map((each, index) => html`<option value=${index}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}</select>`;
+      <option value="">–</option>${schema.enum.map((each, index) => html`<option value=${index}>${visible(typeof each === "string" ? each : JSON.stringify(each))}</option>`)}</select>`;
   }
-  if (schema.type === "boolean") {
-    return html`<input type="checkbox" checked=${value} onChange=${(event) => onChange(event.target.checked)} />`;
-  }
+  if (schema.type === "boolean") return html`<input type="checkbox" checked=${value} onChange=${({ target }) => onChange(target.checked)} />`;
   if (schema.type === "integer" || schema.type === "number") {
     return html`<input type="number" step=${schema.type === "integer" ? 1 : "any"} min=${schema.minimum} max=${schema.maximum}
       value=${value ?? ""} required=${required} onInput=${({ target }) => onChange(target.value === "" ? undefined : Number(target.value))} />`;

@@ -1,25 +1,17 @@
 // The frame: navigation, the state of the connection, and the screen of the address.
 import { render, useEffect, useState } from "./vendor.js";
-import { config, connection, useWatched } from "./client.js";
-import { Inbox } from "./inbox.js";
+import { config, signing } from "./client.js";
+import { connection, useWatched } from "./live.js";
 import { Session } from "./session.js";
-import { Latest, Sessions } from "./sessions.js";
-import { signOut } from "./sign_in.js";
-import { Announcements, Empty, Loading, Problem, html, to, useAddress, useEvent, useLoaded } from "./ui.js";
+import { Announcements, Empty, html, later, to, useAddress, useEvent } from "./ui.js";
 
-/** A screen that few people open at first: its code is loaded then. */
-const later = (load, name) => function Later(properties) {
-  const [loaded, error, again] = useLoaded(load, []);
-  if (error) return html`<main><${Problem} error=${error} again=${again} /></main>`;
-  return loaded ? html`<${loaded[name]} ...${properties} />` : html`<main><${Loading} /></main>`;
-};
-
+const Sessions = later(() => import("./sessions.js"), "Sessions");
 const SCREENS = {
-  __proto__: null, "": Sessions, sessions: Sessions, latest: Latest, session: Session, inbox: Inbox,
+  __proto__: null, "": Sessions, sessions: Sessions, session: Session,
+  latest: later(() => import("./sessions.js"), "Latest"), inbox: later(() => import("./inbox.js"), "Inbox"),
   coordinations: later(() => import("./coordinations.js"), "Coordinations"),
   coordination: later(() => import("./coordinations.js"), "Coordination"),
-  editor: later(() => import("./editor.js"), "Editor"),
-  query: later(() => import("./query.js"), "Query"),
+  editor: later(() => import("./editor.js"), "Editor"), query: later(() => import("./query.js"), "Query"),
 };
 const UUIDS = { session: 2, coordination: 1 };
 const NAVIGATION = [
@@ -64,7 +56,7 @@ function Console() {
         aria-current=${below.includes(path[0]) ? "page" : undefined}>${title}${name === "inbox" && waiting.length > 0
         && html` <span class="count">${waiting.length}${inbox.nextCursor && "+"}</span>`}</a>`)}</nav>
       <div class="right"><${Connection} /><${Theme} />
-        ${config.signIn ? html`<button onClick=${signOut}>Sign out</button>`
+        ${config.signIn ? html`<button onClick=${signing.signOut}>Sign out</button>`
           : !config.graphql && html`<a href="/README.md">Docs</a>`}</div></header>
     <div id="content">${Screen ? html`<${Screen} key=${path.join("/")} path=${path} query=${query} waiting=${waiting} />`
       : html`<main><${Empty} title="There is no such page"><a href=${to("sessions")}>Show the sessions</a><//></main>`}</div>

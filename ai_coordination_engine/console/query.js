@@ -4,11 +4,7 @@ import { ask, endpoint, post } from "./client.js";
 import { Json, parsed } from "./text.js";
 import { Area, Missing, Problem, Search, html, useLoaded, useSending } from "./ui.js";
 
-const EXAMPLE = `{
-  sessionList(limit: 5) {
-    sessionList { sessionUuid status taskQuery }
-  }
-}`;
+const EXAMPLE = "{\n  sessionList(limit: 5) { sessionList { sessionUuid status taskQuery } }\n}";
 const MOST = 60; // entries of the documentation
 
 const written = (type) => (type.kind === "NON_NULL" ? `${written(type.ofType)}!`
@@ -25,11 +21,8 @@ export function Query() {
     if (given === undefined) throw new Error("The variables are not valid JSON.");
     setAnswer(JSON.stringify(await post(endpoint, { query: text, variables: given })));
   });
-  const key = (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
-  };
-  return html`<main><h1>Query</h1><div class="split">
-    <div class="stage">
+  const key = (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run();
+  return html`<main><h1>Query</h1><div class="split"><div class="stage">
       <${Area} label="Query" class="source" rows="14" spellcheck=${false} value=${text} onKeyDown=${key} onChange=${setText} />
       <${Area} label="Variables (JSON)" class="source" rows="3" spellcheck=${false} value=${variables} onKeyDown=${key} onChange=${setVariables} />
       <div class="actions"><button class="primary" disabled=${busy} onClick=${run}>Send <kbd>Ctrl ⏎</kbd></button>

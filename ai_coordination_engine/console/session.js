@@ -1,14 +1,17 @@
 // One session: its graph, its timeline, its agents, and the selected one of them.
-import { useEffect, useMemo, useState } from "./vendor.js";
-import { AgentPanel, SessionPanel } from "./agent.js";
-import { ask, askAll, useWatched } from "./client.js";
-import { Controls } from "./controls.js";
-import { Graph, Grid, counted, graphOf } from "./graph.js";
-import { Timeline } from "./timeline.js";
-import { Empty, FINAL, Missing, Problem, Status, Tabs, Took, html, parse, person, replace, to, tone, useKeys, useTick, visible, word } from "./ui.js";
+import { useEffect, useMemo, useRef, useState } from "./vendor.js";
+import { ask, askAll } from "./client.js";
+import { Graph, Grid, counted, graphOf, kept } from "./graph.js";
+import { useWatched } from "./live.js";
+import { Empty, FINAL, Missing, Problem, Status, Tabs, Took, html, later, parse, person, replace, to, tone, useKeys, useTick, visible, word } from "./ui.js";
 
 const MANY = 300; // agents; a session with more is read by pages
 const MOST = 5000; // agents that are read of a session that is too large for one request
+// What is beside the graph is loaded when that is drawn.
+const AgentPanel = later(() => import("./agent.js"), "AgentPanel", "aside");
+const SessionPanel = later(() => import("./agent.js"), "SessionPanel", "aside");
+const Controls = later(() => import("./controls.js"), "Controls", "div");
+const Timeline = later(() => import("./timeline.js"), "Timeline", "div");
 const VIEWS = [["graph", "Graph"], ["timeline", "Timeline"], ["agents", "Agents"]];
 
 /** The session with its agents; those of a large one are read by pages, at a pace that spares the server. */
@@ -48,7 +51,9 @@ function useSession(c, s) {
 
 export function Session({ path: [, c, s], query }) {
   const { session, gone, error, more, refresh } = useSession(c, s);
-  const agents = session?.sessionAgents;
+  const read = session?.sessionAgents;
+  const last = useRef([]);
+  const agents = useMemo(() => read && (last.current = kept(last.current, read)), [read]);
   const graph = useMemo(() => agents && graphOf(agents), [agents]);
   const view = VIEWS.some(([name]) => name === query.view) ? query.view : "graph";
   // They stay the same, so that agents that have not changed are not drawn again.
@@ -65,8 +70,7 @@ export function Session({ path: [, c, s], query }) {
     <${Head} session=${session} agents=${agents} graph=${graph} onDone=${refresh} />
     <${Problem} error=${error} />
     ${more && html`<p class="note">The first ${agents.length.toLocaleString()} agents are shown.</p>`}
-    <div class="split">
-      <div class="stage">
+    <div class="split"><div class="stage">
         <${Tabs} label="View" tabs=${VIEWS} current=${view} onChoose=${(name) => go({ view: name })} />
         ${agents.length === 0 ? html`<${Empty} title="This session has no agents yet" />`
           : view === "graph" ? html`<${Graph} ...${shown} />`

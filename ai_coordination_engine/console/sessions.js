@@ -1,5 +1,6 @@
 // The list of sessions: live, with filters, counts and a search.
-import { ask, useWatched } from "./client.js";
+import { ask } from "./client.js";
+import { useWatched } from "./live.js";
 import { Session } from "./session.js";
 import { Ago, Empty, Missing, Search, Status, Took, decoded, html, person, replace, taskKey, to, useCalm, useCursors, useLoaded, visible } from "./ui.js";
 
@@ -38,10 +39,8 @@ export function Sessions({ query, waiting }) {
   const [counts] = useLoaded(() => ask("Counts"), [useCalm(list, 3000)]);
   const [tasks] = useLoaded(() => ask("TaskNames"), []);
   const number = numbers(counts);
-  return html`<main>
-    <h1>Sessions</h1>
-    <div class="filters">
-      <div class="chips" role="group" aria-label="Status">
+  return html`<main><h1>Sessions</h1>
+    <div class="filters"><div class="chips" role="group" aria-label="Status">
         ${Object.entries(FILTERS).map(([name, each]) => html`<button key=${name} aria-pressed=${each === filter}
           onClick=${() => choose({ show: name })}>${each.title} ${number(each) && html`<span class="count">${number(each)}</span>`}</button>`)}
       </div>
@@ -59,13 +58,10 @@ export function Sessions({ query, waiting }) {
   </main>`;
 }
 
-function Nothing({ query }) {
-  if (query.show || query.task || query.user || query.prefix) {
-    return html`<${Empty} title="No session matches"><a href=${to("sessions")}>Show all sessions</a><//>`;
-  }
-  return html`<${Empty} title="There are no sessions yet">
-    <a href=${to("editor")}>Write a run file and run it</a>, or start one with <code>ace run FILE</code>.<//>`;
-}
+const Nothing = ({ query }) => (query.show || query.task || query.user || query.prefix
+  ? html`<${Empty} title="No session matches"><a href=${to("sessions")}>Show all sessions</a><//>`
+  : html`<${Empty} title="There are no sessions yet">
+    <a href=${to("editor")}>Write a run file and run it</a>, or start one with <code>ace run FILE</code>.<//>`);
 
 const Rows = ({ sessions, waiting }) => html`<table class="rows sessions"><thead><tr><th>Status</th><th>Session</th><th>User</th>
     <th>Started</th><th>Took</th></tr></thead>

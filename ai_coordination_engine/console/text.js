@@ -1,19 +1,13 @@
 // Show texts of agents and people: JSON, Markdown, or plain, never as HTML.
 import { useMemo, useState } from "./vendor.js";
 import { Markdown } from "./markdown.js";
-import { Tabs, html, visible } from "./ui.js";
+import { Tabs, html, tried, visible } from "./ui.js";
 
 const SHOWN = 100_000; // characters; the rest is a click away
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]/g;
 
 /** The value of a JSON text; undefined when it is not one. */
-export function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+export const parsed = (text) => tried(() => JSON.parse(text));
 
 /** Indented JSON whose numbers keep their digits, as elements. */
 export function Json({ text }) {

@@ -75,10 +75,8 @@ export function Timeline({ session, graph, selected, onSelect }) {
     <div class="lanes">
       <div class="gaps" aria-hidden="true">${gaps.map((gap) => html`<span class="gap" style=${{ left: percent(gap.x), width: percent(gap.width) }}
         title="${span(gap.milliseconds)} without an attempt"><span>${span(gap.milliseconds)}</span></span>`)}</div>
-      ${shown.map((agent) => html`<${Lane} key=${agent.sessionAgentUuid} agent=${agent}
-        name=${graph.names.get(agent.sessionAgentUuid)} at=${at}
-        found=${of.get(agent.sessionAgentUuid)} selected=${selected} onSelect=${onSelect} />`)}
-    </div>
+      ${shown.map((agent) => html`<${Lane} key=${agent.sessionAgentUuid} agent=${agent} name=${graph.names.get(agent.sessionAgentUuid)}
+        found=${of.get(agent.sessionAgentUuid)} at=${at} selected=${selected} onSelect=${onSelect} />`)}</div>
     ${pages}</div>`;
 }
 

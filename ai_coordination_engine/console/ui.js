@@ -20,8 +20,7 @@ const symbol = (state) => STATES[state]?.[0] ?? "·";
 export const Badge = ({ state, label }) => html`<span class="badge ${tone(state)}">
   <span class="symbol" aria-hidden="true">${symbol(state)}</span>${label ?? word(state)}</span>`;
 
-export const Symbol = ({ state }) => html`<span class="symbol ${tone(state)}" role="img"
-  aria-label=${word(state)}>${symbol(state)}</span>`;
+export const Symbol = ({ state }) => html`<span class="symbol ${tone(state)}" role="img" aria-label=${word(state)}>${symbol(state)}</span>`;
 
 /** Whom an agent asks. */
 export const person = (agent) => visible(agent.agentAction?.userInTheLoop ?? "a person");
@@ -31,8 +30,6 @@ export const Status = ({ status, people }) => html`<${Badge} ...${people.length 
   ? { state: "wait_for_user_input", label: `Waits for ${[...new Set(people)].join(", ")}` } : { state: status }} />`;
 
 export const plural = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
-
-// Texts and times
 
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
@@ -92,21 +89,21 @@ export function useKeys(onKey) {
   }, []);
 }
 
-// The address
-
 /** The address as it is now: {path, query}. */
 export function parse() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   return { path: path.split("/").map(decoded), query: Object.fromEntries(new URLSearchParams(query)) };
 }
 
-export function decoded(text) {
+/** What `read` answers; undefined when it fails. */
+export function tried(read) {
   try {
-    return decodeURIComponent(text);
+    return read();
   } catch {
-    return text;
+    return undefined;
   }
 }
+export const decoded = (text) => tried(() => decodeURIComponent(text)) ?? text;
 
 export const useAddress = () => useEvent("hashchange", parse);
 
@@ -135,8 +132,6 @@ export const replace = (address) => {
   history.replaceState(null, "", address);
   dispatchEvent(new HashChangeEvent("hashchange"));
 };
-
-// Messages
 
 export const Empty = ({ title, children }) => html`<div class="empty"><p class="title">${title}</p><p>${children}</p></div>`;
 
@@ -170,8 +165,6 @@ export function Uuid({ value }) {
   return html`<button class="uuid" title="Copy ${value}" onClick=${copy}>${value.length > 18 ? `${value.slice(0, 13)}…` : value}</button>`;
 }
 
-// Forms
-
 /** [send, busy, error] of something that is sent once at a time, and may fail. */
 export function useSending(work) {
   const [{ busy, error }, set] = useState({});
@@ -192,8 +185,7 @@ export function Dialog({ title, children, action, danger, onSend, onClose }) {
     if (!ref.current.open) ref.current.showModal();
   }, []);
   return html`<dialog ref=${ref} onClose=${onClose} aria-labelledby="dialog-title">
-    <form onSubmit=${(event) => { event.preventDefault(); send(); }}>
-      <h2 id="dialog-title">${title}</h2>
+    <form onSubmit=${(event) => { event.preventDefault(); send(); }}><h2 id="dialog-title">${title}</h2>
       ${children}
       <${Problem} error=${error} />
       <div class="actions"><button type="button" onClick=${onClose}>Back</button>
@@ -220,17 +212,15 @@ export function Search({ label, value = "", onChange, ...rest }) {
     const timer = setTimeout(() => onChange(text.trim()), 300);
     return () => clearTimeout(timer);
   }, [text]);
-  return html`<label>${label}
-    <input type="search" value=${text} onInput=${(event) => setText(event.target.value)} ...${rest} /></label>`;
+  return html`<label>${label}<input type="search" value=${text} onInput=${(event) => setText(event.target.value)} ...${rest} /></label>`;
 }
 
 export function Tabs({ label, tabs, current, onChoose }) {
   const move = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
-    const names = tabs.map(([name]) => name);
-    const next = (names.indexOf(current) + step + names.length) % names.length;
-    onChoose(names[next]);
+    const next = (tabs.findIndex(([name]) => name === current) + step + tabs.length) % tabs.length;
+    onChoose(tabs[next][0]);
     event.currentTarget.children[next].focus();
   };
   return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
@@ -273,16 +263,23 @@ export function useCalm(value, every) {
   return shown;
 }
 
+/** A component that is not needed at first: its code is loaded when it is shown, in this place. */
+export function later(load, name, place = "main") {
+  let Loaded;
+  return function Later(properties) {
+    const [, error, again] = useLoaded(async () => { Loaded ??= (await load())[name]; }, []);
+    if (Loaded) return html`<${Loaded} ...${properties} />`;
+    return html`<${place}><${Missing} error=${error} again=${again} /><//>`;
+  };
+}
+
 /** Loads once and whenever `keys` change; answers [value, error, load again]. */
 export function useLoaded(load, keys) {
   const [found, set] = useState([null, null]);
   const [count, setCount] = useState(0);
   useEffect(() => {
     let current = true;
-    load().then(
-      (value) => current && set([value, null]),
-      (error) => current && set(([value]) => [value, error]),
-    );
+    load().then((value) => current && set([value, null]), (error) => current && set(([value]) => [value, error]));
     return () => { current = false; };
   }, [...keys, count]);
   return [...found, () => setCount((number) => number + 1)];

@@ -75,7 +75,7 @@ def test_a_session_explains_itself_from_its_start_to_its_end(stage: Stage, clien
     found = reasons(client, session)
     assert found["a"]["code"] == "COMPLETED"
     assert found["b"]["code"] == "WAITS_FOR_USER"
-    assert found["b"]["message"] == "It waits for ann; executeForUserInput gives the answer."
+    assert found["b"]["message"] == "It waits for the answer of ann, in the inbox."
     assert found["b"]["details"]["user"] == "ann"
     assert found["c"] == {
         "code": "WAITS_FOR_PREDECESSORS",

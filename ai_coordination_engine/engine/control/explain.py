@@ -26,7 +26,7 @@ from ai_coordination_engine.store.transitions.counter_shards import is_wide, joi
 
 NAMED = 10
 """The number of agents that the answer lists; the others are counted."""
-_PAUSED = "The session is paused; resumeSession lets it go on."
+_PAUSED = "The session is paused until it is resumed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ def _waits_for_user(agent: SessionAgent) -> Why:
     stored = agent.stored("agent_action")
     action = stored if isinstance(stored, dict) else {}
     person = agent.awaits_user or action.get("user_in_the_loop") or "a person"
-    message = f"It waits for {person}; executeForUserInput gives the answer."
+    message = f"It waits for the answer of {person}, in the inbox."
     until = _time(agent.due_at)
     if until:
         then = (

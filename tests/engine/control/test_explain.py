@@ -210,14 +210,14 @@ def test_a_map_waits_for_its_elements() -> None:
         (
             {"state": "wait_for_user_input", "awaits_user": "ann"},
             "WAITS_FOR_USER",
-            "It waits for ann; executeForUserInput gives the answer.",
+            "It waits for the answer of ann, in the inbox.",
             None,
         ),
         (
             {"state": "wait_for_user_input", "awaits_user": "ann", "due_at": SOON},
             "WAITS_FOR_USER",
             (
-                "It waits for ann; executeForUserInput gives the answer. Without one at"
+                "It waits for the answer of ann, in the inbox. Without one at"
                 " 2026-11-02T09:05:00+00:00 it has failed."
             ),
             LATER,
@@ -231,7 +231,7 @@ def test_a_map_waits_for_its_elements() -> None:
             },
             "WAITS_FOR_USER",
             (
-                "It waits for ann; executeForUserInput gives the answer. Without one at"
+                "It waits for the answer of ann, in the inbox. Without one at"
                 " 2026-11-02T09:05:00+00:00 the default answer is taken."
             ),
             LATER,
@@ -313,9 +313,8 @@ def test_a_paused_agent_says_what_comes_after_the_pause() -> None:
     )
     assert found.code == "PAUSED"
     assert (
-        found.message
-        == "The session is paused; resumeSession lets it go on. Then: It waits for ann;"
-        " executeForUserInput gives the answer."
+        found.message == "The session is paused until it is resumed. Then: It waits for the"
+        " answer of ann, in the inbox."
     )
     assert found.details["then"] == "WAITS_FOR_USER"
 
@@ -325,8 +324,7 @@ def test_the_sweep_does_not_look_after_what_a_pause_holds_up() -> None:
     found = why(agent(), **watched)
     assert (found.code, found.until) == ("PAUSED", None)
     assert (
-        found.message
-        == "The session is paused; resumeSession lets it go on. Then: It is ready: its message"
+        found.message == "The session is paused until it is resumed. Then: It is ready: its message"
         " waits for a worker."
     )
     lost = why(agent(paused="token", state="executing", attempt=1, lease_until=1.0), **watched)
@@ -334,7 +332,7 @@ def test_the_sweep_does_not_look_after_what_a_pause_holds_up() -> None:
     assert (
         lost.message
         == "Attempt 1 was lost: its lease ran out at 1970-01-01T00:00:01+00:00. The session is"
-        " paused; resumeSession lets it go on."
+        " paused until it is resumed."
     )
 
 
