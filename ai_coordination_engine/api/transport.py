@@ -42,6 +42,7 @@ from ai_coordination_engine.errors import (
     PersistedQueryNotSupported,
     TooComplex,
 )
+from ai_coordination_engine.http_messages import Request, Response
 
 _STATUS = {
     "BAD_USER_INPUT": 400,
@@ -66,27 +67,6 @@ class Context(Protocol):
 
     warnings: list[str]
     trace: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request. Header names are in lower case; `query` holds the URL's decoded
-    parameters.
-    """
-
-    method: str
-    headers: Mapping[str, str]
-    query: Sequence[tuple[str, str]] = ()
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One HTTP response. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ from ai_coordination_engine.api.limits import Limits
 from ai_coordination_engine.api.media_types import JSON
 from ai_coordination_engine.api.transport import (
     HttpError,
-    Request,
-    Response,
     check_json,
     decoded,
     failure,
@@ -39,6 +37,7 @@ from ai_coordination_engine.errors import (
     Throttled,
     Unauthenticated,
 )
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Secrets, SecretUnavailable
 from ai_coordination_engine.settings import Settings

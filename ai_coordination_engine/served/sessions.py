@@ -4,6 +4,7 @@ Each function checks the tenant. A session is named by a handle, which another s
 is seen as long as its task is exposed by the protocol.
 """
 
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.ids import MAX_ID, derived_uuid, is_id
-from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.advance.pinning import is_planner
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.controls import cancel_session
@@ -46,9 +47,12 @@ class ServedState(StrEnum):
 class Question:
     """A question to a person: the session agent that asks it, its text, who is asked, and the JSON
     Schema of the answer (None: any text).
+
+    `key`: unique among all questions of the session; an agent may ask several times.
     """
 
     uuid: str
+    key: str
     agent: str
     text: str
     person: str
@@ -60,7 +64,8 @@ class ServedSession:
     """A session as another system sees it.
 
     `message`: why it failed, or that it is paused; else empty. `outputs`: once it has completed.
-    `questions`: while it is open. `task`: its task as it is now.
+    `questions`: while it is open. `ended`: how many of its `agents` have ended. `task`: its task as
+    it is now.
     """
 
     handle: str
@@ -70,8 +75,10 @@ class ServedSession:
     updated_at: datetime
     outputs: Sequence[Output]
     questions: Sequence[Question]
+    ended: int
+    agents: int
     session: Session
-    task: Task | None = None
+    task: Task
 
     @property
     def has_ended(self) -> bool:
@@ -93,10 +100,12 @@ def start(
     protocol: str,
     idempotency_key: str | None = None,
     user_id: str | None = None,
+    trace: str | None = None,
 ) -> ServedSession:
     """Start a session of an exposed task with these arguments.
 
-    The same key again finds the session that it started, in whatever state it is. Raises
+    The same key again finds the session that it started, in whatever state it is. `trace`: the
+    caller's trace (`domain.trace_context`). Raises
     `BadUserInput` if the arguments do not conform to the task's schema, `Conflict` if the key
     stands for other arguments, and `NotFound` if the task has been deleted.
     """
@@ -108,7 +117,7 @@ def start(
         uuid = derived_uuid(task.task.created_at, *names)
     asked = Start(*task.task.key, task.query(arguments), user_id, uuid)
     try:
-        session = execute_procedure(app, tenant, asked)
+        session = execute_procedure(app, tenant, asked, trace=trace)
     except Conflict as error:
         if not _is_of_another_call(app, tenant, asked):
             raise
@@ -218,6 +227,8 @@ def _seen(app: App, session: Session, task: Task) -> ServedSession:
         session.updated_at,
         outputs_of(agents) if state is ServedState.COMPLETED else [],
         questions,
+        sum(each.state in TERMINAL_AGENT_STATES for each in agents),
+        len(agents),
         session,
         task,
     )
@@ -258,6 +269,7 @@ def _question(agent: SessionAgent, texts: Mapping[str, str]) -> Question:
     text = texts.get(agent.session_agent_uuid) or agent.agent_output or ""
     return Question(
         agent.session_agent_uuid,
+        f"{agent.session_agent_uuid}.{zlib.crc32((agent.waits_since or '').encode()):08x}",
         inputs.label(agent),
         text,
         agent.awaits_user or action.get("user_in_the_loop") or "",

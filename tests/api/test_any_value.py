@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.transport import Request, answer
+from ai_coordination_engine.api.transport import answer
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.http_messages import Request
 from benchmarks.harness.api import DOCUMENTS, Api
 from tests.kit.api import ROOTS, data, selection_of
 from tests.kit.records import World, valid

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.api.context import Context
-from ai_coordination_engine.api.transport import Request, Response, answer
+from ai_coordination_engine.api.transport import answer
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.http_messages import Request, Response
 from benchmarks.harness.api import DOCUMENTS, Api
 from tests.kit.api import document, error
 from tests.kit.records import World, items, valid

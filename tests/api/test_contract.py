@@ -10,9 +10,10 @@ import pytest
 from ai_coordination_engine import api as api_package
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.schema import SCHEMA
-from ai_coordination_engine.api.transport import Request, answer
+from ai_coordination_engine.api.transport import answer
 from ai_coordination_engine.domain.statuses import AGENT_STATES, SCHEDULE_STATUSES, SESSION_STATUSES
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.http_messages import Request
 from benchmarks.harness.api import DOCUMENTS, Api, Worker
 from tests.kit.api import ROOTS, code, data, document, error, send
 from tests.kit.contract import (

@@ -11,14 +11,7 @@ from botocore.exceptions import ClientError
 from pynamodb.exceptions import QueryError
 
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.api.transport import (
-    Context,
-    Request,
-    Response,
-    answer,
-    check_json,
-    failure,
-)
+from ai_coordination_engine.api.transport import Context, answer, check_json, failure
 from ai_coordination_engine.errors import (
     BadUserInput,
     Forbidden,
@@ -26,6 +19,7 @@ from ai_coordination_engine.errors import (
     TooComplex,
     Unauthenticated,
 )
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.observability import logger
 
 JSON = "application/json"

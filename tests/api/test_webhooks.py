@@ -14,11 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from ai_coordination_engine.api.limits import Limits
-from ai_coordination_engine.api.transport import Request
 from ai_coordination_engine.api.webhooks import answer_webhook, signature, tenant_key
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
+from ai_coordination_engine.http_messages import Request
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import SessionAgent
 from tests.kit.fakes import FakeClock, FakeQueue, FakeSecrets

@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from ai_coordination_engine.api.identity import claimed_grants, granted_tenant, principal_grants
-from ai_coordination_engine.api.transport import Request, Response
 from ai_coordination_engine.api.webhooks import PATH
 from ai_coordination_engine.errors import BadUserInput, NotFound, Unauthenticated
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.settings import Settings
 
 Event = Mapping[str, Any]

@@ -11,15 +11,7 @@ from functools import partial
 from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.identity import tenant_of
 from ai_coordination_engine.api.limits import Documents
-from ai_coordination_engine.api.transport import (
-    Context,
-    Request,
-    Response,
-    answer,
-    failure,
-    parameters_from,
-    run,
-)
+from ai_coordination_engine.api.transport import Context, answer, failure, parameters_from, run
 from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.entrypoints.aws.http_events import (
     Kind,
@@ -31,6 +23,7 @@ from ai_coordination_engine.entrypoints.aws.http_events import (
     tenant_from,
 )
 from ai_coordination_engine.errors import BadUserInput, TooComplex
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.settings import Settings
 
 LAMBDA_BYTES = 6_291_456

@@ -13,17 +13,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ai_coordination_engine.api.limits import Documents, Limits
-from ai_coordination_engine.api.transport import (
-    Context,
-    HttpError,
-    Request,
-    Response,
-    answer,
-    failure,
-    too_large,
-)
+from ai_coordination_engine.api.transport import Context, HttpError, answer, failure, too_large
 from ai_coordination_engine.entrypoints.aws.http_events import unknown_path
 from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.http_messages import Request, Response
 
 PATHS = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
 CLIENT_CLOSED = 499

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from ai_coordination_engine.api.transport import HttpError, Request, failure
+from ai_coordination_engine.api.transport import HttpError, failure
 from ai_coordination_engine.entrypoints.local.open_socket import OpenSocket
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.forks import close_in_children
+from ai_coordination_engine.http_messages import Request
 
 
 class BoundedProtocol(H11Protocol):

@@ -13,8 +13,9 @@ from starlette.responses import Response as HttpResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ai_coordination_engine.api.cors import LOOPBACK, allows
-from ai_coordination_engine.api.transport import HttpError, Request, failure
+from ai_coordination_engine.api.transport import HttpError, failure
 from ai_coordination_engine.errors import BadUserInput, Forbidden
+from ai_coordination_engine.http_messages import Request
 
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE | re.ASCII)
 

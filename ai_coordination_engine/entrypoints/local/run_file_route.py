@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.api.media_types import JSON
-from ai_coordination_engine.api.transport import (
-    HttpError,
-    Request,
-    Response,
-    decoded,
-    response,
-)
+from ai_coordination_engine.api.transport import HttpError, decoded, response
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, Unauthenticated
+from ai_coordination_engine.http_messages import Request, Response
 
 if TYPE_CHECKING:
     from ai_coordination_engine.entrypoints.run_file.run_file import RunFile

@@ -12,7 +12,6 @@ import pytest
 from graphene.types.generic import GenericScalar
 
 from ai_coordination_engine.api.limits import Documents
-from ai_coordination_engine.api.transport import Request, Response
 from ai_coordination_engine.entrypoints.aws.http_events import (
     Kind,
     kind_of,
@@ -28,6 +27,7 @@ from ai_coordination_engine.errors import (
     NotFound,
     Unauthenticated,
 )
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.settings import Settings
 
 ROLE = "arn:aws:iam::111122223333:role/Orders"

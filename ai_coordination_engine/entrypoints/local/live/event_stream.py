@@ -13,16 +13,12 @@ from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.live import events
 from ai_coordination_engine.api.live.subscription import errors_of, is_subscription
 from ai_coordination_engine.api.media_types import EVENTS, accepts, negotiated
-from ai_coordination_engine.api.transport import (
-    Parameters,
-    Request,
-    check_read_only,
-    parameters_of,
-)
+from ai_coordination_engine.api.transport import Parameters, check_read_only, parameters_of
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
 from ai_coordination_engine.entrypoints.local.live.operations import Refusal, results
 from ai_coordination_engine.errors import Throttled
+from ai_coordination_engine.http_messages import Request
 
 MOST_STREAMS = 1_000
 
