@@ -13,10 +13,10 @@ from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
-from typing import Any, assert_never
+from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.domain.lifecycle.phases import Phase, Waiting, is_held, phase
+from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import (
     ending,
@@ -24,7 +24,6 @@ from ai_coordination_engine.engine.advance import (
     maps,
     pinning,
     questions,
-    timers,
 )
 from ai_coordination_engine.engine.advance.conclusion import (
     conclude,
@@ -49,7 +48,7 @@ from ai_coordination_engine.engine.attempt.tries import (
     why_not_resumed,
 )
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
-from ai_coordination_engine.engine.waits import people as resume
+from ai_coordination_engine.engine.waits import waiting
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
 from ai_coordination_engine.stand_ins import calling, is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
@@ -154,26 +153,8 @@ def _dispatch(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sess
         case Phase.PAUSED:
             return _dispatch_paused(app, agent, lease, chain)
         case _:
-            _dispatch_waiting(app, agent, lease.now, found)
+            waiting.look_at(app, agent, lease.now, found)
     return None
-
-
-def _dispatch_waiting(app: App, agent: SessionAgent, now: float, waits: Waiting) -> None:
-    match waits:
-        case Phase.BACKOFF:
-            timers.wake_at(app, agent, agent.not_before)
-        case Phase.ASKING:
-            _park(app, agent)
-        case Phase.WAITING_FOR_PERSON:
-            _look_at_wait(app, agent, now)
-        case Phase.MAP_EXPANDING:
-            _continue_expansion(app, agent)
-        case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
-            pass  # the last predecessor to end sends a message, or skips this agent
-        case Phase.READY | Phase.BY_HAND:
-            pass  # another tenant's message, or a client's own agent
-        case never:
-            assert_never(never)
 
 
 def _dispatch_paused(
@@ -195,31 +176,6 @@ def _dispatch_ended(app: App, agent: SessionAgent) -> None:
     if is_held(agent, now):
         raise Busy(max(agent.lease_until - now, 0))
     ending.record_lost(app, agent)
-
-
-def _continue_expansion(app: App, agent: SessionAgent) -> None:
-    try:
-        maps.continue_expansion(app, agent)
-    except AgentFailure as failure:  # the predecessor with its list was deleted meanwhile
-        fail(app, agent, failure.message)
-
-
-def _park(app: App, agent: SessionAgent) -> None:
-    """Let the agent wait for its person; a delayed message is sent if the wait has an end."""
-    within = (agent.agent_action or {}).get("answer_within_seconds")
-    due_at = app.clock.now().timestamp() + within if within is not None else None
-    parked = app.agents.wait_for_user(agent, due_at).record
-    if parked is not None and parked.state == "wait_for_user_input" and parked.due_at is not None:
-        timers.wake_at(app, parked, parked.due_at)
-
-
-def _look_at_wait(app: App, agent: SessionAgent, now: float) -> None:
-    if agent.due_at is None:
-        return
-    if agent.due_at <= now:
-        resume.expire(app, agent)
-    else:
-        timers.wake_at(app, agent, agent.due_at)
 
 
 def _take_over(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> SessionAgent | None:
