@@ -130,6 +130,8 @@ class AgentRequest:
       request.
     - `output_schema`: the JSON Schema to which the answer must conform, or None for any text. The
       instructions contain it too.
+    - `lost_runs`: the run uuids of the attempts right before this one that were lost, oldest first.
+      They may have reached the other side.
     - `correction`: what was wrong with the previous answer when the agent is asked once more. The
       input ends with it.
     - `traceparent` and `tracestate` (W3C Trace Context): what the attempt sends to the services
@@ -162,6 +164,7 @@ class AgentRequest:
     idempotency_key: str = ""
     output_schema: Mapping[str, Any] | None = None
     correction: str | None = None
+    lost_runs: Sequence[str] = ()
     traceparent: str = ""
     tracestate: str = ""
     on_delta: Callable[[str], None] = field(default=no_delta, compare=False, repr=False)
@@ -269,10 +272,12 @@ class FollowsJobs(Protocol):
     The requests of both have no inputs: only who asks, for which attempt, and its `runtime`.
     """
 
-    def look(self, request: AgentRequest, async_task_uuid: str) -> AgentResult | None:
-        """Return the result of a job that has ended, None while it goes on.
+    def look(
+        self, request: AgentRequest, async_task_uuid: str
+    ) -> AgentResult | AgentFailure | None:
+        """Return the result of a job that has ended, or its failure; None while it goes on.
 
-        Raises `AgentFailure`: retryable if the job cannot be looked at now, final if it failed.
+        Raises `AgentFailure` if the job cannot be looked at; a final one ends it.
         """
 
     def cancel(self, request: AgentRequest, async_task_uuid: str) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from ai_coordination_engine.setting_types import A2AAgent
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
 _OF_SERVERS = ("ACE_URL", "ACE_TENANT", "ACE_TOKEN")
@@ -160,6 +162,22 @@ class Settings(BaseModel):
         ),
     )
 
+    a2a_agents: dict[str, A2AAgent] = Field(
+        {},
+        description=(
+            'name → `{"url", "api_key" or "api_key_secret", "api_key_header", "hosts"}` of a remote'
+            " agent that `a2a` agents may call"
+        ),
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+[^\s?#@]*)?$",
+        description=(
+            "URL at which other systems reach this server: A2A agents report to it, and its own"
+            " card shows it; without it `ACE_HTTP_API_URL`"
+        ),
+    )
+
     secrets_dir: str = Field(
         "",
         description=(
@@ -261,6 +279,13 @@ class Settings(BaseModel):
                     f"the prefix for {parts.hostname} must have no credentials, query or fragment"
                 )
         return prefixes
+
+    @cached_property
+    def base_url(self) -> str:
+        """The URL at which other systems reach this server, without a slash at the end; "" if none
+        is known.
+        """
+        return (self.public_url or self.http_api_url).rstrip("/")
 
     @cached_property
     def lease_seconds(self) -> float:

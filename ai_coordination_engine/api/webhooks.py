@@ -7,7 +7,6 @@ dot and the body, under the tenant's key. `X-Ace-Tenant` names the tenant; witho
 the body is searched for `"tenant"`. The body is parsed only after its signature has been verified.
 """
 
-import hashlib
 import hmac
 import json
 import re
@@ -28,6 +27,7 @@ from ai_coordination_engine.api.transport import (
     too_large,
 )
 from ai_coordination_engine.domain.charsets import Undecodable, decode
+from ai_coordination_engine.domain.webhooks import hex_digest, tenant_key
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import (
@@ -53,14 +53,9 @@ _NAMED = re.compile(r'"tenant"\s*:\s*("(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}
 _MOST_NAMED = 4
 
 
-def tenant_key(master: str, tenant: str) -> str:
-    """Return a tenant's key, derived from the master key; it reveals no other tenant's key."""
-    return _hex(master, f"async-tasks/{tenant}".encode())
-
-
 def signature(key: str, timestamp: str, body: bytes) -> str:
     """Return the value of `X-Ace-Signature`."""
-    return "v1=" + _hex(key, timestamp.encode() + b"." + body)
+    return "v1=" + hex_digest(key, timestamp.encode() + b"." + body)
 
 
 async def answer_webhook(request: Request, app: App) -> Response:
@@ -203,7 +198,3 @@ def _tenant(value: object) -> str:
         raise BadUserInput("`tenant` must be a string: the endpoint id, or `endpointId#partId`")
     endpoint_id, separator, part_id = value.partition(SEPARATOR)
     return tenant_of(endpoint_id, part_id if separator else None)
-
-
-def _hex(key: str, message: bytes) -> str:
-    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

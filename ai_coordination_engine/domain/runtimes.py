@@ -102,6 +102,7 @@ KINDS: Mapping[str, KindSpec] = {
     "openai": KindSpec(
         "ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)
     ),
+    "a2a": KindSpec("ACE_A2A_AGENTS", ("agent", "instructions"), wants_thread=False, cancels=True),
 }
 
 

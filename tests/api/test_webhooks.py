@@ -14,7 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from ai_coordination_engine.api.limits import Limits
-from ai_coordination_engine.api.webhooks import answer_webhook, signature, tenant_key
+from ai_coordination_engine.api.webhooks import answer_webhook, signature
+from ai_coordination_engine.domain.webhooks import tenant_key
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app

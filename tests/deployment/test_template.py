@@ -158,9 +158,11 @@ def test_every_route_is_authorized(template: dict[str, Any]) -> None:
         "$default": "NONE",
     }
     # the function checks the signature, and has a key or no such route
-    signed = routes.pop("PostAsyncTasks")
-    assert (signed["RouteKey"], signed["AuthorizationType"]) == ("POST /async-tasks", "NONE")
-    assert template["Resources"]["PostAsyncTasks"]["Condition"] == "HasWebhookSecret"
+    signed = {"PostAsyncTasks": "/async-tasks", "PostNotices": "/async-tasks/a2a/{owner}"}
+    for name, path in signed.items():
+        route = routes.pop(name)
+        assert (route["RouteKey"], route["AuthorizationType"]) == (f"POST {path}", "NONE")
+        assert template["Resources"][name]["Condition"] == "HasWebhookSecret"
     paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
     found = {route["RouteKey"] for route in routes.values()}
     assert found == {f"{method} {path}" for method in ("GET", "POST") for path in paths}
@@ -292,7 +294,11 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
     }
     assert readers == {
         "ApiRole": [{"Ref": "WebhookSecret"}],
-        "WorkerRole": [{"Ref": "SecretArns"}, {"Ref": "HttpSigningSecret"}],
+        "WorkerRole": [
+            {"Ref": "SecretArns"},
+            {"Ref": "HttpSigningSecret"},
+            {"Ref": "WebhookSecret"},
+        ],
         "SweepRole": [],
         "SocketRole": [],
         "PushRole": [],

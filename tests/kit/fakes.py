@@ -271,6 +271,11 @@ class FakeRuntime:
         self.requests: list[AgentRequest] = []
         self.repeated: list[AgentRequest] = []
         self.had_completed: Callable[[AgentRequest], bool] = lambda request: False
+        # looks at long jobs, and those that were cancelled; `looks` and `cancels` may raise
+        self.looks: Callable[[str], AgentResult | AgentFailure | None] = lambda uuid: None
+        self.cancels: Callable[[AgentRequest], None] = lambda request: None
+        self.looked: list[str] = []
+        self.cancelled: list[str] = []
         self._wants_thread = wants_thread
         self._reach = reach
 
@@ -289,6 +294,21 @@ class FakeRuntime:
         output = behaviour(request) if behaviour else request.agent_name.upper()
         self._reach("run")
         return output if isinstance(output, AgentResult) else AgentResult(output)
+
+    def look(
+        self, request: AgentRequest, async_task_uuid: str
+    ) -> AgentResult | AgentFailure | None:
+        self._reach("look")
+        self.looked.append(async_task_uuid)
+        found = self.looks(async_task_uuid)
+        self._reach("look")
+        return found
+
+    def cancel(self, request: AgentRequest, async_task_uuid: str) -> None:
+        self._reach("cancel")
+        self.cancels(request)
+        self.cancelled.append(async_task_uuid)
+        self._reach("cancel")
 
     def ran(self) -> list[str]:
         """Return the agents in the order in which their attempts began."""

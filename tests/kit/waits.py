@@ -40,11 +40,12 @@ def at_point(stage: Stage, number: int, call: Callable[[], None]) -> Callable[[]
 CHAIN = {"a": "", "b": "a", "c": "b"}
 
 
-def pending(heartbeat_seconds: float | None = None) -> Behaviour:
+def pending(heartbeat_seconds: float | None = None, look_seconds: float | None = None) -> Behaviour:
     """Return the behaviour of an agent that starts a job with each attempt: `job-1`, `job-2` …."""
 
     def begin(request: AgentRequest) -> AgentResult:
-        return AgentResult("", {"calls": 1}, f"job-{request.attempt}", heartbeat_seconds)
+        seconds = {"heartbeat_seconds": heartbeat_seconds, "look_seconds": look_seconds}
+        return AgentResult("", {"calls": 1}, f"job-{request.attempt}", **seconds)
 
     return begin
 

@@ -1,9 +1,9 @@
-"""Send one POST with a deadline and size limits; the `http` and `openai` runtimes share it."""
+"""Send one request with a deadline and size limits; the runtimes that speak HTTP share it."""
 
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ class Web:
         seconds: float,
         service: str,
         watch: Callable[[bytes], None] | None = None,
+        also: Collection[int] = (),
     ) -> Reply:
         """Send `body` and return the complete response within `seconds`.
 
@@ -81,12 +82,28 @@ class Web:
         errors, timeouts, the statuses 408, 409, 425, 429 and 5xx (with the `Retry-After` of RFC
         9110 section 10.2.3), and responses that cannot be read. Other statuses are final. The
         message quotes the error in the body. A class in the body overrides that of the status: a
-        used-up account is a 429, but not a rate limit.
+        used-up account is a 429, but not a rate limit. `also`: statuses of errors whose responses
+        are returned like successful ones.
         """
+        asked = _Asked("POST", url, body, headers, service, watch, also)
+        return self._answer(asked, seconds)
+
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        seconds: float,
+        service: str,
+        also: Collection[int] = (),
+    ) -> Reply:
+        """Return the response to a GET, as `post` does."""
+        return self._answer(_Asked("GET", url, None, headers, service, None, also), seconds)
+
+    def _answer(self, asked: "_Asked", seconds: float) -> Reply:
+        service = asked.service
         try:
-            return run_within(
-                seconds, lambda: self._post(url, body, headers, seconds, service, watch)
-            )
+            return run_within(seconds, lambda: self._send(asked, seconds))
         except (DeadlinePassed, httpx.TimeoutException) as error:
             message = f"{service} did not answer within {max(seconds, 0):.3g} s"
             raise AgentFailure(message, retryable=True, error_class="timeout") from error
@@ -98,7 +115,7 @@ class Web:
         except httpx.RequestError as error:
             final = isinstance(error, _FINAL_ERRORS)
             raise AgentFailure(
-                f"{service} cannot be reached{self._proxy_note(url)}: {_reason(error)}",
+                f"{service} cannot be reached{self._proxy_note(asked.url)}: {_reason(error)}",
                 retryable=not final,
                 error_class="invalid_request" if final else "unavailable",
             ) from error
@@ -107,21 +124,14 @@ class Web:
         variable = self._proxied.proxy_variable(httpx.URL(url)) if self._proxied else None
         return f" through the proxy of {variable}" if variable else ""
 
-    def _post(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        seconds: float,
-        service: str,
-        watch: Callable[[bytes], None] | None,
-    ) -> Reply:
-        ends = time.monotonic() + seconds
-        sent = {"Content-Type": "application/json", "Accept-Encoding": "identity", **headers}
+    def _send(self, asked: "_Asked", seconds: float) -> Reply:
+        ends, service, watch = time.monotonic() + seconds, asked.service, asked.watch
+        content_type = {"Content-Type": "application/json"} if asked.body is not None else {}
+        sent = {**content_type, "Accept-Encoding": "identity", **asked.headers}
         with self._client.stream(
-            "POST", url, content=body, headers=sent, timeout=seconds
+            asked.method, asked.url, content=asked.body, headers=sent, timeout=seconds
         ) as response:
-            if not response.is_success:
+            if not response.is_success and response.status_code not in asked.also:
                 raise _refused(response, service, ends)
             try:
                 data = _read(response, _parts(response), ends, watch)
@@ -132,6 +142,19 @@ class Web:
                 raise invalid_output(f"the answer of {service} {error}") from error
         wait = _retry_after(response.headers)
         return Reply(response.headers.get("Content-Type", ""), text, response.status_code, wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request; the fields are the arguments of `Web.post`."""
+
+    method: str
+    url: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    service: str
+    watch: Callable[[bytes], None] | None
+    also: Collection[int]
 
 
 @contextmanager

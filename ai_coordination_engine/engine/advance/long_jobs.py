@@ -138,7 +138,7 @@ def _end(app: App, agent: SessionAgent, job: Job, result: AgentResult | AgentFai
     values: dict[str, Any]
     if isinstance(result, AgentFailure):
         status, values = "failed", {"notes": result.message}
-        details = {"error_class": result.error_class, "final": True}
+        details = {"error_class": result.error_class, "final": not result.retryable}
     else:
         status, details = "completed", {}
         values = {"agent_output": result.output, "usage": plain_usage(result.usage) or None}

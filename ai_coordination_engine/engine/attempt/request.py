@@ -33,6 +33,7 @@ from ai_coordination_engine.stand_ins import replaceable
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import to_json
 from ai_coordination_engine.store.records.entities import COORDINATION
+from ai_coordination_engine.store.transitions.attempts import lost_since_set_back
 
 T = TypeVar("T")
 _LONGEST_KEPT = 10_000  # characters of a definition that is not parsed again for each attempt
@@ -206,9 +207,14 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
         output_schema=wanted.schema if wanted is not None else None,
         correction=unfit,
+        lost_runs=_lost_runs(agent),
         **_trace(app, agent),
         on_delta=_on_delta(app, agent),
     )
+
+
+def _lost_runs(agent: SessionAgent) -> list[str]:
+    return [run for _, run in lost_since_set_back(agent)]
 
 
 def _trace(app: App, agent: SessionAgent) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.notices import answer_notice
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
@@ -43,6 +44,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         context,
         runner or Runner(),
         partial(answer_webhook, app=app),
+        lambda request, owner: answer_notice(request, app, owner),
     )
 
     def handler(event: object, _context: object) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from ai_coordination_engine.api.identity import claimed_grants, granted_tenant, principal_grants
+from ai_coordination_engine.api.notices import PATH as NOTICES
 from ai_coordination_engine.api.webhooks import PATH
 from ai_coordination_engine.errors import BadUserInput, NotFound, Unauthenticated
 from ai_coordination_engine.http_messages import Request, Response
@@ -70,6 +71,12 @@ def response_to(event: Event, kind: Kind, response: Response) -> dict[str, objec
 def is_webhook(event: Event, kind: Kind) -> bool:
     """Whether a long job reports its result. Such a request proves its tenant by a signature."""
     return _segments(event, kind) == PATH.strip("/").split("/")
+
+
+def notice_owner(event: Event, kind: Kind) -> str | None:
+    """The owner in the path of a notice of a remote agent, or None if it is not one."""
+    *path, owner = _segments(event, kind)
+    return owner if path == NOTICES.strip("/").split("/") else None
 
 
 def check_path(event: Event, kind: Kind) -> None:

@@ -18,6 +18,7 @@ from ai_coordination_engine.entrypoints.aws.http_events import (
     check_path,
     is_webhook,
     kind_of,
+    notice_owner,
     request_from,
     response_to,
     tenant_from,
@@ -37,7 +38,7 @@ class Invocations:
     """Answers the events of one Lambda container, one at a time, on one event loop.
 
     `context` creates the GraphQL context for a tenant and an HTTP method. `webhook` answers the
-    reports of long jobs.
+    reports of long jobs, `notice` those of remote agents for an owner.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Invocations:
     context: Callable[[str, str], Context]
     runner: Runner
     webhook: Callable[[Request], Awaitable[Response]]
+    notice: Callable[[Request, str], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, object]:
         """Return the answer to any event; never raises."""
@@ -60,6 +62,8 @@ class Invocations:
             request = request_from(event, kind)
             if is_webhook(event, kind):
                 return response_to(event, kind, await self.webhook(request))
+            if (owner := notice_owner(event, kind)) is not None:
+                return response_to(event, kind, await self.notice(request, owner))
             check_path(event, kind)
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)

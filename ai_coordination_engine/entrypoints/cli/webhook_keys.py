@@ -1,8 +1,9 @@
 """Derive a tenant's key for the reports of its long jobs; `ace webhook-key` calls it."""
 
 from ai_coordination_engine.api.identity import SEPARATOR, tenant_of
-from ai_coordination_engine.api.webhooks import master_keys, tenant_key
+from ai_coordination_engine.api.webhooks import master_keys
 from ai_coordination_engine.assembly import secrets_of
+from ai_coordination_engine.domain.webhooks import tenant_key
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.settings import Settings

@@ -35,6 +35,7 @@ _OF_EACH_PROCESS = frozenset(
         "webhook_key",
         "webhook_key_secret",
         "watch_seconds",
+        "public_url",
         # of AWS alone
         "queue_url",
         "bucket",

@@ -9,6 +9,8 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.cors import LOOPBACK
 from ai_coordination_engine.api.identity import local_tenant
 from ai_coordination_engine.api.limits import Documents
+from ai_coordination_engine.api.notices import PATH as NOTICES
+from ai_coordination_engine.api.notices import answer_notice
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import PATH as WEBHOOK
 from ai_coordination_engine.api.webhooks import answer_webhook
@@ -52,8 +54,11 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     streams = EventStreams(documents, feeds, origins).answer
     graphql = GraphQLRoutes(documents, context, origins, console_for, sockets, streams).routes()
     webhook = answering_route(WEBHOOK, partial(answer_webhook, app=app), documents.limits)
+    notice = partial(answer_notice, app=app)
+    notices = answering_route(NOTICES + "/{owner}", notice, documents.limits)
     health = health_route(app.state_problem, processes)
     check = run_file_answerer(app)
     run_files = [answering_route(path, check, documents.limits) for path in PATHS]
     pages = [*document_routes(), *console_routes()]
-    return Router([*graphql, *run_files, webhook, health, *pages, not_found_route(origins)])
+    others = [webhook, notices, health, *pages, not_found_route(origins)]
+    return Router([*graphql, *run_files, *others])

@@ -90,12 +90,14 @@ class GraphQLRoutes:
 
 
 def answering_route(
-    path: str, answerer: Callable[[Request], Awaitable[Response]], limits: Limits
+    path: str, answerer: Callable[..., Awaitable[Response]], limits: Limits
 ) -> Route:
-    """Return a route whose requests `answerer` answers, within the limits of the API."""
+    """Return a route whose requests `answerer` answers, within the limits of the API. It gets the
+    parameters of the path by name.
+    """
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return await _response(http, answerer, limits.body_bytes)
+        return await _response(http, partial(answerer, **http.path_params), limits.body_bytes)
 
     return Route(path, AnyMethod(endpoint))
 

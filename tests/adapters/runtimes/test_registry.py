@@ -38,7 +38,7 @@ def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(
         registry.find(kind)  # type: ignore[arg-type]  # a record may hold anything
     assert (
         failure.value.message
-        == f"the runtime kind {kind!r} is unknown; known kinds: function, http, openai"
+        == f"the runtime kind {kind!r} is unknown; known kinds: function, http, openai, a2a"
     )
     assert (failure.value.error_class, failure.value.retryable) == ("not_allowed", False)
     assert not registry.wants_thread(kind)  # type: ignore[arg-type]

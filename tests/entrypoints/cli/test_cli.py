@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ai_coordination_engine.api.webhooks import tenant_key
+from ai_coordination_engine.domain.webhooks import tenant_key
 from tests.kit.commands import ENVIRONMENT, EXAMPLES, ace
 
 

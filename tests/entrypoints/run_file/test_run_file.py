@@ -129,7 +129,7 @@ def test_a_cycle_is_named() -> None:
         (
             "kind: function",
             "kind: magic",
-            "5:61: runtime needs a kind: one of function, http, openai, not 'magic'",
+            "5:61: runtime needs a kind: one of function, http, openai, a2a, not 'magic'",
         ),
         (
             "uuid: w-1",

@@ -1,0 +1,228 @@
+"""The runtime of remote A2A agents, with an agent made by `a2a-sdk` as the other side."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.adapters.runtimes.a2a import A2ARuntime
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.setting_types import A2AAgent
+from tests.kit.a2a_agent import BINDINGS, RemoteAgent, remote_agent
+from tests.kit.fakes import FakeSecrets
+
+Requests = Callable[..., AgentRequest]
+
+
+@pytest.fixture(params=BINDINGS)
+def remote(request: pytest.FixtureRequest) -> Iterator[RemoteAgent]:
+    with remote_agent([request.param]) as agent:
+        yield agent
+
+
+def runtime_of(remote: RemoteAgent, **given: Any) -> A2ARuntime:
+    return A2ARuntime({"desk": A2AAgent(url=remote.url, **given)}, FakeSecrets(desk="key-1"))
+
+
+@pytest.fixture
+def asking(agent_request: Requests) -> Callable[..., AgentRequest]:
+    return lambda text="hello", **given: agent_request(
+        **{"runtime": {"kind": "a2a", "agent": "desk"}, "input": text, **given}
+    )
+
+
+def look_until_ended(runtime: A2ARuntime, request: AgentRequest, task: str) -> Any:
+    for _ in range(500):
+        found = runtime.look(request, task)
+        if found is not None:
+            return found
+    raise AssertionError("the task has not ended")
+
+
+def outcome(runtime: A2ARuntime, request: AgentRequest) -> Any:
+    """The result or the failure of the attempt; a task is looked at until it has ended."""
+    try:
+        result = runtime.run(request)
+    except AgentFailure as failure:
+        return failure
+    if result.async_task_uuid is None:
+        return result
+    return look_until_ended(runtime, request, result.async_task_uuid)
+
+
+def test_a_task_becomes_a_long_job_whose_artifacts_are_the_output(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime = runtime_of(remote)
+    pending = runtime.run(asking("long story"))
+    assert (pending.output, pending.look_seconds) == ("", 2.0)
+    assert pending.async_task_uuid
+    assert runtime.look(asking(), pending.async_task_uuid) is None
+    remote.let_go()
+    found = look_until_ended(runtime, asking(), pending.async_task_uuid)
+    assert found == AgentResult("done: long story")
+
+
+def test_the_agent_gets_both_identities_the_thread_and_the_version(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime_of(remote).run(asking("hello", traceparent="00-1-2-01"))
+    (message,) = remote.messages
+    assert (message.message_id, message.context_id) == ("run-1", "thread-1")
+    assert [each.text for each in message.parts] == ["hello"]
+    *_, (_, _, headers) = remote.requests
+    assert headers["a2a-version"] == "1.0"
+    assert headers["idempotency-key"] == "operation-1"
+    assert headers["x-ace-run"] == "run-1"
+    assert headers["traceparent"] == "00-1-2-01"
+
+
+def test_attempts_after_lost_ones_repeat_the_first_message(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime_of(remote).run(asking(run_uuid="run-3", lost_runs=["run-1", "run-2"]))
+    assert [each.message_id for each in remote.messages] == ["run-1"]
+
+
+def test_a_direct_message_is_the_output(remote: RemoteAgent, asking: Requests) -> None:
+    assert runtime_of(remote).run(asking("message me")) == AgentResult("a direct answer")
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("data please", '{"n": 1.5, "Key": ["x"]}'),
+        (
+            "files please",
+            'see\n\n{"url": "https://files/x.png", "mediaType": "image/png"}',
+        ),
+    ],
+)
+def test_parts_of_every_kind_are_kept(
+    remote: RemoteAgent, asking: Requests, text: str, output: str
+) -> None:
+    assert outcome(runtime_of(remote), asking(text)).output == output
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "error_class", "retryable"),
+    [
+        ("fail", "the agent 'desk' failed: no ink", "error", True),
+        ("reject", "the agent 'desk' rejected the task: not my job", "invalid_request", False),
+        (
+            "authorize",
+            "the agent 'desk' asks for an authorization, which cannot be given: log in",
+            "not_allowed",
+            False,
+        ),
+    ],
+)
+def test_states_of_failure_are_failures_of_a_class(
+    remote: RemoteAgent,
+    asking: Requests,
+    text: str,
+    message: str,
+    error_class: str,
+    retryable: bool,
+) -> None:
+    found = outcome(runtime_of(remote), asking(text))
+    assert (found.message, found.error_class, found.retryable) == (message, error_class, retryable)
+
+
+def test_cancel_is_passed_on_and_may_be_repeated(remote: RemoteAgent, asking: Requests) -> None:
+    runtime = runtime_of(remote)
+    task = runtime.run(asking("long")).async_task_uuid
+    assert task is not None
+    runtime.cancel(asking(), task)
+    runtime.cancel(asking(), task)
+    runtime.cancel(asking(), "no-such-task")
+    assert remote.executor.cancelled == [task]
+    found = look_until_ended(runtime, asking(), task)
+    assert (found.message, found.retryable) == ("the agent 'desk' cancelled the task", False)
+
+
+def test_a_task_that_the_agent_has_forgotten_is_lost(remote: RemoteAgent, asking: Requests) -> None:
+    found = runtime_of(remote).look(asking(), "no-such-task")
+    assert isinstance(found, AgentFailure)
+    assert (found.error_class, found.retryable) == ("lost", True)
+
+
+def test_the_key_is_sent_and_never_shown(asking: Requests) -> None:
+    with remote_agent(key="key-1") as remote:
+        assert outcome(runtime_of(remote, api_key_secret="desk"), asking()).output == "done: hello"
+        with pytest.raises(
+            AgentFailure, match=r"the card of the agent 'desk' answered 401: not \*"
+        ):
+            runtime_of(remote, api_key="key-1", api_key_header="X-Key").run(asking())
+
+
+def test_the_card_is_read_once(remote: RemoteAgent, asking: Requests) -> None:
+    runtime = runtime_of(remote)
+    for _ in range(3):
+        runtime.run(asking())
+    assert len([each for _, each, _ in remote.requests if "agent-card" in each]) == 1
+
+
+def test_an_agent_that_is_down_may_be_tried_again(asking: Requests) -> None:
+    with remote_agent() as remote:
+        pass
+    with pytest.raises(AgentFailure, match="cannot be reached") as caught:
+        runtime_of(remote).run(asking())
+    assert (caught.value.error_class, caught.value.retryable) == ("unavailable", True)
+    with pytest.raises(AgentFailure, match="cannot be reached") as caught:
+        runtime_of(remote).look(asking(), "task")
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ([], "has no `supportedInterfaces`"),
+        ({"supportedInterfaces": [{"url": "x", "protocolBinding": "GRPC"}]}, "must be JSONRPC or"),
+        (
+            {
+                "supportedInterfaces": [
+                    {"url": "URL", "protocolBinding": "JSONRPC", "protocolVersion": "0.3"}
+                ]
+            },
+            "of version 1.0",
+        ),
+        (
+            {
+                "supportedInterfaces": [
+                    {
+                        "url": "https://elsewhere.example/rpc",
+                        "protocolBinding": "JSONRPC",
+                        "protocolVersion": "1.0",
+                    }
+                ]
+            },
+            "elsewhere.example, which is not the host of the card",
+        ),
+    ],
+)
+def test_cards_that_cannot_be_used(server: Any, asking: Requests, card: Any, message: str) -> None:
+    server.answers(card)
+    with pytest.raises(AgentFailure, match=message):
+        A2ARuntime({"desk": A2AAgent(url=server.url)}, FakeSecrets()).run(asking())
+
+
+@pytest.mark.parametrize(
+    ("runtime", "message"),
+    [
+        ({"agent": "other"}, r"'other' is not among the agents of the settings \(desk\)"),
+        ({}, "'None' is not among"),
+        ({"agent": ["desk"]}, "is not among"),
+    ],
+)
+def test_only_agents_of_the_settings_are_called(runtime: dict[str, Any], message: str) -> None:
+    desk = A2ARuntime({"desk": A2AAgent(url="https://x")}, FakeSecrets())
+    with pytest.raises(AgentFailure, match=message) as caught:
+        desk.check({"kind": "a2a", **runtime})
+    assert caught.value.error_class == "not_allowed"
+
+
+def test_other_machines_are_called_by_https() -> None:
+    desk = A2ARuntime({"desk": A2AAgent(url="http://example.com")}, FakeSecrets())
+    with pytest.raises(AgentFailure, match="must be called by https"):
+        desk.check({"kind": "a2a", "agent": "desk"})
