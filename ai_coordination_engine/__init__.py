@@ -13,6 +13,8 @@ from ai_coordination_engine.ports import (
     AgentRequest,
     AgentResult,
     PredecessorOutput,
+    Question,
+    Resumed,
 )
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "AgentRequest",
     "AgentResult",
     "PredecessorOutput",
+    "Question",
+    "Resumed",
 ]
 __version__ = "0.1.0"

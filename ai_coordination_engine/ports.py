@@ -116,6 +116,32 @@ def no_delta(text: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a runtime asks a person before its agent can go on.
+
+    `text` is what the person reads; `answer_schema` is the JSON Schema to which the answer must
+    conform (None: any text). `details` is JSON for programs that show the question, for example
+    the tool calls to approve. `state` is JSON that the engine stores and gives back with the
+    answer; nobody else reads it.
+    """
+
+    text: str
+    answer_schema: Mapping[str, Any] | None = None
+    state: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An answered question of the agent: the `state` that was stored with it, and the `answer`, as
+    the person wrote it.
+    """
+
+    state: Any
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentRequest:
     """All that a runtime needs to run one attempt of one agent.
 
@@ -132,6 +158,8 @@ class AgentRequest:
       instructions contain it too.
     - `lost_runs`: the run uuids of the attempts right before this one that were lost, oldest first.
       They may have reached the other side.
+    - `resumed`: the question that the agent has asked, and its answer; None before it has asked.
+      All attempts from then on have it, until the agent asks again or is run again on request.
     - `correction`: what was wrong with the previous answer when the agent is asked once more. The
       input ends with it.
     - `traceparent` and `tracestate` (W3C Trace Context): what the attempt sends to the services
@@ -163,6 +191,7 @@ class AgentRequest:
     timeout_seconds: float = 60.0
     idempotency_key: str = ""
     output_schema: Mapping[str, Any] | None = None
+    resumed: Resumed | None = None
     correction: str | None = None
     lost_runs: Sequence[str] = ()
     traceparent: str = ""
@@ -189,6 +218,13 @@ class AgentResult:
     `look_seconds`: the engine also calls the runtime's `look` after so many seconds, and then at
     growing intervals, in case the report is lost. None: it does not, and the job's own reports
     count.
+
+    When `question` is set, the attempt ends without an output: a person is asked, and another
+    attempt goes on with the answer (`AgentRequest.resumed`).
+
+    `tool_calls`: the tools that the agent called, in order: mappings with `name`, `started_at`
+    (ISO 8601), `duration_ms`, `outcome` (completed, failed, denied or asked), and the `arguments`
+    and the `result` as JSON. The run keeps them, cut to a limited size.
     """
 
     output: str
@@ -196,6 +232,8 @@ class AgentResult:
     async_task_uuid: str | None = None
     heartbeat_seconds: float | None = None
     look_seconds: float | None = None
+    question: Question | None = None
+    tool_calls: Sequence[Mapping[str, Any]] = ()
 
 
 class AgentFailure(Exception):
@@ -207,8 +245,8 @@ class AgentFailure(Exception):
 
     `retryable` says whether the same request may succeed later. `retry_after` is the wait in
     seconds that the other side asked for. `error_class` is one of `domain.policies.ERROR_CLASSES`;
-    a policy's `retryOn` refers to it. `usage`: what the attempt is known to have used, as in
-    `AgentResult`.
+    a policy's `retryOn` refers to it. `usage`: what the attempt is known to have used, and
+    `tool_calls`, as in `AgentResult`.
     """
 
     def __init__(
@@ -219,6 +257,7 @@ class AgentFailure(Exception):
         retry_after: float | None = None,
         error_class: str = "error",
         usage: Mapping[str, Any] | None = None,
+        tool_calls: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.message = str(message).encode("utf-8", "replace").decode()
         super().__init__(self.message)
@@ -226,6 +265,7 @@ class AgentFailure(Exception):
         self.retry_after = retry_after
         self.error_class = error_class
         self.usage: Mapping[str, Any] = usage or {}
+        self.tool_calls = tool_calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,10 @@ class Settings(BaseModel):
     functions: dict[str, str] = Field(
         {}, description="allowed agent functions: name → `package.module:attribute`"
     )
+    record_content: bool = Field(
+        True,
+        description="whether runs keep the arguments and results of tool calls",
+    )
     http_allowed_urls: list[str] = Field(
         [], description="prefixes of the URLs that `http` agents may call"
     )

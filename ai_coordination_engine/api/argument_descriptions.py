@@ -85,7 +85,11 @@ ARGUMENTS: Mapping[str, str] = {
         "The query of the session. Omitted: the task's `initialTaskQuery`."
     ),
     "executeForUserInput.userInput": (
-        "The answer; it must match the `answerSchema` of the agent's action."
+        "The answer; it must match the `answerSchema` of the agent's question or action."
+    ),
+    "executeForUserInput.questionId": (
+        "The `id` of the agent's `question`. With it, an answer that arrives late or twice cannot"
+        " be taken for the answer to the next question."
     ),
     "executeForUserInput.idempotencyKey": (
         "Accepted but not needed: repeating the same answer has no effect."

@@ -205,6 +205,12 @@ FIELDS: Mapping[str, str] = {
     "userInput": "The person's answer; null until it is given, and when no person is asked.",
     "agentInput": (
         "The input of the agent, with the predecessors' outputs; null before the first attempt."
+        " While its runtime asks a person, the text of the question."
+    ),
+    "SessionAgentType.question": (
+        "What the agent's runtime asks a person now: `id`, `text`, `answerSchema`, and `details`"
+        " such as the tool calls to approve. Null when it asks nothing: the `agentAction` says what"
+        " a person is asked before the agent begins."
     ),
     "agentOutput": "The output of the agent as a text; null until it has one.",
     "inDegree": "The number of predecessors that have not ended.",
@@ -268,7 +274,8 @@ FIELDS: Mapping[str, str] = {
         "Details of the attempt as its runtime reported them; null when a client wrote the run."
     ),
     "SessionRunType.status": (
-        "One of completed, failed, lost (the worker died), pending (a long job is running),"
+        "One of completed, failed, lost (the worker died), asked (a person was asked; another"
+        " attempt goes on with the answer), pending (a long job is running),"
         " expired (the long job sent no heartbeat in time); null when a client wrote the run."
     ),
     "SessionRunType.attempt": (
@@ -284,6 +291,11 @@ FIELDS: Mapping[str, str] = {
     "errorClass": (
         "The class of the error: timeout, rate_limit, unavailable, invalid_output, "
         "invalid_request, not_allowed, lost or error; null when the attempt did not fail."
+    ),
+    "toolCalls": (
+        "The tools that the agent called, in order: `name`, `outcome` (completed, failed, denied,"
+        " asked), `startedAt`, `durationMs`, `arguments` and `result`, cut to a limited size; null"
+        " when it called none."
     ),
     "inputTokens": (
         "The tokens that the model read, cached ones included; null when the runtime did not count"

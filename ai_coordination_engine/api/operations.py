@@ -55,12 +55,13 @@ class AnswerRequest:
     session_uuid: str
     session_agent_uuid: str
     user_input: str
+    question_id: str | None = None
     idempotency_key: str | None = None
 
 
 def _answer(context: Context, given: AnswerRequest) -> None:
     agent = (given.session_uuid, given.session_agent_uuid)
-    execute_for_user_input(context.app, context.tenant, *agent, given.user_input)
+    execute_for_user_input(context.app, context.tenant, *agent, given.user_input, given.question_id)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import Any
 
 import graphene
 from graphql import GraphQLResolveInfo
+from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.scalars import DateTime
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.lifecycle.phases import phase
-from ai_coordination_engine.domain.shapes import AsyncTask
+from ai_coordination_engine.domain.shapes import AsyncTask, ToolCall
 from ai_coordination_engine.domain.statuses import AgentState
 from ai_coordination_engine.domain.usage import COUNTS, MAX_COUNT, Usage
 from ai_coordination_engine.engine.control import explain
@@ -41,11 +43,27 @@ def _at(seconds: float | None) -> datetime | None:
     return None if seconds is None or seconds <= 0 else datetime.fromtimestamp(seconds, UTC)
 
 
+async def question(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
+    """Return what the agent's runtime asks a person now, in wire form."""
+    asks = await _asks(agent, info)
+    names = ("id", "text", "answer_schema", "details")
+    return asks and {to_camel(name): asks[name] for name in names if name in asks}
+
+
+async def _asks(agent: SessionAgent, info: GraphQLResolveInfo) -> Any:
+    """The question of an agent that waits because its runtime has asked; None for others."""
+    if agent.state != AgentState.WAIT_FOR_USER_INPUT or agent.stored("asks") is None:
+        return None
+    return await info.context.loaders.payload.value(agent, "asks")
+
+
 async def agent_input(agent: SessionAgent, info: GraphQLResolveInfo) -> object:
     """Return the input of the agent: what a client wrote, or else computed from its
     predecessors.
     """
     context: Context = info.context
+    if (asks := await _asks(agent, info)) is not None:
+        return asks["text"]
     if agent.stored("agent_input") is not None:
         return await context.loaders.payload.value(agent, "agent_input")
     # A person who is asked needs the input before the first attempt.
@@ -169,6 +187,12 @@ def _cost(attempt: Attempt) -> int | None:
     """Return the cost if it is an `Int` of GraphQL; the run's details have any."""
     cost = attempt.cost_micro_usd
     return cost if cost is not None and cost <= MAX_COUNT else None
+
+
+def tool_calls(attempt: Attempt) -> object:
+    """Return the tool calls of an attempt in wire form."""
+    calls = attempt.tool_calls
+    return None if calls is None else [ToolCall.model_validate(each).wire() for each in calls]
 
 
 def attempt_details(attempt: Attempt) -> object:

@@ -34,6 +34,8 @@ from ai_coordination_engine.api.progress import (
     moment,
     people,
     phase_of,
+    question,
+    tool_calls,
     usage_fields,
     why_not_running,
 )
@@ -223,6 +225,7 @@ class SessionAgentType(graphene.ObjectType):
     agent_name = graphene.Field(graphene.String, resolver=agent_name)
     agent_action = payload(JSONCamelCase, "agent_action", one(AgentAction))
     user_input = payload(graphene.String, "user_input")
+    question = graphene.Field(JSONCamelCase, resolver=question)
     agent_input = graphene.Field(graphene.String, resolver=agent_input)
     agent_output = payload(graphene.String, "agent_output")
     in_degree = graphene.Field(graphene.Int, resolver=in_degree)
@@ -291,6 +294,7 @@ class SessionRunType(graphene.ObjectType):
     error = attempt_field(graphene.String, attrgetter("error"))
     error_class = attempt_field(graphene.String, attrgetter("error_class"))
     vars().update(usage_fields())
+    tool_calls = attempt_field(graphene.List(JSONCamelCase), tool_calls)
     vars().update(other_fields(records.SESSION_RUN, SessionRun, vars()))
     updated_by = graphene.String()
     created_at = DateTime(required=True)

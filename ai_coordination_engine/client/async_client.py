@@ -167,6 +167,7 @@ class AsyncClient(AsyncCalls):
                 session_uuid=question.session_uuid,
                 session_agent_uuid=question.session_agent_uuid,
                 user_input=text,
+                question_id=views.id_of(question),
             )
         )
 

@@ -970,8 +970,9 @@ def execute_procedure_task_session(
 
 _EXECUTE_FOR_USER_INPUT = """
 mutation executeForUserInput($sessionAgentUuid: String!, $sessionUuid: String!, $userInput:
-  String!, $idempotencyKey: String) { executeForUserInput(sessionAgentUuid: $sessionAgentUuid,
-  sessionUuid: $sessionUuid, userInput: $userInput, idempotencyKey: $idempotencyKey) { ok } }
+  String!, $idempotencyKey: String, $questionId: String) {
+  executeForUserInput(sessionAgentUuid: $sessionAgentUuid, sessionUuid: $sessionUuid,
+  userInput: $userInput, idempotencyKey: $idempotencyKey, questionId: $questionId) { ok } }
 """
 
 
@@ -981,6 +982,7 @@ def execute_for_user_input(
     session_uuid: str,
     user_input: str,
     idempotency_key: str | Unset | None = UNSET,
+    question_id: str | Unset | None = UNSET,
 ) -> Operation[bool]:
     """Answer a session agent that waits for a person. Repeating the same answer has no effect."""
     variables = given(
@@ -989,6 +991,7 @@ def execute_for_user_input(
             "sessionUuid": session_uuid,
             "userInput": user_input,
             "idempotencyKey": idempotency_key,
+            "questionId": question_id,
         }
     )
     return Operation(

@@ -341,8 +341,8 @@ class SessionAgent(Model):
 
     fragment: ClassVar[str] = """
 fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coordinationUuid
-  agentUuid agentName agentAction userInput agentOutput inDegree state phase notes attempt
-  startedAt endedAt dueAt notBefore leaseUntil mapIndex mapSessionAgentUuid updatedBy
+  agentUuid agentName agentAction userInput question agentOutput inDegree state phase notes
+  attempt startedAt endedAt dueAt notBefore leaseUntil mapIndex mapSessionAgentUuid updatedBy
   createdAt updatedAt }
 """
 
@@ -369,6 +369,9 @@ fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coor
 
     user_input: str | None
     """The person's answer; null until it is given, and when no person is asked."""
+
+    question: Json
+    """What the agent's runtime asks a person now: `id`, `text`, `answerSchema`, and `details` such as the tool calls to approve. Null when it asks nothing: the `agentAction` says what a person is asked before the agent begins."""
 
     agent_output: str | None
     """The output of the agent as a text; null until it has one."""
@@ -426,8 +429,8 @@ class SessionRun(Model):
 fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
   sessionAgentUuid threadUuid agentUuid endpointId partitionKey asyncTaskUuid status attempt
   startedAt endedAt error errorClass inputTokens outputTokens totalTokens cachedTokens
-  cacheWriteTokens reasoningTokens requests model provider costMicroUsd priceVersion updatedBy
-  createdAt updatedAt }
+  cacheWriteTokens reasoningTokens requests model provider costMicroUsd priceVersion toolCalls
+  updatedBy createdAt updatedAt }
 """
 
     id: str
@@ -461,7 +464,7 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
     """The uuid of the long job that did the work. While the job runs, `completeAsyncTask` takes this uuid."""
 
     status: SessionRunStatus | None
-    """One of completed, failed, lost (the worker died), pending (a long job is running), expired (the long job sent no heartbeat in time); null when a client wrote the run."""
+    """One of completed, failed, lost (the worker died), asked (a person was asked; another attempt goes on with the answer), pending (a long job is running), expired (the long job sent no heartbeat in time); null when a client wrote the run."""
 
     attempt: int | None
     """The number of the attempt, from 1; null when a client wrote the run."""
@@ -510,6 +513,9 @@ fragment SessionRun on SessionRunType { id runUuid sessionUuid coordinationUuid
 
     price_version: str | None
     """The version of the prices by which the cost was computed."""
+
+    tool_calls: list[Json] | None
+    """The tools that the agent called, in order: `name`, `outcome` (completed, failed, denied, asked), `startedAt`, `durationMs`, `arguments` and `result`, cut to a limited size; null when it called none."""
 
     updated_by: str | None
     """Who made the latest change, as given by the client; `engine` for a change by the engine."""

@@ -166,6 +166,7 @@ class Client(Calls):
                 session_uuid=question.session_uuid,
                 session_agent_uuid=question.session_agent_uuid,
                 user_input=text,
+                question_id=views.id_of(question),
             )
         )
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from ai_coordination_engine.client.model import Page
-from ai_coordination_engine.client.operation import Operation
+from ai_coordination_engine.client.operation import UNSET, Operation, Unset
 from ai_coordination_engine.client.records import Session, SessionAgent
 
 ENDED = frozenset({"completed", "failed", "timeout", "cancelled"})
@@ -48,6 +48,12 @@ class Question(SessionAgent):
     """An agent that waits for a person, with the input that the person needs to decide."""
 
     agent_input: str | None
+
+
+def id_of(asked: object) -> str | Unset:
+    """The id of what an agent's runtime asks, so that its answer answers nothing else."""
+    question = getattr(asked, "question", None)
+    return question["id"] if isinstance(question, dict) and "id" in question else UNSET
 
 
 def session_view(

@@ -6,7 +6,9 @@ Used by the API for the field `attempt` of a session run.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+from ai_coordination_engine.domain.tool_calls import plain_tool_calls
 from ai_coordination_engine.domain.usage import MAX_COUNT, Usage, whole_number
 
 
@@ -15,9 +17,9 @@ class Attempt:
     """The details of one attempt.
 
     A detail that is missing, or has the wrong type, is None. Times are in UTC. `status` is
-    completed, failed, lost, pending (a long job is running) or expired (a long job sent no
-    heartbeat in time). `cost_micro_usd`: what its `usage` costs by the prices of `price_version`;
-    None if the usage is unknown or has no price.
+    completed, failed, lost, asked (a person was asked; another attempt goes on), pending (a long
+    job is running) or expired (a long job sent no heartbeat in time). `cost_micro_usd`: what its
+    `usage` costs by the prices of `price_version`; None if the usage is unknown or has no price.
     """
 
     details: Mapping[str, object] | None = None
@@ -30,6 +32,7 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     cost_micro_usd: int | None = None
     price_version: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
 
     @classmethod
     def of(cls, details: object) -> "Attempt":
@@ -48,6 +51,7 @@ class Attempt:
             usage=Usage.of(details.get("usage")),
             cost_micro_usd=whole_number(details.get("cost_micro_usd")),
             price_version=_text(details.get("price_version")),
+            tool_calls=plain_tool_calls(details.get("tool_calls")) or None,
         )
 
 

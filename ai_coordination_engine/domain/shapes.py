@@ -231,6 +231,18 @@ class Usage(Shape):
     tool_calls: object = None
 
 
+class ToolCall(Shape):
+    """A call of a tool; its arguments and its result are the caller's own JSON."""
+
+    name: object = None
+    outcome: object = None
+    started_at: object = None
+    duration_ms: object = None
+    arguments: object = None
+    result: object = None
+    truncated: object = None
+
+
 class AsyncTask(Shape):
     """The details of an attempt, stored in a session run."""
 
@@ -244,6 +256,7 @@ class AsyncTask(Shape):
     usage: Usage | None = None
     cost_micro_usd: object = None
     price_version: object = None
+    tool_calls: list[ToolCall] | None = None
 
 
 def unknown_keys(shapes: Iterable[tuple[str, Shape]]) -> Iterator[str]:

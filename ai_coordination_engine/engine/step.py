@@ -19,6 +19,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.engine import recovery
 from ai_coordination_engine.engine.advance import (
+    asking,
     ending,
     long_jobs,
     maps,
@@ -49,7 +50,13 @@ from ai_coordination_engine.engine.attempt.tries import (
 )
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
 from ai_coordination_engine.engine.waits import waiting
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.ports import (
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Question,
+    Wake,
+)
 from ai_coordination_engine.stand_ins import calling, is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.attempts import (
@@ -252,9 +259,20 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     with ExpiringOnError(app, held):
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)
+        if result.question is not None:
+            _ask_later(app, held, result.question)
+            return None
         claimed = conclude(app, held, result.output, chain, budget=Budget())
         chain.run_beside_others()
         return claimed
+
+
+def _ask_later(app: App, agent: SessionAgent, question: Question) -> None:
+    """Ask a person what the long job of the agent asks."""
+    try:
+        asking.ask_later(app, agent, question)
+    except AgentFailure as failure:
+        conclude_failed(app, agent, failure)
 
 
 def _earlier_result(
@@ -295,7 +313,12 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             log_event("attempt goes on elsewhere", agent)
             persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
-        reported["usage"] = result.usage
+        reported |= {"usage": result.usage, "tool_calls": result.tool_calls}
+        if result.question is not None:
+            asks = asking.asks_of(agent, result.question)
+            log_event("attempt asks a person", agent)
+            asking.record_asked(app, agent, chain, record, asks)
+            return None
         reported["choice"] = questions.choice_of(
             agent, structured.read(agent, result.output, budget)
         )
@@ -304,6 +327,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
+        reported["tool_calls"] = failure.tool_calls or reported.get("tool_calls")
         return record_failed(app, agent, chain, record, failure)
     log_event("attempt completed", agent)
     return record_completed(app, agent, chain, record, result.output, budget=budget, held=held)

@@ -284,6 +284,9 @@ class SessionAgent(Record):
     due_at = NumberAttribute(null=True)
     acting = BooleanAttribute(null=True)  # the agent has answered, its action function runs
     resumed = IntegerAttribute(null=True)  # how often a worker has taken this attempt over
+    # engine: what its runtime asks a person (`engine.advance.asking`), and the answer
+    asks = Payload(null=True)
+    reply = Payload(null=True)
     paused = UnicodeAttribute(null=True)
     inbox = UnicodeAttribute(null=True)
     waits_since = UnicodeAttribute(null=True)

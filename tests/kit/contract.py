@@ -143,6 +143,7 @@ ADDED = {
         "mapSessionAgentUuid": "String",
         "phase": "String",
         "whyNotRunning": "WhyNotRunningType",
+        "question": "JSONCamelCase",
         "successors": "[JSONCamelCase]",
     },
     "SessionRunType": {
@@ -157,6 +158,11 @@ ADDED = {
         "outputTokens": "Int",
         "totalTokens": "Int",
         "model": "String",
+        "toolCalls": "[JSONCamelCase]",
+        **dict.fromkeys(("cachedTokens", "cacheWriteTokens", "reasoningTokens"), "Int"),
+        **dict.fromkeys(("requests", "costMicroUsd"), "Int"),
+        "provider": "String",
+        "priceVersion": "String",
     },
     "AskOperationHubType": {"sessionAgentUuid": "String"},
     "WhyNotRunningType": {

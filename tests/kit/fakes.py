@@ -16,6 +16,7 @@ from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,
+    Question,
     QueueMessage,
     SecretUnavailable,
     Wake,
@@ -313,6 +314,22 @@ class FakeRuntime:
     def ran(self) -> list[str]:
         """Return the agents in the order in which their attempts began."""
         return [request.agent_uuid for request in self.requests]
+
+
+def asking(*texts: str, **question: Any) -> Behaviour:
+    """Return the behaviour of an agent that asks these questions one after the other; then its
+    output is the answers.
+    """
+
+    def ask(request: AgentRequest) -> str | AgentResult:
+        before = request.resumed
+        answers = [*before.state, before.answer] if before is not None else []
+        if len(answers) == len(texts):
+            return " ".join(answers)
+        asked = Question(texts[len(answers)], state=answers, **question)
+        return AgentResult("", {"input_tokens": 1}, question=asked)
+
+    return ask
 
 
 def failing(message: str, times: int | None = None, **failure: Any) -> Behaviour:

@@ -473,14 +473,15 @@ MUTANTS = (
     Mutant(
         "a person's second answer counts",
         "domain/lifecycle/agents.py",
-        '    (WAITING,),\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
+        '    (WAITING,),\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce", '
+        '"waits_since"),',
         '    _ANY,\n    PENDING,\n    equals("partition_key", TENANT) & unchanged("nonce"),',
         (*TRANSITIONS, "engine/waits/test_people.py"),
     ),
     Mutant(
         "a wait ends at a deadline that was moved",
         "domain/lifecycle/agents.py",
-        '    FAILED,\n    unchanged("due_at"),\n',
+        '    FAILED,\n    unchanged("due_at", "waits_since"),\n',
         "    FAILED,\n    None,\n",
         TRANSITIONS,
     ),

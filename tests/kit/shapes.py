@@ -8,7 +8,7 @@ from typing import Any
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import tripping
-from tests.kit.fakes import Behaviour, failing
+from tests.kit.fakes import Behaviour, asking, failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Graph, Stage
 
@@ -87,6 +87,12 @@ SHAPES = {
         behaviours={"a": lambda request: '["x", "y", "z"]'},
         actions={"m": {"map": {"over": "a"}}},
     ),
+    "asks": Shape({"a": "", "b": "a", "c": "b"}, behaviours={"b": asking("may I?", "really?")}),
+    "elements ask": Shape(
+        {"a": "", "m": "a", "z": "m"},
+        behaviours={"a": lambda request: '["x", "y"]', "m": asking("may I?")},
+        actions={"m": {"map": {"over": "a"}}},
+    ),
     "person first": Shape({"a": "", "b": "a"}, actions={"a": {"user_in_the_loop": "ann"}}),
 }
 
@@ -119,8 +125,10 @@ def deaths(
 def work(stage: Stage, session: Session) -> None:
     """Run a worker, and a person who answers every question."""
     stage.drain()
-    for each in stage.agents(session.session_uuid):
-        if each.state == "wait_for_user_input":
+    while waiting := [
+        each for each in stage.agents(session.session_uuid) if each.state == "wait_for_user_input"
+    ]:
+        for each in waiting:
             answer = (stage.app, TENANT, session.session_uuid, each.session_agent_uuid, "yes")
             stage.until_it_succeeds(lambda answer=answer: execute_for_user_input(*answer))  # type: ignore[misc]
-    stage.drain()
+        stage.drain()

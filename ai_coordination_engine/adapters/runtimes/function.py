@@ -3,11 +3,13 @@
 import asyncio
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
+from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import Settings
@@ -24,7 +26,8 @@ class FunctionRuntime:
     A function takes an `AgentRequest` (with an empty thread) and returns a text, a value that JSON
     can hold, or an `AgentResult`. It may be a coroutine function. It can read further keys of
     `runtime` as its own settings. An `AgentResult` with an `async_task_uuid` means that a long job
-    goes on elsewhere. `allowed.function_errors` documents which exceptions are retried.
+    goes on elsewhere, one with a `question` that a person is asked. `allowed.function_errors`
+    documents which exceptions are retried.
 
     An attempt that exceeds its timeout fails in time, but Python cannot stop a function: it runs on
     in its thread (a coroutine is cancelled). A retry would run beside it, so this failure is not
@@ -75,5 +78,9 @@ def _result(returned: object) -> AgentResult:
     if not isinstance(returned, AgentResult):
         return answer(returned)
     if returned.async_task_uuid is not None:
-        return pending(returned.async_task_uuid, returned.heartbeat_seconds)
-    return answer(returned.output, returned.usage)
+        result = pending(returned.async_task_uuid, returned.heartbeat_seconds)
+    elif returned.question is not None:
+        result = AgentResult("", plain_usage(returned.usage), question=returned.question)
+    else:
+        result = answer(returned.output, returned.usage)
+    return replace(result, tool_calls=returned.tool_calls)

@@ -57,7 +57,7 @@ _BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
 
 _BEGINS = ("first_run", "not_before", "ended_at")
 # it tells whose end it was
-_ENDS = tuple(each for each in (*ATTEMPT, "lost_runs") if each != "lease_token")
+_ENDS = tuple(each for each in (*ATTEMPT, "asks", "lost_runs") if each != "lease_token")
 CLAIM = Transition(
     "claim",
     "a worker takes the next attempt",
@@ -144,6 +144,14 @@ WAIT_FOR_JOB = Transition(
     _BY_HOLDER,
     ("lease_until",),
 )
+ASK = Transition(
+    "ask",
+    "its attempt has ended with a question to a person; the next one goes on with the answer",
+    _HELD,
+    WAITING,
+    _BY_HOLDER,
+    ("notes", "reply", "run_uuid", "lost_runs", *ATTEMPT),
+)
 DEFER = Transition(
     "defer", "its long job has sent a heartbeat", _ANY, None, unchanged("async_task_uuid", "due_at")
 )
@@ -222,7 +230,7 @@ ANSWER = Transition(
     "its person has answered",
     (WAITING,),
     PENDING,
-    equals("partition_key", TENANT) & unchanged("nonce"),
+    equals("partition_key", TENANT) & unchanged("nonce", "waits_since"),
     ("awaits_user", *WAIT),
 )
 ANSWER_BY_DEFAULT = Transition(
@@ -238,7 +246,7 @@ FAIL_WAITING = Transition(
     "no answer came in time, and there is no default answer",
     (WAITING,),
     FAILED,
-    unchanged("due_at"),
+    unchanged("due_at", "waits_since"),
     (*WAIT, "lost_runs"),
 )
 CANCEL = Transition(
@@ -337,6 +345,7 @@ AGENT_TRANSITIONS = (
     ACT_LATER,
     RETRY_LATER,
     WAIT_FOR_JOB,
+    ASK,
     DEFER,
     EXPAND,
     ELEMENTS_SENT,

@@ -9,6 +9,8 @@ ELSEWHERE = ("async_task_uuid", "acting", "resumed")
 STANDING = (*WAIT, *ELSEWHERE, "not_before")
 """Why an agent does not run although its predecessors have ended."""
 LEASE = ("lease_until", "lease_token")
+ASKED = ("asks", "reply")
+"""What its runtime has asked a person, and the answer."""
 ATTEMPT = (*LEASE, *ELSEWHERE, "due_at")
 TIMES = ("started_at", "ended_at")
 """When the latest attempt began and ended."""
@@ -16,6 +18,7 @@ SET_BACK = (
     *STANDING,
     *LEASE,
     *TIMES,
+    *ASKED,
     "paused",
     "run_uuid",
     "upstream_failed",

@@ -3,13 +3,14 @@
 `engine.step` is the caller.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from logging import INFO, WARNING
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.advance import (
+    asking,
     ending,
     long_jobs,
     maps,
@@ -45,6 +46,8 @@ _LOGGED = (
     "run_uuid",
 )
 _WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
+_UNASKED: Mapping[str, object] = {"asks": None, "reply": None}
+"""Of an agent that begins anew: what it was told in an earlier attempt is not used."""
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
 Record = Callable[..., None]
 """Writes the run of an attempt: `runs.record`, given the app and the agent."""
@@ -184,6 +187,9 @@ def conclude_as_recorded(
     if status == "pending":
         long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
+    if status == "asked":
+        asking.park(app, agent, run.stored("agent_output"))
+        return None
     if status == "failed":
         return conclude_failed(app, agent, runs.failure(run))
     budget, stored = Budget(), run.stored("agent_output")
@@ -209,7 +215,7 @@ def conclude_failed(
     elif wait is not None:
         _begin_again(app, agent, now + wait, values, acting=acting)
     else:
-        anew = {"failures": 0, "corrections": None, "correction": None}
+        anew = {"failures": 0, "corrections": None, "correction": None, **_UNASKED}
         _begin_again(app, agent, now, {**values, **anew, "on_fallback": True}, acting=False)
     return None
 
@@ -227,7 +233,7 @@ def _next_attempt(
     asked_again = None if acting else structured.may_be_asked_again(agent, failure)
     if asked_again is not None:
         corrections = (agent.corrections or 0) + 1
-        unfit = {"correction": failure.message, "corrections": corrections}
+        unfit = {"correction": failure.message, "corrections": corrections, **_UNASKED}
         return 0 if asked_again else None, {"notes": failure.message, **unfit}
     policy, failures = rules.policy(app, agent), (agent.failures or 0) + 1
     retries = policy.retries(failures, retryable=failure.retryable, error_class=failure.error_class)

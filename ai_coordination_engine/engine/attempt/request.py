@@ -27,6 +27,7 @@ from ai_coordination_engine.ports import (
     AgentResult,
     Message,
     PredecessorOutput,
+    Resumed,
     no_delta,
 )
 from ai_coordination_engine.stand_ins import replaceable
@@ -206,6 +207,7 @@ def request_of(app: App, agent: SessionAgent, chain: Chain, budget: Budget) -> A
         thread=_messages(app, agent, chain, outputs, budget) if wants_thread else [],
         timeout_seconds=chain.timeout(app, rules.timeout(app, agent)),
         output_schema=wanted.schema if wanted is not None else None,
+        resumed=_resumed(agent),
         correction=unfit,
         lost_runs=_lost_runs(agent),
         **_trace(app, agent),
@@ -242,6 +244,13 @@ def bare_request(app: App, agent: SessionAgent, timeout_seconds: float) -> Agent
         traceparent=trace.get("traceparent", ""),
         tracestate=trace.get("tracestate", ""),
     )
+
+
+def _resumed(agent: SessionAgent) -> Resumed | None:
+    """The question that the agent's runtime has asked, once it is answered."""
+    if agent.stored("asks") is None or (reply := agent.reply) is None:
+        return None
+    return Resumed(agent.asks.get("state"), reply)
 
 
 def _mapping(text: str) -> Mapping[str, Any]:
@@ -282,9 +291,10 @@ def _given(
 
 
 def idempotency_key(agent: SessionAgent) -> str:
-    """The same for all attempts of an agent, until it is reset, its fallback takes its place, or
-    it is asked again because of what it answered.
+    """The same for all attempts of an agent, until it is reset, its fallback takes its place, it
+    is asked again because of what it answered, or goes on with the answer of a person.
     """
+    answered = [["asked", agent.asks["number"]]] if agent.stored("asks") is not None else []
     names = (
         agent.partition_key,
         agent.session_uuid,
@@ -292,6 +302,7 @@ def idempotency_key(agent: SessionAgent) -> str:
         agent.set_back,
         agent.on_fallback,
         *([agent.corrections] if agent.corrections else []),
+        *answered,
     )
     return name_uuid(json.dumps(names))
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.ids import child_uuid
+from ai_coordination_engine.domain.tool_calls import plain_tool_calls
 from ai_coordination_engine.domain.usage import Usage, plain_usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
@@ -33,11 +34,12 @@ def record(
 ) -> None:
     """Write the run of the current attempt, unless it is written already.
 
-    `outcome`: completed, failed or pending. `reported`: what the attempt reported beside its output
-    (`usage`, and the `choice` of who answers a question). A completed run stores the `output` in
-    its stored form, a failed run the `failure` and the usage that it knows of, a pending run the
-    uuid of the long job. Earlier attempts without a run are recorded as lost, too: until now, a
-    late result of one would have counted.
+    `outcome`: completed, failed, pending or asked. `reported`: what the attempt reported beside its
+    output (`usage`, `tool_calls`, and the `choice` of who answers a question). A completed run
+    stores the `output` in its stored form, a failed run the `failure` and the usage that it knows
+    of, a pending run the uuid of the long job; a run that asked a person stores its question as the
+    `output`. Earlier attempts without a run are recorded as lost, too: until now, a late result of
+    one would have counted.
     """
     said = dict(reported or {})
     usage = said.pop("usage", None) or (failure.usage if failure else None)
@@ -48,7 +50,7 @@ def record(
         "ended_at": app.clock.now().isoformat() if outcome != "pending" else None,
         "error": failure.message if failure else None,
         "error_class": getattr(failure, "error_class", None),
-        **{name: value for name, value in said.items() if value},
+        **_storable(app, said),
         **priced(app, usage),
     }
     given = {name: value for name, value in details.items() if value is not None}
@@ -72,12 +74,20 @@ def priced(app: App, usage: object) -> dict[str, Any]:
     return {"usage": plain, "cost_micro_usd": cost.micro_usd, "price_version": cost.version}
 
 
+def _storable(app: App, reported: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in reported.items() if value}
+    if calls := given.get("tool_calls"):
+        with_content = app.settings.record_content
+        given["tool_calls"] = plain_tool_calls(calls, with_content=with_content)
+    return given
+
+
 def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) -> SessionRun | None:
     """The run of one of these attempts that has a result, so that the agent is not called again.
 
-    It is the latest completed run, else the latest that failed or waits for a long job. The last
-    attempt need not be the one: it may have died while it took over. None if no attempt has a
-    result. At most one BatchGetItem.
+    It is the latest completed run, else the latest that failed, asked a person or waits for a long
+    job. The last attempt need not be the one: it may have died while it took over. None if no
+    attempt has a result. At most one BatchGetItem.
     """
     if not attempts:
         return None
@@ -91,7 +101,7 @@ def ended(app: App, agent: SessionAgent, attempts: Sequence[tuple[int, str]]) ->
         if key in found and found[key].session_agent_uuid == agent.session_agent_uuid
     ]
     completed = [run for run in mine if _is_complete(agent, run)]
-    others = [run for run in mine if status(run) in ("failed", "pending")]
+    others = [run for run in mine if status(run) in ("failed", "pending", "asked")]
     return next(reversed(completed or others), None)
 
 

@@ -277,12 +277,15 @@ def _waits_for_user(agent: SessionAgent) -> Why:
     stored = agent.stored("agent_action")
     action = stored if isinstance(stored, dict) else {}
     person = agent.awaits_user or action.get("user_in_the_loop") or "a person"
-    message = f"It waits for the answer of {person}, in the inbox."
+    asks = agent.stored("asks") is not None
+    message = (
+        f"It waits for the answer of {person}{' to its question' if asks else ''}, in the inbox."
+    )
     until = _time(agent.due_at)
     if until:
         then = (
             "the default answer is taken"
-            if action.get("default_answer") is not None
+            if action.get("default_answer") is not None and agent.stored("asks") is None
             else "it has failed"
         )
         message += f" Without one at {until.isoformat()} {then}."

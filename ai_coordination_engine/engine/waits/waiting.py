@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, Waiting
-from ai_coordination_engine.engine.advance import maps, timers
+from ai_coordination_engine.engine.advance import asking, ending, maps, timers
 from ai_coordination_engine.engine.advance.giving_up import fail
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.waits import people
@@ -47,6 +47,9 @@ def _park(app: App, agent: SessionAgent) -> None:
 
 
 def _look_at_person(app: App, agent: SessionAgent, now: float) -> None:
+    if asking.is_asking(agent) and ending.is_over(app, agent):
+        ending.abandon(app, agent)  # its session ended while its attempt asked
+        return
     if agent.due_at is None:
         return
     if agent.due_at <= now:

@@ -38,7 +38,7 @@ _INBOX = """
 query ($user: String, $limit: Int, $cursor: String) {
   userInbox(userInTheLoop: $user, limit: $limit, cursor: $cursor) {
     sessionAgentList { sessionAgentUuid sessionUuid coordinationUuid agentUuid agentName agentAction
-      agentInput agentOutput dueAt updatedAt }
+      question agentInput agentOutput dueAt updatedAt }
     nextCursor
   }
 }"""
@@ -197,7 +197,7 @@ def _questions(rows: Sequence[Any], length: int) -> Iterator[str]:
             f" {on_one_line(action.get('userInTheLoop') or 'somebody')}{due}"
         )
         yield from (f"    {on_one_line(line[:_LINE])}" for line in _given(row))
-        if schema := action.get("answerSchema"):
+        if schema := (row["question"] or action).get("answerSchema"):
             yield f"    answer: {on_one_line(json.dumps(schema, ensure_ascii=False))}"
 
 
@@ -216,7 +216,8 @@ def _question_json(row: Any) -> dict[str, object]:
         "asks": action.get("userInTheLoop"),
         "input": row["agentInput"],
         "plan": row["agentOutput"],
-        "answerSchema": action.get("answerSchema"),
-        "defaultAnswer": action.get("defaultAnswer"),
+        "answerSchema": (row["question"] or action).get("answerSchema"),
+        "defaultAnswer": None if row["question"] else action.get("defaultAnswer"),
+        "question": row["question"],
         "dueAt": row["dueAt"],
     }

@@ -129,6 +129,16 @@ class AgentAttempts(AgentWrites):
         """
         return self._write(rows.DEFER, agent, SessionAgent.due_at.set(due_at), self._now())
 
+    def ask(
+        self, agent: SessionAgent, values: Mapping[str, Any], due_at: float | None
+    ) -> Outcome[SessionAgent]:
+        """End the attempt and let the agent wait for the person that its runtime asks."""
+        actions = [*self._inbox(agent, due_at), *assignments(SessionAgent, values)]
+        asked = self._write(rows.ASK, agent, *actions, *self._ending())
+        return or_repeated(
+            asked, state="wait_for_user_input", attempt=agent.attempt, asks=values["asks"]
+        )
+
     def expand(
         self, agent: SessionAgent, elements: int, unfinished: Sequence[int], counter_shards: int
     ) -> Outcome[SessionAgent]:
@@ -174,12 +184,9 @@ class AgentAttempts(AgentWrites):
         """Let a planning agent that has its plan wait for its person; the attempt goes on with the
         answer.
         """
-        since = f"{self._clock.now().isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"
         actions = [
             SessionAgent.acting.set(True),
-            SessionAgent.inbox.set(agent.partition_key),
-            SessionAgent.waits_since.set(since),
-            *([] if due_at is None else [SessionAgent.due_at.set(due_at)]),
+            *self._inbox(agent, due_at),
             *assignments(SessionAgent, values),
             self._now(),
         ]

@@ -44,6 +44,15 @@ class AgentWrites:
     def _condition(self, row: Transition, tenant: str, **given: Any) -> Any:
         return row_condition(row, SessionAgent, {"tenant": tenant, **given})
 
+    def _inbox(self, agent: SessionAgent, due_at: float | None) -> list[Action]:
+        """Let the agent appear in the inbox; the wait has an end at `due_at`, if given."""
+        since = f"{self._clock.now().isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"
+        inbox: list[Action] = [
+            SessionAgent.inbox.set(agent.partition_key),
+            SessionAgent.waits_since.set(since),
+        ]
+        return inbox if due_at is None else [*inbox, SessionAgent.due_at.set(due_at)]
+
     def _ending(self) -> list[Action]:
         return [ending(self._clock.now().timestamp()), self._now()]
 

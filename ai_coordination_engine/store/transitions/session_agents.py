@@ -115,10 +115,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
 
     def wait_for_user(self, agent: SessionAgent, due_at: float | None) -> Outcome[SessionAgent]:
         """Let a ready agent wait for its person."""
-        since = f"{self._clock.now().isoformat(timespec='microseconds')}#{agent.session_agent_uuid}"
-        inbox = [SessionAgent.inbox.set(agent.partition_key), SessionAgent.waits_since.set(since)]
-        due = [] if due_at is None else [SessionAgent.due_at.set(due_at)]
-        return self._write(rows.WAIT_FOR_USER, agent, *inbox, *due, self._now())
+        return self._write(rows.WAIT_FOR_USER, agent, *self._inbox(agent, due_at), self._now())
 
     def answer(
         self, waiting: SessionAgent, values: Mapping[str, Any], *, by_default: bool = False

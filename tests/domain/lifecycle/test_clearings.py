@@ -13,7 +13,10 @@ CLEARED = {name for row in AGENT_TRANSITIONS for name in row.clears}
 
 # Removed beside what the row clears, under a condition that only the caller knows.
 UNDER_A_CONDITION = {
-    "engine/advance/conclusion.py": {"corrections", "correction"},  # the fallback begins anew
+    "engine/advance/conclusion.py": {
+        *("corrections", "correction"),  # the fallback begins anew
+        *("asks", "reply"),  # and so does an agent whose answer was unfit
+    },
     "engine/advance/pinning.py": {"notes"},  # of an earlier failure, as in `complete`
     "engine/control/reset.py": {"elements_sent"},  # unless the map keeps its elements
     "store/transitions/agent_attempts.py": {"notes"},  # of an earlier failure

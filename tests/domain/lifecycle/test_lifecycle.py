@@ -132,7 +132,12 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "read before another attempt": {"run_uuid": "another", "lease_token": "theirs"},
     "read in another epoch": {"epoch": 7},
     "read in another state": {"state": "failed", "due_at": 1, "nonce": "another", "paused": "q"},
-    "read before a lease": {"lease_until": None, "generation": 9, "async_task_uuid": "another"},
+    "read before a lease": {
+        "waits_since": "z",
+        "lease_until": None,
+        "generation": 9,
+        "async_task_uuid": "another",
+    },
 }
 
 
