@@ -26,6 +26,7 @@ from ai_coordination_engine.assembly import (
 )
 from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, READ_SECONDS, TRIES
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import ClientKind, Settings, aws_region
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.records.repository import Repository
@@ -50,9 +51,14 @@ def build_app(settings: Settings) -> App:
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
     records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
-    return application(
-        settings, records, SqsQueue(client("sqs", session, kind=kind), settings.queue_url)
-    )
+    return application(settings, records, _queue(settings, client("sqs", session, kind=kind)))
+
+
+def _queue(settings: Settings, sqs: Any) -> SqsQueue:
+    if settings.worker_extra not in settings.queue_urls:
+        raise BadUserInput("ACE_WORKER_EXTRA needs ACE_AGENTS_QUEUE_URL, the queue of that worker.")
+    extras = {name: url for name, url in settings.queue_urls.items() if name}
+    return SqsQueue(sqs, settings.queue_url, extras, settings.worker_extra)
 
 
 def connect(kind: ClientKind = "botocore") -> DynamoDb:
@@ -134,12 +140,12 @@ def create_tables(settings: Settings) -> list[str]:
     return [name for model, name in names.items() if create(database, model, name)]
 
 
-def dead_letter_queue(settings: Settings) -> str:
-    """Return the URL of the dead-letter queue that belongs to `settings.queue_url`.
+def dead_letter_queues(settings: Settings) -> list[str]:
+    """Return the URLs of the dead-letter queues of all workers' queues.
 
-    Raises `NotFound` when the queue has none.
+    Raises `NotFound` when a queue has none.
     """
-    return SqsQueue(client("sqs"), settings.queue_url).dead_letter_url()
+    return _queue(settings, client("sqs")).dead_letter_urls()
 
 
 def _create_queue(settings: Settings) -> str:

@@ -20,12 +20,14 @@ class Wake:
 
     Delivered at least once, in any order. `epoch` is the agent's count of resets when the message
     was sent. If the message becomes a dead letter, it applies only to the agent at that epoch.
+    `needs`: the extra that the agent needs, if any; it chooses the queue.
     """
 
     tenant: str
     session_uuid: str
     session_agent_uuid: str
     epoch: int = 0
+    needs: str = ""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -12,7 +12,13 @@ from functools import cached_property
 from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
 
 from ai_coordination_engine.setting_types import A2AAgent
 
@@ -98,6 +104,13 @@ class Settings(BaseModel):
         "ace", pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="prefix of the table names"
     )
     queue_url: str = Field("", description="URL of the SQS queue of the workers")
+    agents_queue_url: str = Field(
+        "",
+        description="URL of the SQS queue of the worker with the extra `agents`; empty without one",
+    )
+    worker_extra: Literal["", "agents"] = Field(
+        "", description="the extra of this worker, which receives from the queue of that extra"
+    )
     bucket: str = Field("", description="S3 bucket for values that are too large for an item")
     inline_limit: int = Field(
         48_000, ge=256, le=60_000, description="bytes above which a value goes to the bucket"
@@ -283,6 +296,23 @@ class Settings(BaseModel):
                     f"the prefix for {parts.hostname} must have no credentials, query or fragment"
                 )
         return prefixes
+
+    @property
+    def queue_urls(self) -> dict[str, str]:
+        """The URL of each worker's queue, by the extra of that worker; "" is the one without."""
+        extra = {"agents": self.agents_queue_url} if self.agents_queue_url else {}
+        return {"": self.queue_url, **extra}
+
+    @property
+    def own_queue_url(self) -> str:
+        """The URL of the queue from which this worker receives."""
+        return self.queue_urls[self.worker_extra]
+
+    def worker_of(self, needs: str | None) -> str:
+        """The extra of the worker that runs agents which need this one; "" without such a worker,
+        and on one machine.
+        """
+        return needs if needs and needs in self.queue_urls else ""
 
     @cached_property
     def base_url(self) -> str:

@@ -36,9 +36,11 @@ class _WakeBody(_Body):
     session_agent_uuid: str = Field(min_length=1)
     # None: the agent was never reset, or the sender is of a version without epochs.
     epoch: int | None = Field(None, ge=0)
+    needs: str | None = None
 
     def message(self) -> Wake:
-        return Wake(self.tenant, self.session_uuid, self.session_agent_uuid, self.epoch or 0)
+        key = self.tenant, self.session_uuid, self.session_agent_uuid
+        return Wake(*key, self.epoch or 0, self.needs or "")
 
 
 class _FireBody(_Body):
@@ -101,9 +103,8 @@ def body_of(message: QueueMessage) -> str:
         return _BackfillBody(**fields).model_dump_json()
     if isinstance(message, CancelJob):
         return _CancelJobBody(**fields).model_dump_json()
-    return _WakeBody(**{**fields, "epoch": message.epoch or None}).model_dump_json(
-        exclude_none=True
-    )
+    beside = {"epoch": message.epoch or None, "needs": message.needs or None}
+    return _WakeBody(**{**fields, **beside}).model_dump_json(exclude_none=True)
 
 
 @lru_cache(_KEPT)

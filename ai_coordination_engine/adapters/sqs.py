@@ -7,8 +7,9 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -42,13 +43,23 @@ def group_of(tenant: str) -> str:
 
 
 class SqsQueue:
-    """Implements `ports.Queue` on an SQS standard queue, and what its consumers need.
-    Thread-safe.
+    """Implements `ports.Queue` on SQS standard queues, and what their consumers need. Thread-safe.
+
+    A message goes to the queue of the worker with the extra that its agent needs; `extras` has the
+    URLs of such queues. All other messages go to `queue_url`. This process receives from the queue
+    of the extra `own`.
     """
 
-    def __init__(self, client: "SQSClient", queue_url: str) -> None:
+    def __init__(
+        self,
+        client: "SQSClient",
+        queue_url: str,
+        extras: Mapping[str, str] = MappingProxyType({}),
+        own: str = "",
+    ) -> None:
         self._client = client
-        self._url = queue_url
+        self._urls = {"": queue_url, **extras}
+        self._own = self._urls[own]
         # Its threads start with the first send of more than one batch.
         self._pool = ThreadPoolExecutor(PARALLEL_BATCHES, thread_name_prefix="ace-sqs")
 
@@ -59,26 +70,33 @@ class SqsQueue:
         fails or times out.
         """
         seconds = min(max(math.ceil(delay), 0), LONGEST_DELAY)
-        batches = [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
+        batches = [
+            (url, found[start : start + BATCH])
+            for url, found in self._by_queue(messages).items()
+            for start in range(0, len(found), BATCH)
+        ]
         if len(batches) == 1:
-            self._send_batch(batches[0], seconds)
+            self._send_batch(*batches[0], seconds)
             return
-        for future in [self._pool.submit(self._send_batch, batch, seconds) for batch in batches]:
+        for future in [self._pool.submit(self._send_batch, *each, seconds) for each in batches]:
             future.result()
 
     def dead_letter(self, wake: Wake) -> None:
         """Send a wake-up to the dead-letter queue; raises `NotFound` when there is none."""
-        url = self.dead_letter_url()
+        url = self._dead_letter_url(self._url_of(wake))
         with translated("the queue"):
             self._client.send_message(
                 QueueUrl=url, MessageBody=body_of(wake), MessageGroupId=group_of(wake.tenant)
             )
 
-    def dead_letter_url(self) -> str:
-        """Return the URL of this queue's dead-letter queue; raises `NotFound` when it has none."""
+    def dead_letter_urls(self) -> list[str]:
+        """Return the URL of each queue's dead-letter queue; raises `NotFound` when one has none."""
+        return [self._dead_letter_url(url) for url in self._urls.values()]
+
+    def _dead_letter_url(self, url: str) -> str:
         with translated("the queue"):
             asked = self._client.get_queue_attributes(
-                QueueUrl=self._url, AttributeNames=["RedrivePolicy"]
+                QueueUrl=url, AttributeNames=["RedrivePolicy"]
             )
         policy = json.loads(asked.get("Attributes", {}).get("RedrivePolicy") or "{}")
         if not policy:
@@ -104,7 +122,7 @@ class SqsQueue:
         try:
             with translated("the queue"):
                 self._client.change_message_visibility(
-                    QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=wait
+                    QueueUrl=self._own, ReceiptHandle=receipt, VisibilityTimeout=wait
                 )
         except ClientError as error:
             if _code(error) not in {
@@ -114,7 +132,17 @@ class SqsQueue:
             }:
                 raise
 
-    def _send_batch(self, messages: Sequence[QueueMessage], seconds: int) -> None:
+    def _url_of(self, message: QueueMessage) -> str:
+        needs = message.needs if isinstance(message, Wake) else ""
+        return self._urls.get(needs, self._urls[""])
+
+    def _by_queue(self, messages: Sequence[QueueMessage]) -> dict[str, list[QueueMessage]]:
+        found: dict[str, list[QueueMessage]] = {}
+        for each in messages:
+            found.setdefault(self._url_of(each), []).append(each)
+        return found
+
+    def _send_batch(self, url: str, messages: Sequence[QueueMessage], seconds: int) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {
                 "Id": str(number),
@@ -129,7 +157,7 @@ class SqsQueue:
         for tries in range(ATTEMPTS):
             if tries:
                 pause(FIRST_PAUSE * 2**tries)
-            refused = self._refused(refused)
+            refused = self._refused(url, refused)
             if not refused:
                 return
         raise Throttled(
@@ -138,10 +166,10 @@ class SqsQueue:
         )
 
     def _refused(
-        self, entries: "list[SendMessageBatchRequestEntryTypeDef]"
+        self, url: str, entries: "list[SendMessageBatchRequestEntryTypeDef]"
     ) -> "list[SendMessageBatchRequestEntryTypeDef]":
         with translated("the queue"):
-            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)
         failed = {failure["Id"] for failure in answer.get("Failed", [])}
         return [entry for entry in entries if entry["Id"] in failed]
 

@@ -122,6 +122,11 @@ def check_kind(kind: str) -> str:
     return kind
 
 
+def needs_of(kind: object) -> str:
+    """The extra that agents of this kind need; empty for none."""
+    return KINDS[kind].needs if isinstance(kind, str) and kind in KINDS else ""
+
+
 def input_is_whole(kind: str) -> bool:
     """Whether the input of an agent of this kind repeats what is in its thread."""
     return kind in KINDS and KINDS[kind].whole_input

@@ -1,9 +1,11 @@
 """The application object: `bootstrap` builds it, and every function of the engine takes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+from ai_coordination_engine.domain.runtimes import needs_of
 from ai_coordination_engine.live_ports import Changes, Outputs
 from ai_coordination_engine.ports import (
     ActionFunctions,
@@ -55,6 +57,16 @@ class App:
     telemetry: Telemetry | None = None
     state_problem: Callable[[], str | None] = lambda: None
 
+    def needs(self, runtime: Mapping[str, Any] | None) -> str | None:
+        """The extra that agents with this runtime need (None: with the default runtime); None for
+        none.
+        """
+        return needs_of((runtime or self.settings.default_runtime).get("kind")) or None
+
+    def is_elsewhere(self, needs: str | None) -> bool:
+        """Whether another worker runs the agents that need this extra."""
+        return self.settings.worker_of(needs) != self.settings.worker_extra
+
     @cached_property
     def sessions(self) -> Sessions:
         """The transitions of sessions."""
@@ -93,9 +105,8 @@ class App:
 
 def wake(agent: SessionAgent) -> Wake:
     """The message that wakes this session agent."""
-    return Wake(
-        agent.partition_key, agent.session_uuid, agent.session_agent_uuid, epoch=agent.epoch or 0
-    )
+    key = agent.partition_key, agent.session_uuid, agent.session_agent_uuid
+    return Wake(*key, epoch=agent.epoch or 0, needs=agent.needs or "")
 
 
 class Busy(Exception):

@@ -10,6 +10,7 @@ comes again, and everything that is missing is computed from the stored agent (p
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
@@ -37,6 +38,7 @@ from ai_coordination_engine.engine.advance.conclusion import (
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App, Busy
+from ai_coordination_engine.engine.app import wake as wake_of
 from ai_coordination_engine.engine.attempt import action, runs, structured
 from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError, claim, new_lease
@@ -141,6 +143,9 @@ def _begin(app: App, wake: Wake, chain: Chain, claimed: Claim) -> SessionAgent |
         runs.sweep(app, wake)
         return None
     if agent.partition_key != wake.tenant:
+        return None
+    if app.is_elsewhere(agent.needs):
+        app.queue.send([replace(wake, needs=agent.needs or "")])
         return None
     return _dispatch(app, agent, claimed.lease, chain)
 
@@ -349,7 +354,7 @@ def _result(
         if (ended := runs.ended(app, agent, earlier)) is not None:
             return ended
         raise
-    if request is not None and not _is_renewed(app, agent, request):
+    if request is not None and not _is_here(app, agent, request):
         return None
     if (ended := runs.ended(app, agent, earlier)) is not None:
         return ended
@@ -372,6 +377,21 @@ def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
     except maps.NotStarted as failure:
         fail(app, failure.agent, failure.message)
         return None
+
+
+def _is_here(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
+    """Whether this worker makes the call. Another one has the extra that the runtime needs, and
+    the agent is sent on to it; or the lease was lost.
+    """
+    needs = app.needs(request.runtime)
+    if not app.is_elsewhere(needs):
+        return _is_renewed(app, agent, request)
+    sent_on = app.agents.send_on(agent, needs)
+    if isinstance(sent_on, Rejected):
+        _lease_lost_before_call(app, agent, sent_on.record)
+    else:
+        app.queue.send([wake_of(sent_on.record)])
+    return False
 
 
 def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:

@@ -240,6 +240,8 @@ class SessionAgent(Record):
     plan = Payload(null=True)
     # engine: the agent's definition, query, thread and rules; copied when the session starts
     definition = Payload(null=True)
+    # engine: the extra that its runtime needs: which worker's queue gets its messages
+    needs = UnicodeAttribute(null=True)
     query = Payload(null=True)
     task_query = Payload(null=True)
     input_files = Payload(null=True)

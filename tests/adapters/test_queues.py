@@ -67,8 +67,7 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[Any, Any
                 client.delete_queue(QueueUrl=url)
             asked = bootstrap.create_queue_and_bucket(Settings(auth="local", bucket="b"))
             queue = OnSqs(client, asked.queue_url, SqsQueue(client, asked.queue_url))
-            url = bootstrap.dead_letter_queue(asked)
-            return queue, _SqsDeadLetters(client, url, 0)
+            return queue, _SqsDeadLetters(client, bootstrap.dead_letter_queues(asked), 0)
 
         yield made
 

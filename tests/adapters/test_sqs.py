@@ -1,6 +1,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -8,9 +9,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from ai_coordination_engine import bootstrap
 from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, message_from_body
+from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, _SqsDeadLetters
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
 from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+from ai_coordination_engine.settings import Settings
 
 WAKE = Wake("acme#eu", "s-1", "sa-1")
 FIRE = Fire("acme#eu", "t-1", "sc-1", nominal=1793610600, revision="", sent_at=1793610540.25)
@@ -252,11 +256,65 @@ def test_postponing_a_message_that_is_gone_is_harmless(client: Any, url: str) ->
 def test_what_is_dead_lettered_is_in_the_dead_letter_queue(client: Any, url: str) -> None:
     with pytest.raises(NotFound, match="no dead-letter queue"):
         SqsQueue(client, url).dead_letter(WAKE)
-    dead = client.create_queue(QueueName="dead")["QueueUrl"]
-    arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 10})
-    client.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
+    dead = _dead_letters_of(client, url, "dead")
     SqsQueue(client, url).dead_letter(WAKE)
     assert (received(client, dead), received(client, url)) == ([WAKE], [])
+
+
+def test_a_message_goes_to_the_queue_of_the_extra_that_its_agent_needs(
+    client: Any, url: str
+) -> None:
+    other = client.create_queue(QueueName="agents")["QueueUrl"]
+    needs, unknown = replace(WAKE, needs="agents"), replace(WAKE, needs="more")
+    queue = SqsQueue(client, url, {"agents": other}, "agents")
+    queue.send([WAKE, needs, FIRE, unknown])
+    assert received(client, url) == [WAKE, FIRE, unknown]
+    message = client.receive_message(QueueUrl=other)["Messages"][0]
+    assert message_from_body(message["Body"]) == needs
+    queue.postpone(message["ReceiptHandle"], 0)  # it receives from its own queue
+    assert received(client, other) == [needs]
+
+
+def test_a_process_without_the_queue_of_an_extra_sends_all_to_the_one(
+    client: Any, url: str
+) -> None:
+    needs = replace(WAKE, needs="agents")
+    SqsQueue(client, url).send([needs])
+    assert received(client, url) == [needs]
+
+
+def test_each_queue_has_its_own_dead_letters(client: Any, url: str) -> None:
+    other = client.create_queue(QueueName="agents")["QueueUrl"]
+    dead = [_dead_letters_of(client, each, name) for each, name in ((url, "d1"), (other, "d2"))]
+    queue, needs = SqsQueue(client, url, {"agents": other}), replace(WAKE, needs="agents")
+    queue.dead_letter(WAKE)
+    queue.dead_letter(needs)
+    assert queue.dead_letter_urls() == dead
+    assert [received(client, each) for each in dead] == [[WAKE], [needs]]
+
+
+def test_all_dead_letters_are_read_and_each_is_deleted_where_it_is(client: Any, url: str) -> None:
+    other = client.create_queue(QueueName="agents")["QueueUrl"]
+    dead = [_dead_letters_of(client, each, name) for each, name in ((url, "d1"), (other, "d2"))]
+    for each in dead:
+        client.send_message(QueueUrl=each, MessageBody=body_of(WAKE))
+    letters = DeadLetters(_SqsDeadLetters(client, dead, 0), message_from_body)
+    first, second = letters.all()
+    letters.delete(first)
+    letters.put_back(second)
+    assert [received(client, each) for each in dead] == [[], [WAKE]]
+
+
+def test_a_worker_of_an_extra_without_its_queue_does_not_start() -> None:
+    settings = Settings(auth="local", queue_url="q", worker_extra="agents")
+    with pytest.raises(BadUserInput, match="ACE_WORKER_EXTRA needs ACE_AGENTS_QUEUE_URL"):
+        bootstrap.dead_letter_queues(settings)
+
+
+def _dead_letters_of(client: Any, url: str, name: str) -> str:
+    dead = str(client.create_queue(QueueName=name)["QueueUrl"])
+    asked = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": 10}
+    given = {"RedrivePolicy": json.dumps(policy)}
+    client.set_queue_attributes(QueueUrl=url, Attributes=given)
+    return dead

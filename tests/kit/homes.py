@@ -43,6 +43,7 @@ BOTH = (
     "tests/engine/waits/",
     "tests/promises/test_at_once.py",
     "tests/promises/test_crash_points.py",
+    "tests/promises/test_elsewhere.py",
     "tests/promises/test_faults.py",
     "tests/promises/test_planned_graphs.py",
     "tests/promises/test_rare_deaths.py",

@@ -464,9 +464,8 @@ MUTANTS = (
     Mutant(
         "a lease is renewed after the last look for a run",
         "engine/step.py",
-        "    if request is not None and not _is_renewed(app, agent, request):\n        return"
-        " None\n",
-        "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_renewed(app,"
+        "    if request is not None and not _is_here(app, agent, request):\n        return None\n",
+        "    runs.ended(app, agent, earlier)\n    if request is not None and not _is_here(app,"
         " agent, request):\n        return None\n    earlier = []\n",
         ("engine/attempt/test_recorded_attempts.py",),
     ),

@@ -260,7 +260,7 @@ def check_redelivery_changes_nothing(stage: Stage, session: Session) -> None:
     """Check P4: deliver every message that was ever sent once more."""
     before, requests = stage.everything(session), len(stage.runtime.requests)
     for wake in list(stage.queue.sent):
-        run_step(stage.app, wake)
+        run_step(stage.worker_of(wake), wake)
     assert stage.everything(session) == before
     assert len(stage.runtime.requests) == requests
     assert stage.queue.waiting == []

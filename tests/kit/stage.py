@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy
 from ai_coordination_engine.engine.work import process_message
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.ports import AgentRequest, QueueMessage, Wake
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
 from ai_coordination_engine.store.records.entities import (
@@ -129,6 +129,7 @@ class Stage:
     iam: Iam | None = None
     home: str = "dynamodb"
     width: int = 0  # of agents that a worker runs beside another one under the same message
+    extras: dict[str, App] = field(default_factory=dict)  # workers of their own, by their extra
 
     def renew(
         self, order: Random | None = None, behaviours: Mapping[str, Behaviour] | None = None
@@ -204,9 +205,8 @@ class Stage:
         crashes = 0
         while delivery := self._receive(until):
             try:
-                process_message(
-                    self.app, delivery.wake, deadline=deadline, branches=self.branches()
-                )
+                worker = self.worker_of(delivery.wake)
+                process_message(worker, delivery.wake, deadline=deadline, branches=self.branches())
                 self.queue.delete(delivery)
             except Busy as busy:
                 self.queue.put_back(delivery)
@@ -216,6 +216,11 @@ class Stage:
                 self._revive()
                 self.queue.put_back(delivery)
         return crashes
+
+    def worker_of(self, message: QueueMessage) -> App:
+        """Return the worker from whose queue this message is received."""
+        needs = message.needs if isinstance(message, Wake) else ""
+        return self.extras.get(needs, self.app)
 
     def branches(self) -> FakeBranches | None:
         """Where the next message runs agents at the same time: on DynamoDB, as in the product."""

@@ -163,6 +163,14 @@ EXPAND = Transition(
     _BY_HOLDER,
     ("attempt", "counter_shards", "run_uuid", "still_needed", "elements_sent", *ATTEMPT, *TIMES),
 )
+SEND_ON = Transition(
+    "send_on",
+    "its runtime needs an extra that another worker has; the claim does not count as an attempt",
+    _HELD,
+    PENDING,
+    _BY_HOLDER,
+    ("attempt", "needs", "run_uuid", *ATTEMPT, *TIMES),
+)
 ELEMENTS_SENT = Transition(
     "elements_sent",
     "all elements of the map are written and enqueued",
@@ -348,6 +356,7 @@ AGENT_TRANSITIONS = (
     ASK,
     DEFER,
     EXPAND,
+    SEND_ON,
     ELEMENTS_SENT,
     TAKE_BACK,
     COMPLETE,

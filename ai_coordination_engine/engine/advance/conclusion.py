@@ -215,7 +215,9 @@ def conclude_failed(
     elif wait is not None:
         _begin_again(app, agent, now + wait, values, acting=acting)
     else:
-        anew = {"failures": 0, "corrections": None, "correction": None, **_UNASKED}
+        needs = app.needs(rules.of(agent)["fallback"].get("runtime"))
+        none = {"corrections": None, "correction": None, **_UNASKED}
+        anew = {"failures": 0, "needs": needs, **none}
         _begin_again(app, agent, now, {**values, **anew, "on_fallback": True}, acting=False)
     return None
 

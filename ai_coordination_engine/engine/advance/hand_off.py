@@ -91,7 +91,7 @@ def hand_off(
     if not outgoing_edges:
         finish_sink(app, agent)
         return []
-    only = outgoing_edges[:1] if _is_only_child(agent, *outgoing_edges[0]) and room(1) else []
+    only = outgoing_edges[:1] if _is_only_child(app, agent, *outgoing_edges[0]) and room(1) else []
     ready = _followers(app, agent, outgoing_edges[len(only) :])
     if not only:
         return begin(app, agent, ready, room)
@@ -122,7 +122,7 @@ def _begin(
     calls: list[Callable[[], SessionAgent | None]] = []
     if child is not None:
         calls = [partial(_claim_only_child, app, agent, child)]
-    mine = [each for each in ready if _may_claim(agent, each)]
+    mine = [each for each in ready if _may_claim(app, agent, each)]
     mine = mine[: max(room(len(calls) + len(mine)) - len(calls), 0)]
     ours = {each.ordinal for each in mine}
     app.queue.send([wake(each) for each in ready if each.ordinal not in ours])
@@ -137,15 +137,12 @@ def ended(app: App, agent: SessionAgent) -> None:
         hand_off(app, agent)
 
 
-def _is_only_child(agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
-    """Whether the successor waits for this agent only. One write then releases the edge and claims
-    the successor.
+def _is_only_child(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> bool:
+    """Whether the successor waits for this agent only, and runs here. One write then releases the
+    edge and claims the successor.
     """
-    return (
-        outcome is EdgeOutcome.PASSES
-        and (edge.in_degree, edge.join) == (1, "all")
-        and agent.map_ordinal is None
-    )
+    is_only = (edge.in_degree, edge.join) == (1, "all") and agent.map_ordinal is None
+    return outcome is EdgeOutcome.PASSES and is_only and not app.is_elsewhere(edge.needs)
 
 
 def evaluated(agent: SessionAgent, held: Held | None = None) -> list[tuple[Edge, EdgeOutcome]]:
@@ -204,15 +201,15 @@ def _claim_all(app: App, calls: Sequence[Callable[[], SessionAgent | None]]) -> 
     return claimed
 
 
-def _may_claim(agent: SessionAgent, successor: SessionAgent) -> bool:
+def _may_claim(app: App, agent: SessionAgent, successor: SessionAgent) -> bool:
     """Whether the worker that hands off may run a ready successor itself.
 
-    Not if the successor needs a person or a backoff, nor if the epochs differ: the agent may have
-    been reset and have another output now. A worker that gets a message reads the agent again.
+    Not if the successor needs a person, a backoff or another worker, nor if the epochs differ: the
+    agent may have been reset and have another output now. A worker that gets a message reads the
+    agent again.
     """
-    return not (successor.awaits_user or successor.not_before) and (successor.epoch or 0) == (
-        agent.epoch or 0
-    )
+    waits = successor.awaits_user or successor.not_before or app.is_elsewhere(successor.needs)
+    return not waits and (successor.epoch or 0) == (agent.epoch or 0)
 
 
 def _claim(app: App, ready: SessionAgent) -> SessionAgent | None:

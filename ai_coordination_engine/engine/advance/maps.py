@@ -238,6 +238,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
         "rules": share(kept or None),
         "trace": agent.trace,
         "lease_seconds": agent.lease_seconds,
+        "needs": agent.needs,
         "state": "initial",
         "epoch": agent.epoch,
         "in_degree": 0,

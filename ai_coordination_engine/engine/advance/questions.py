@@ -116,8 +116,7 @@ def _after(app: App, agent: SessionAgent) -> SessionAgent:
     key, now = agent_key(agent, routed.pop("ordinal")), app.clock.now()
     question = inputs.task_query(agent)
     user = agent.updated_by if agent.updated_by != "engine" else None
-    answer, choice = agent.user_input, Choice(**routed)
-    step = routing.step(rules.of(agent), choice, question, user, answer)
+    step = routing.step(rules.of(agent), Choice(**routed), question, user, agent.user_input)
     action = AgentAction(user_in_the_loop=step.user) if step.user else AgentAction()
     values = {
         "agent_action": action.complete(),
@@ -144,6 +143,7 @@ def _after(app: App, agent: SessionAgent) -> SessionAgent:
         unfinished={edge_id(agent)},
         state="initial",
         awaits_user=step.user,
+        needs=app.needs(step.definition.get("runtime")),
         thread_uuid=agent.thread_uuid,
         trace=agent.trace,
         created_at=now,

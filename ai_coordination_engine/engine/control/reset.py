@@ -123,6 +123,8 @@ def as_planned(
         "awaits_user": None
         if "plan" in rules.of(agent)
         else action.get("user_in_the_loop") or None,
+        # after its fallback: the worker that claims it finds out what its own runtime needs
+        "needs": None if agent.on_fallback else agent.needs,
     }
 
 

@@ -36,7 +36,7 @@ class Edge:
 
     `ordinal`, `in_degree` (number of predecessors) and `join` are the successor's. `condition`: the
     condition of this edge. `agent_uuid`: the successor's, if an action function may choose
-    successors; else None.
+    successors; else None. `needs`: the extra that the successor needs.
     """
 
     ordinal: int
@@ -44,11 +44,13 @@ class Edge:
     join: str = "all"
     condition: str | None = None
     agent_uuid: str | None = None
+    needs: str | None = None
 
     def stored(self) -> list[Any]:
         """The stored form: a list, without trailing default values."""
-        values = [self.ordinal, self.in_degree, self.join, self.condition, self.agent_uuid]
-        defaults = [None, None, "all", None, None]
+        beside = self.condition, self.agent_uuid, self.needs
+        values = [self.ordinal, self.in_degree, self.join, *beside]
+        defaults = [None, None, "all", None, None, None]
         while len(values) > 2 and values[-1] == defaults[len(values) - 1]:
             values.pop()
         return values

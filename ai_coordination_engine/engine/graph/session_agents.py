@@ -173,7 +173,7 @@ def session_agents(
         SessionAgent(
             **common,
             session_uuid=session.session_uuid,
-            **_values(uuid, plan, each, share, epoch),
+            **_values(app, uuid, plan, each, share, epoch),
             # called at once
             query=share.once(("query", id(subtask)), lambda: subtask.text),  # noqa: B023
             lease_seconds=_lease_seconds(app, each),
@@ -219,7 +219,12 @@ def open_sinks(plan: Plan) -> list[int]:
 
 
 def _values(
-    uuid: Callable[[int], str], plan: Plan, each: PlannedAgent, share: Sharing, epoch: int | None
+    app: App,
+    uuid: Callable[[int], str],
+    plan: Plan,
+    each: PlannedAgent,
+    share: Sharing,
+    epoch: int | None,
 ) -> Mapping[str, Any]:
     def once(kind: str, name: Hashable, make: Callable[[], Any]) -> Any:
         return share.once((kind, name), partial(plan.stored, (kind, name), make))
@@ -233,6 +238,7 @@ def _values(
         "agent_uuid": each.agent.agent_uuid,
         "agent_action": once("action", own, each.action.complete),
         "definition": once("definition", each.agent.agent_uuid, each.agent.stored),
+        "needs": needs_of_agent(app, each.agent),
         "ordinal": each.ordinal,
         "epoch": epoch,
         "state": "initial",
@@ -241,7 +247,7 @@ def _values(
         "counter_shards": counter_shard or None,
         "still_needed": _missing(each),
         "predecessors": once("before", before, lambda: list(before) or None),
-        "successors": once("edges", (own, after), lambda: _edges(plan, each)),
+        "successors": once("edges", (own, after), lambda: _edges(app, plan, each)),
         "rules": once("rules", own, lambda: _rules(plan, each) or None),
         "thread_uuid": uuid(each.thread_root),
         "thread": plan.stored(("thread", thread), lambda: list(thread) or None),
@@ -262,11 +268,16 @@ def _missing(each: PlannedAgent) -> int | None:
     return each.action.quorum if each.action.join == "quorum" else 1
 
 
-def _edges(plan: Plan, each: PlannedAgent) -> list[list[Any]] | None:
-    return [_edge(plan, each, ordinal).stored() for ordinal in each.successors] or None
+def needs_of_agent(app: App, agent: Agent) -> str | None:
+    """The extra that the agent needs; None for none."""
+    return app.needs({"kind": agent.runtime.kind} if agent.runtime else None)
 
 
-def _edge(plan: Plan, each: PlannedAgent, successor: int) -> Edge:
+def _edges(app: App, plan: Plan, each: PlannedAgent) -> list[list[Any]] | None:
+    return [_edge(app, plan, each, ordinal).stored() for ordinal in each.successors] or None
+
+
+def _edge(app: App, plan: Plan, each: PlannedAgent, successor: int) -> Edge:
     after = plan.agents[successor]
     return Edge(
         successor,
@@ -274,6 +285,7 @@ def _edge(plan: Plan, each: PlannedAgent, successor: int) -> Edge:
         after.action.join,
         (after.action.conditions or {}).get(each.agent.agent_uuid),
         after.agent.agent_uuid if each.action.action_function.function_name else None,
+        needs_of_agent(app, after.agent),
     )
 
 

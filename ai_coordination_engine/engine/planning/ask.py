@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agent
 from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, edge_id
+from ai_coordination_engine.engine.graph.session_agents import needs_of_agent
 from ai_coordination_engine.engine.planning.threads import Thread
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.store.models import Session, SessionAgent
@@ -257,6 +258,7 @@ def _agent_record(
         state="initial",
         thread_uuid=thread.uuid or key[1],
         thread=thread.turns or None,
+        needs=needs_of_agent(app, agent),
         first_run=new_uuid(now),
         trace=session.trace,
         created_at=now,

@@ -1,11 +1,11 @@
 """Read the dead-letter queue and send its messages again; `dead_letter_commands` calls it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast, runtime_checkable
 
-from ai_coordination_engine.bootstrap import client, dead_letter_queue
+from ai_coordination_engine.bootstrap import client, dead_letter_queues
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import restart
@@ -80,32 +80,38 @@ class LocalQueue(Protocol):
 
 @dataclass(frozen=True)
 class _SqsDeadLetters:
-    """The dead-letter queue at `url`, which is an SQS queue of its own."""
+    """The dead-letter queues at `urls`, SQS queues of their own: one for each worker's queue."""
 
     sqs: Any
-    url: str
+    urls: Sequence[str]
     wait_seconds: int
+    _url_of: dict[str, str] = field(default_factory=dict)  # by the receipt of a message
 
     def receive_dead(self, most: int, hidden_seconds: float) -> list[JSONObject]:
-        """ReceiveMessage."""
-        answer = self.sqs.receive_message(
-            QueueUrl=self.url,
-            MaxNumberOfMessages=most,
-            WaitTimeSeconds=self.wait_seconds,  # a long poll asks all servers of SQS
-            VisibilityTimeout=int(hidden_seconds),
-            MessageSystemAttributeNames=["SentTimestamp"],
-        )
-        return list(answer.get("Messages", []))
+        """ReceiveMessage, up to `most` from each queue."""
+        found: list[JSONObject] = []
+        for url in self.urls:
+            answer = self.sqs.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=most,
+                WaitTimeSeconds=self.wait_seconds,  # a long poll asks all servers of SQS
+                VisibilityTimeout=int(hidden_seconds),
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+            messages = answer.get("Messages", [])
+            self._url_of.update({each["ReceiptHandle"]: url for each in messages})
+            found += messages
+        return found
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """ChangeMessageVisibility."""
         self.sqs.change_message_visibility(
-            QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=int(seconds)
+            QueueUrl=self._url_of[receipt], ReceiptHandle=receipt, VisibilityTimeout=int(seconds)
         )
 
     def delete(self, receipt: str) -> None:
         """DeleteMessage."""
-        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
+        self.sqs.delete_message(QueueUrl=self._url_of[receipt], ReceiptHandle=receipt)
 
 
 class DeadLetters:
@@ -121,8 +127,8 @@ class DeadLetters:
         read = cast(Messages, app.queue).read
         if isinstance(app.queue, LocalQueue):
             return cls(app.queue, read)
-        url = dead_letter_queue(app.settings)
-        return cls(_SqsDeadLetters(client("sqs"), url, wait_seconds), read)
+        urls = dead_letter_queues(app.settings)
+        return cls(_SqsDeadLetters(client("sqs"), urls, wait_seconds), read)
 
     def all(self) -> Iterator[DeadLetter]:
         """Yield every dead letter once; each is then hidden for `HIDDEN_SECONDS`."""

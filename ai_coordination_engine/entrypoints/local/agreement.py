@@ -38,6 +38,8 @@ _OF_EACH_PROCESS = frozenset(
         "public_url",
         # of AWS alone
         "queue_url",
+        "agents_queue_url",
+        "worker_extra",
         "bucket",
         "aws_client",
         # of how a process works

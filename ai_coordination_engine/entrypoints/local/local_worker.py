@@ -176,7 +176,7 @@ class LocalWorker:
                 kind=app.settings.aws_client,
             )
             queue = cast(deliveries.Messages, app.queue)
-            messages = SqsMessages(sqs, app.settings.queue_url, queue)
+            messages = SqsMessages(sqs, app.settings.own_queue_url, queue)
             app = replace(app, queue=NotifyingQueue(app.queue, notified))
 
         def step(message: QueueMessage) -> None:

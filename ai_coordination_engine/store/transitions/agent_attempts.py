@@ -156,6 +156,20 @@ class AgentAttempts(AgentWrites):
         expanded = self._write(rows.EXPAND, agent, *actions)
         return or_repeated(expanded, state="pending", generation=generation, mapped=elements)
 
+    def send_on(self, agent: SessionAgent, needs: str | None) -> Outcome[SessionAgent]:
+        """Let the worker with the extra that the agent `needs` (None: the one without) take the
+        attempt in place of this one, with the same run.
+        """
+        before = agent.attempt - 1
+        actions = [
+            *([SessionAgent.attempt.set(before)] if before else []),
+            *([SessionAgent.needs.set(needs)] if needs else []),
+            SessionAgent.first_run.set(agent.run_uuid),
+            self._now(),
+        ]
+        sent_on = self._write(rows.SEND_ON, agent, *actions)
+        return or_repeated(sent_on, state="pending", first_run=agent.run_uuid, needs=needs)
+
     def retry_later(
         self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
     ) -> Outcome[SessionAgent]:

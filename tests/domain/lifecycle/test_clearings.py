@@ -31,6 +31,7 @@ NOT_SET_BACK = {
     "first_run",
     "held_after",
     "lost_runs",
+    "needs",
     "sink_count",
     "still_needed",
 }

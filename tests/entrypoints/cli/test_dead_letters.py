@@ -90,7 +90,7 @@ def dead_letter(app: App, body: str) -> None:
     if isinstance(app.queue, SqliteQueue):
         app.queue._insert([("?", body, time(), time(), 0, 1)])
     else:
-        url = bootstrap.dead_letter_queue(app.settings)
+        url = bootstrap.dead_letter_queues(app.settings)[0]
         bootstrap.client("sqs").send_message(QueueUrl=url, MessageBody=body)
 
 
@@ -212,7 +212,7 @@ def test_a_dead_letter_of_a_session_that_has_completed_changes_nothing(
 ) -> None:
     api = Api(app, runner)
     session = start(api)
-    sqs, url = bootstrap.client("sqs"), bootstrap.dead_letter_queue(app.settings)
+    sqs, url = bootstrap.client("sqs"), bootstrap.dead_letter_queues(app.settings)[0]
     (message,) = sqs.receive_message(QueueUrl=app.settings.queue_url, VisibilityTimeout=0)[
         "Messages"
     ]
@@ -332,7 +332,7 @@ def test_a_dead_letter_of_a_time_that_a_schedule_no_longer_has_starts_nothing(
     api = Api(app, runner)
     key = schedule(api, "0 9 * * *")
     gone = replace(due(app, key), nominal=7)
-    dead = bootstrap.dead_letter_queue(app.settings)
+    dead = bootstrap.dead_letter_queues(app.settings)[0]
     bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body_of(gone))
     ((_, done),) = list(redrive(app, letters(app)))
     assert (done, told(api, key)["runCount"]) == ("its schedule no longer has the time", 0)
@@ -345,7 +345,7 @@ def test_a_dead_letter_of_a_backfill_goes_on_with_it(app: App, runner: asyncio.R
     found = app.records.get(TASK_SCHEDULE, "acme", key, consistent=True)
     assert found is not None
     app.schedules.count(found, Handled(owed=[1_767_258_000]))
-    dead = bootstrap.dead_letter_queue(app.settings)
+    dead = bootstrap.dead_letter_queues(app.settings)[0]
     body = body_of(Backfill("acme", *key))
     bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body)
     (letter,) = listed(app, letters(app))
@@ -365,7 +365,7 @@ def test_a_dead_letter_of_a_backfill_goes_on_with_it(app: App, runner: asyncio.R
 def test_a_queue_without_a_dead_letter_queue_is_said(app: App) -> None:
     url = bootstrap.client("sqs").create_queue(QueueName="alone")["QueueUrl"]
     with pytest.raises(NotFound, match="no dead-letter queue"):
-        bootstrap.dead_letter_queue(app.settings.model_copy(update={"queue_url": url}))
+        bootstrap.dead_letter_queues(app.settings.model_copy(update={"queue_url": url}))
 
 
 def test_an_operator_brings_a_session_back_from_the_command_line(

@@ -39,6 +39,7 @@ SECRETS = Settings(
 def test_what_an_attempt_depends_on_is_shared_and_the_rest_is_of_each_process() -> None:
     of_each = {*Settings.model_fields} - {*shared(NONE)}
     assert of_each == {
+        "agents_queue_url",
         "auth",
         "aws_client",
         "bucket",
@@ -51,6 +52,7 @@ def test_what_an_attempt_depends_on_is_shared_and_the_rest_is_of_each_process() 
         "webhook_key",
         "webhook_key_secret",
         "worker_concurrency",
+        "worker_extra",
     }
 
 
