@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
@@ -64,7 +65,8 @@ class ServedSession:
     """A session as another system sees it.
 
     `message`: why it failed, or that it is paused; else empty. `outputs`: once it has completed.
-    `questions`: while it is open. `ended`: how many of its `agents` have ended. `task`: its task as
+    `questions`: while it is open. `answers`: what people have answered, by the uuid of the session
+    agent. `ended`: how many of its `agents` have ended. `task`: its task as
     it is now.
     """
 
@@ -75,6 +77,7 @@ class ServedSession:
     updated_at: datetime
     outputs: Sequence[Output]
     questions: Sequence[Question]
+    answers: Sequence[tuple[str, str]]
     ended: int
     agents: int
     session: Session
@@ -84,6 +87,17 @@ class ServedSession:
     def has_ended(self) -> bool:
         """Whether the session has ended."""
         return self.session.status in TERMINAL_SESSION_STATUSES
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a call has beside its arguments: files, and what its protocol keeps with the session."""
+
+    input_files: Sequence[Any] | None = None
+    served: Mapping[str, Any] | None = None
+
+
+NOTHING_BESIDE = Beside()
 
 
 def handle_of(session: Session) -> str:
@@ -99,15 +113,15 @@ def start(
     *,
     protocol: str,
     idempotency_key: str | None = None,
-    user_id: str | None = None,
     trace: str | None = None,
+    beside: Beside = NOTHING_BESIDE,
 ) -> ServedSession:
     """Start a session of an exposed task with these arguments.
 
     The same key again finds the session that it started, in whatever state it is. `trace`: the
-    caller's trace (`domain.trace_context`). Raises
-    `BadUserInput` if the arguments do not conform to the task's schema, `Conflict` if the key
-    stands for other arguments, and `NotFound` if the task has been deleted.
+    caller's trace (`domain.trace_context`). Raises `BadUserInput` if the arguments do not conform
+    to the task's schema, `Conflict` if the key stands for other arguments, and `NotFound` if the
+    task has been deleted.
     """
     if idempotency_key is not None and not _is_key(idempotency_key):
         raise BadUserInput(f"An idempotency key has 1 to {MAX_ID} printable characters.")
@@ -115,7 +129,8 @@ def start(
     if idempotency_key is not None:
         names = (tenant, *task.task.key, protocol, idempotency_key)
         uuid = derived_uuid(task.task.created_at, *names)
-    asked = Start(*task.task.key, task.query(arguments), user_id, uuid)
+    query = task.query(arguments)
+    asked = Start(*task.task.key, query, None, uuid, beside.input_files, beside.served)
     try:
         session = execute_procedure(app, tenant, asked, trace=trace)
     except Conflict as error:
@@ -134,10 +149,10 @@ def _is_of_another_call(app: App, tenant: str, asked: Start) -> bool:
         return False
     key = (asked.coordination_uuid, asked.session_uuid)
     session = app.records.get(SESSION, tenant, key, consistent=True)
-    return session is not None and (session.task_query, session.user_id) != (
-        asked.task_query,
-        asked.user_id,
-    )
+    if session is None:
+        return False
+    names = ("task_query", "user_id", "input_files", "served")
+    return any(getattr(session, name) != getattr(asked, name) for name in names)
 
 
 def _is_key(text: str) -> bool:
@@ -212,6 +227,11 @@ def _key_in(handle: str) -> Key | None:
 # What is seen of it
 
 
+def seen_together(app: App, found: Sequence[tuple[Session, Task]]) -> list[ServedSession]:
+    """These sessions of exposed tasks as they are now. One Query each, at the same time."""
+    return app.records.parallel.run([partial(_seen, app, *each) for each in found])
+
+
 def _seen(app: App, session: Session, task: Task) -> ServedSession:
     agents = [
         *app.records.children(SESSION_AGENT, session.partition_key, session.key, consistent=True)
@@ -227,6 +247,7 @@ def _seen(app: App, session: Session, task: Task) -> ServedSession:
         session.updated_at,
         outputs_of(agents) if state is ServedState.COMPLETED else [],
         questions,
+        [(each.session_agent_uuid, each.user_input) for each in agents if each.user_input],
         sum(each.state in TERMINAL_AGENT_STATES for each in agents),
         len(agents),
         session,

@@ -1,7 +1,7 @@
 """Wait until a session ends or asks, as long as its caller waits for the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from ai_coordination_engine.domain.topics import of_session
@@ -15,7 +15,7 @@ _FIRST, _LONGEST, _FACTOR = 0.25, 2.0, 1.5  # seconds between looks where nobody
 
 async def seen_until(
     app: App, tenant: str, begun: ServedSession, protocol: str, seconds: float
-) -> AsyncIterator[ServedSession]:
+) -> AsyncGenerator[ServedSession, None]:
     """Yield the session now and from time to time, until it has ended or the time is over.
 
     It is looked at after each change that this process hears of, and now and then. Raises

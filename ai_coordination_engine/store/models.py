@@ -143,6 +143,7 @@ class Session(Record):
     subtask_queries = Payload(null=True)
     status = UnicodeAttribute(null=True)
     logs = Payload(null=True)
+    served = Payload(null=True)  # what the protocol keeps by which another system has started it
     by_tenant = SessionsByTenant()
     by_status = UnicodeAttribute(null=True)
     of_status = SessionsByStatus()

@@ -65,7 +65,9 @@ _PLANNED = Planned()
 
 @dataclass(frozen=True)
 class Start:
-    """The arguments of a start."""
+    """The arguments of a start. `served`: what the protocol keeps by which another system has
+    started it.
+    """
 
     coordination_uuid: str
     task_uuid: str
@@ -73,6 +75,7 @@ class Start:
     user_id: str | None = None
     session_uuid: str | None = None
     input_files: Sequence[Any] | None = None
+    served: Mapping[str, Any] | None = None
 
 
 def execute_procedure(
@@ -251,6 +254,7 @@ def _session(
         "subtask_queries": subtask_queries,
         "status": "dispatched",
         "updated_by": start.user_id or "engine",
+        "served": None if start.served is None else dict(start.served),
     }
     return Session(
         *key,
@@ -288,7 +292,7 @@ def _write_session(app: App, session: Session, *, asked: bool) -> Session:
     """
 
     def check(old: Session) -> None:
-        same = ["task_uuid", "user_id", "input_files", *(["task_query"] if asked else [])]
+        same = ["task_uuid", "user_id", "input_files", "served", *(["task_query"] if asked else [])]
         is_fork = old.unconfirmed is not None and old.stored("restart") is not None
         if (
             is_fork

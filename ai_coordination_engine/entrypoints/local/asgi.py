@@ -15,6 +15,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import PATH as WEBHOOK
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.a2a_routes import a2a_routes
 from ai_coordination_engine.entrypoints.local.asgi_routes import (
     GraphQLRoutes,
     answering_route,
@@ -39,13 +40,16 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     """
     is_local = app.settings.auth == "local"
 
-    def context(endpoint_id: str | None, part_id: str | None, method: str) -> Context:
+    def tenant(endpoint_id: str | None, part_id: str | None) -> str:
         if not is_local:
             raise Unauthenticated(
                 "this server cannot verify credentials: set ACE_AUTH=local to take the tenant from"
                 " the path"
             )
-        return Context(app, local_tenant(endpoint_id, part_id), method=method)
+        return local_tenant(endpoint_id, part_id)
+
+    def context(endpoint_id: str | None, part_id: str | None, method: str) -> Context:
+        return Context(app, tenant(endpoint_id, part_id), method=method)
 
     documents = Documents(SCHEMA.graphql_schema)
     origins = [*LOOPBACK, *app.settings.cors_origins] if is_local else app.settings.cors_origins
@@ -61,4 +65,5 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     run_files = [answering_route(path, check, documents.limits) for path in PATHS]
     pages = [*document_routes(), *console_routes()]
     others = [webhook, notices, health, *pages, not_found_route(origins)]
-    return Router([*graphql, *run_files, *others])
+    a2a = a2a_routes(app, tenant, documents.limits, origins)
+    return Router([*graphql, *run_files, *a2a, *others])

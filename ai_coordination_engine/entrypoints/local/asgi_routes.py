@@ -75,7 +75,7 @@ class GraphQLRoutes:
         ]
 
     async def _endpoint(self, http: HttpRequest) -> HttpResponse:
-        return self.page(http) or await _response(
+        return self.page(http) or await respond(
             http, partial(self._graphql, http), self.documents.limits.body_bytes, self.cors_origins
         )
 
@@ -97,7 +97,7 @@ def answering_route(
     """
 
     async def endpoint(http: HttpRequest) -> HttpResponse:
-        return await _response(http, partial(answerer, **http.path_params), limits.body_bytes)
+        return await respond(http, partial(answerer, **http.path_params), limits.body_bytes)
 
     return Route(path, AnyMethod(endpoint))
 
@@ -111,7 +111,7 @@ def not_found_route(cors_origins: Sequence[str]) -> Route:
     return Route("/{path:path}", AnyMethod(endpoint))
 
 
-async def _response(
+async def respond(
     http: HttpRequest,
     answerer: Callable[[Request], Awaitable[Response | HttpResponse]],
     max_bytes: int,

@@ -118,6 +118,18 @@ SESSION = Entity(
     derived=session_status.derived,
     filters=_filters(records.SESSION),
 )
+SERVED_SESSION = replace(
+    SESSION,
+    filters={
+        **SESSION.filters,
+        "task_uuids": lambda read, value: read("task_uuid") in value,
+        "context_id": lambda read, value: (
+            value in ((read("served") or {}).get("context_id"), read("session_uuid"))
+        ),
+        "changed_since": lambda read, value: (read("updated_at") or value) >= value,
+    },
+)
+"""The sessions that other systems see."""
 SESSION_AGENT = Entity(
     SessionAgent,
     parent=SESSION,

@@ -1,0 +1,84 @@
+"""ListTasks: the sessions of the exposed tasks, newest first, a page at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ai_coordination_engine.domain.a2a import TaskState
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.errors import BadUserInput
+from ai_coordination_engine.served import sessions
+from ai_coordination_engine.served.a2a.cards import skills_of
+from ai_coordination_engine.served.a2a.errors import invalid
+from ai_coordination_engine.served.a2a.tasks import state_of, task_of
+from ai_coordination_engine.served.a2a.wire import Listing
+from ai_coordination_engine.store.records.entities import SERVED_SESSION
+from ai_coordination_engine.store.records.lists import read_page
+
+_SEPARATOR = "."
+_STATUSES: Mapping[TaskState, Sequence[str]] = {
+    TaskState.SUBMITTED: ("initial", "dispatched"),
+    TaskState.WORKING: tuple(
+        each for each in OPEN_SESSION_STATUSES if each not in ("initial", "dispatched")
+    ),
+    TaskState.INPUT_REQUIRED: tuple(OPEN_SESSION_STATUSES),
+    TaskState.COMPLETED: ("completed",),
+    TaskState.FAILED: ("failed", "timeout"),
+    TaskState.CANCELED: ("cancelled",),
+}
+
+
+def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
+    """One page of the tasks, in order of creation, and the token of the next (empty at the end).
+
+    A page may be short although another follows. The total is counted for the first page, up to a
+    bound, and goes on in the token.
+    """
+    total, cursor = _position(asked.token)
+    tasks = {each.task.task_uuid: each.task for each in skills_of(app, tenant)}
+    if asked.state is not None and asked.state not in _STATUSES:  # no session is in this state
+        return _page([], None, asked, 0)
+    statuses = None if asked.state is None else list(_STATUSES[asked.state])
+    try:
+        page = read_page(
+            app.records,
+            SERVED_SESSION,
+            tenant,
+            {
+                "statuses": statuses,
+                "task_uuids": sorted(tasks),
+                "context_id": asked.context_id,
+                "changed_since": asked.after,
+            },
+            limit=asked.size,
+            cursor=cursor,
+            with_total=total is None,
+        )
+    except BadUserInput as error:
+        raise invalid("pageToken", error.message) from error
+    total = page.total if total is None else total
+    found = _tasks(app, asked, [(each, tasks[each.task_uuid]) for each in page.records])
+    return _page([*found], page.next_cursor, asked, total or 0)
+
+
+def _tasks(app: App, asked: Listing, found: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for seen in sessions.seen_together(app, found):
+        if asked.state in (None, state_of(seen)):
+            yield task_of(seen, asked.history_length, with_artifacts=asked.with_artifacts)
+
+
+def _page(
+    tasks: list[dict[str, Any]], cursor: str | None, asked: Listing, total: int
+) -> dict[str, Any]:
+    token = "" if cursor is None else f"{total}{_SEPARATOR}{cursor}"
+    return {"tasks": tasks, "nextPageToken": token, "pageSize": asked.size, "totalSize": total}
+
+
+def _position(token: str) -> tuple[int | None, str | None]:
+    """The total and the cursor in a token."""
+    if not token:
+        return None, None
+    total, separator, cursor = token.partition(_SEPARATOR)
+    if not separator or not (total.isascii() and total.isdecimal() and len(total) < 10):
+        raise invalid("pageToken", "is not one that this server gave")
+    return int(total), cursor
