@@ -12,6 +12,7 @@ from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
+from ai_coordination_engine.adapters.telemetry.setup import telemetry
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
@@ -54,6 +55,7 @@ def application(
         changes=changes,
         outputs=ProcessOutputs(changes),
         prices=LazyPrices(settings.prices),
+        telemetry=telemetry(settings),
     )
 
 

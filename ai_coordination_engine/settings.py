@@ -253,6 +253,13 @@ class Settings(BaseModel):
     worker_concurrency: int = Field(
         16, ge=1, le=256, description="steps that one worker process runs concurrently"
     )
+    metrics_emf: bool = Field(
+        False,
+        description="write metrics on stdout in CloudWatch's embedded metric format (on Lambda)",
+    )
+    metrics_by_tenant: bool = Field(
+        False, description="metrics of sessions and attempts have the tenant as a label"
+    )
     log_level: str = Field(
         "INFO",
         description="level of the log on stderr; when unset, `ace` shows `WARNING` and above",
@@ -370,6 +377,43 @@ def unknown_variables() -> Iterator[tuple[str, str | None]]:
     for name in sorted(os.environ):
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
             yield name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+
+
+@dataclass(frozen=True)
+class OtelVariables:
+    """What OpenTelemetry's standard variables say. Values of headers are not among it.
+
+    `traces` and `metrics`: an endpoint is set for them. `captures_content`: inputs and outputs of
+    agents are exported, too.
+    """
+
+    traces: bool
+    metrics: bool
+    protocol: str
+    disabled: bool
+    captures_content: bool
+
+
+def otel_variables() -> OtelVariables:
+    """Read the variables `OTEL_…` (OpenTelemetry specification, "Environment variables")."""
+
+    def said(name: str) -> str:
+        return os.environ.get(f"OTEL_{name}", "").strip().lower()
+
+    def exports(signal: str) -> bool:
+        has_endpoint = any(
+            said(name) for name in ("EXPORTER_OTLP_ENDPOINT", f"EXPORTER_OTLP_{signal}_ENDPOINT")
+        )
+        return has_endpoint and said(f"{signal}_EXPORTER") != "none"
+
+    return OtelVariables(
+        exports("TRACES"),
+        exports("METRICS"),
+        said("EXPORTER_OTLP_PROTOCOL") or "http/protobuf",
+        said("SDK_DISABLED") == "true",
+        said("INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT")
+        in ("true", "span_only", "span_and_event"),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Convert the engine's messages to JSON bodies and back; every queue uses them."""
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import (
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Backfill, CancelJob, Fire, QueueMessage, Wake
 
+_DELAY = re.compile(r',"delay":([0-9.]+)}$')
 _KEPT = 64  # messages: one is read when its agent is claimed, and when its step begins
 
 
@@ -94,8 +96,21 @@ _BODY: TypeAdapter[_WakeBody | _FireBody | _BackfillBody | _CancelJobBody] = Typ
 )
 
 
-def body_of(message: QueueMessage) -> str:
-    """Return the body of a message: compact JSON."""
+def body_of(message: QueueMessage, delay: float = 0) -> str:
+    """Return the body of a message: compact JSON. It says after which delay (seconds) the message
+    becomes visible.
+    """
+    body = _body_of(message)
+    return f'{body[:-1]},"delay":{delay:.3f}}}' if delay > 0 else body
+
+
+def delay_of(body: str) -> float:
+    """Return the delay that a body says; 0 if it says none."""
+    found = _DELAY.search(body)
+    return float(found[1]) if found else 0.0
+
+
+def _body_of(message: QueueMessage) -> str:
     fields = {name: getattr(message, name) for name in message.__slots__}
     if isinstance(message, Fire):
         return _FireBody(**fields).model_dump_json()

@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from time import monotonic
 from typing import Any
 
-from ai_coordination_engine.adapters.message_bodies import body_of, message_from_body
+from ai_coordination_engine.adapters.message_bodies import body_of, delay_of, message_from_body
 from ai_coordination_engine.adapters.sqlite_retention import Retention
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.errors import BadUserInput
@@ -75,13 +75,20 @@ class SqliteQueue:
         now = self._now()
         visible_at = now + min(max(delay, 0), LONGEST_DELAY)
         held = _DELAYED if visible_at > now else _READY
-        self._insert([(each.tenant, body_of(each), now, visible_at, held, 0) for each in messages])
+        delay = visible_at - now
+        self._insert(
+            [(each.tenant, body_of(each, delay), now, visible_at, held, 0) for each in messages]
+        )
         self._file.afterwards(self._tell if held == _READY else self.notice)
 
     def dead_letter(self, wake: Wake) -> None:
         """Add a wake-up to the dead letters."""
         now = self._now()
         self._insert([(wake.tenant, body_of(wake), now, now, _READY, 1)])
+
+    def delay_of(self, body: str) -> float:
+        """Return the delay with which the message of a body was sent."""
+        return delay_of(body)
 
     def read(self, body: str) -> QueueMessage:
         """Return the message in a received body; raises `BadUserInput` when it is not a valid

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ai_coordination_engine.adapters.message_bodies import body_of, message_from_body
+from ai_coordination_engine.adapters.message_bodies import body_of, delay_of, message_from_body
 from ai_coordination_engine.backend import FIRST_PAUSE, pause, translated
 from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.ports import QueueMessage, Wake
@@ -107,6 +107,10 @@ class SqsQueue:
                 "QueueUrl"
             ]
 
+    def delay_of(self, body: str) -> float:
+        """Return the delay with which the message of a body was sent."""
+        return delay_of(body)
+
     def read(self, body: str) -> QueueMessage:
         """Return the message in a received body; raises `BadUserInput` when it is not a valid
         message.
@@ -146,7 +150,7 @@ class SqsQueue:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {
                 "Id": str(number),
-                "MessageBody": body_of(message),
+                "MessageBody": body_of(message, seconds),
                 "MessageGroupId": group_of(message.tenant),
             }
             for number, message in enumerate(messages)

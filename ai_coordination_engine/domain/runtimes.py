@@ -73,6 +73,10 @@ MODEL_PARAMETERS = (
 """The parameters of a chat completion that a record may set; they are sent unchanged."""
 
 
+MODEL_KINDS = frozenset({"agent", "bedrock", "openai"})
+"""The kinds whose usage is that of a model; a span shows what it was asked."""
+
+
 @dataclass(frozen=True)
 class KindSpec:
     """A kind of runtime.

@@ -18,7 +18,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
-from ai_coordination_engine.engine import recovery
+from ai_coordination_engine.engine import recovery, traces
 from ai_coordination_engine.engine.advance import (
     asking,
     ending,
@@ -261,6 +261,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     if isinstance(resumed, Rejected):
         return _or_dispatch(app, resumed, lease, chain)
     held = resumed.record
+    traces.job_ended(app, held, result, runs.priced(app, result.usage))
     with ExpiringOnError(app, held):
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)

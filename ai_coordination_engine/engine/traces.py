@@ -1,9 +1,37 @@
-"""The trace of a session: the contexts of its spans, computed from the stored records."""
+"""What operators see of a session, made from the stored records: its trace, and what has ended.
+
+Nothing of it is computed unless the process exports something (`App.telemetry`). An attempt or a
+session is exported once its end is stored, by the process that stored it.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 from ai_coordination_engine.domain import trace_context
+from ai_coordination_engine.domain.observed import (
+    ASKED,
+    COMPLETED,
+    FAILED,
+    LOST,
+    EndedAttempt,
+    EndedSession,
+)
+from ai_coordination_engine.domain.runtimes import MODEL_KINDS
+from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.domain.trace_context import TraceContext
+from ai_coordination_engine.domain.usage import whole_number
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.engine.graph import rules
+from ai_coordination_engine.engine.graph.inputs import AgentOutput
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
+
+_NOTHING = nullcontext()
 
 
 def of_attempt(app: App, agent: SessionAgent) -> TraceContext | None:
@@ -17,3 +45,146 @@ def of_attempt(app: App, agent: SessionAgent) -> TraceContext | None:
     ids = agent.partition_key, agent.session_uuid
     root = app.telemetry.root(caller.trace_id if caller else trace_context.trace_id(*ids), caller)
     return root.span(trace_context.attempt_span(*ids, agent.session_agent_uuid, agent.attempt or 1))
+
+
+def running(app: App, request: AgentRequest) -> AbstractContextManager[object]:
+    """A context in which spans of other instrumentation are below the attempt of a request."""
+    attempt = _context(request) if app.telemetry is not None else None
+    return _NOTHING if attempt is None or app.telemetry is None else app.telemetry.running(attempt)
+
+
+def answered(app: App, request: AgentRequest, result: AgentResult) -> None:
+    """The agent has answered a request."""
+    if app.telemetry is not None and (attempt := _context(request)) is not None:
+        app.telemetry.content(attempt, request, result)
+
+
+def _context(request: AgentRequest) -> TraceContext | None:
+    return trace_context.read(f"{request.traceparent} {request.tracestate}".rstrip())
+
+
+def attempt_ended(app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any]) -> None:
+    """An attempt of the agent is stored with these `details` of its run.
+
+    Exported once the transaction of this thread is committed, if it is in one. An attempt that goes
+    on elsewhere is exported when its long job has ended.
+    """
+    if app.telemetry is None or details.get("status") not in (COMPLETED, FAILED, LOST, ASKED):
+        return
+    ended = _ended_attempt(app, agent, run_uuid, details)
+    app.records.parallel.afterwards(partial(app.telemetry.attempt_ended, ended))
+
+
+def recorded_attempt(app: App, agent: SessionAgent, run: SessionRun) -> None:
+    """The stored run of an attempt is found by another worker; the one that wrote it may have died
+    before it exported the attempt.
+    """
+    if app.telemetry is not None:
+        attempt_ended(app, agent, run.run_uuid, run.async_task or {})
+
+
+def job_ended(
+    app: App, agent: SessionAgent, result: AgentResult | AgentFailure, priced: Mapping[str, Any]
+) -> None:
+    """The long job of the agent's attempt has ended, and the attempt with it. `priced`: its usage
+    and cost, as details of a run.
+    """
+    if app.telemetry is None or agent.acting:
+        return
+    details: dict[str, Any] = {"status": COMPLETED, "attempt": agent.attempt, **priced}
+    if isinstance(result, AgentFailure):
+        details |= {"status": FAILED, "error_class": result.error_class}
+    attempt_ended(app, agent, agent.run_uuid, details)
+
+
+def session_ended(app: App, outcome: Outcome[Session]) -> Outcome[Session]:
+    """The outcome of a transition that may end a session; if it has just done so, it is exported
+    as in `attempt_ended`.
+    """
+    if app.telemetry is not None and isinstance(outcome, Applied) and not outcome.again:
+        session = outcome.record
+        if session.status in TERMINAL_SESSION_STATUSES:
+            ended = partial(app.telemetry.session_ended, _ended_session(session))
+            app.records.parallel.afterwards(ended)
+    return outcome
+
+
+def handed_off(app: App, agent: SessionAgent, before: Sequence[AgentOutput]) -> None:
+    """The first attempt of an agent begins, whose predecessors have these outputs."""
+    if app.telemetry is None or agent.attempt != 1 or agent.user_input is not None:
+        return
+    ends = [each.ended_at for each in before if each.ended_at is not None]
+    if ends and agent.map_ordinal is None and agent.started_at is not None:
+        app.telemetry.handed_off(max(agent.started_at - max(ends), 0.0))
+
+
+# Inside
+
+
+def _ended_attempt(
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any]
+) -> EndedAttempt:
+    definition = _definition(agent)
+    runtime = definition.get("runtime") or app.settings.default_runtime
+    kind, model = str(runtime.get("kind")), runtime.get("model")
+    now = app.clock.now().timestamp()
+    return EndedAttempt(
+        tenant=agent.partition_key,
+        session_uuid=agent.session_uuid,
+        session_agent_uuid=agent.session_agent_uuid,
+        coordination_uuid=agent.coordination_uuid,
+        agent_uuid=rules.executed_by(agent),
+        agent_name=definition.get("agent_name") or rules.executed_by(agent),
+        kind=kind,
+        thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
+        run_uuid=run_uuid,
+        attempt=details["attempt"],
+        status=str(details.get("status")),
+        started=_started(agent, run_uuid, details, now),
+        ended=_time(details.get("ended_at"), now),
+        caller=trace_context.read(agent.trace),
+        epoch=agent.set_back or 0,
+        in_workflow=agent.sink_count != 0,
+        error_class=details.get("error_class"),
+        model=model if isinstance(model, str) else None,
+        usage=details.get("usage") or {},
+        cost=whole_number(details.get("cost_micro_usd")),
+        tool_calls=details.get("tool_calls") or (),
+        asks_model=kind in MODEL_KINDS,
+        waited_for_person=agent.user_input is not None,
+    )
+
+
+def _definition(agent: SessionAgent) -> Mapping[str, Any]:
+    """The definition of the agent that runs."""
+    found = rules.of(agent)["fallback"] if agent.on_fallback else agent.definition
+    return found or {}
+
+
+def _started(agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], now: float) -> float:
+    """When an attempt began: as its run says, or the agent while it is the latest. A lost one
+    before that began when the uuid of its run was made.
+    """
+    if details.get("started_at"):
+        return _time(details["started_at"], now)
+    if run_uuid == agent.run_uuid and agent.started_at is not None:
+        return float(agent.started_at)
+    return (UUID(run_uuid).int >> 80) / 1000
+
+
+def _time(text: str | None, otherwise: float) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else otherwise
+
+
+def _ended_session(session: Session) -> EndedSession:
+    return EndedSession(
+        tenant=session.partition_key,
+        session_uuid=session.session_uuid,
+        coordination_uuid=session.coordination_uuid,
+        task_uuid=session.task_uuid or "",
+        status=session.status,
+        started=session.created_at.timestamp(),
+        ended=session.updated_at.timestamp(),
+        caller=trace_context.read(session.trace),
+        epoch=session.epoch or 0,
+    )

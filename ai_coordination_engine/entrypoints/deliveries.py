@@ -6,6 +6,7 @@ The Lambda worker and the local worker share this module.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from time import time
 from typing import Protocol
 
 from ai_coordination_engine.assembly import MAX_RECEIVES
@@ -14,6 +15,7 @@ from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import QueueMessage
+from ai_coordination_engine.telemetry_ports import Telemetry
 
 # After this many deliveries, a message that waits for a backend is resent as a new one.
 RESEND_AFTER = MAX_RECEIVES - 1
@@ -26,6 +28,9 @@ class Messages(Protocol):
     def read(self, body: str) -> QueueMessage:
         """Return the message in a body; raises `BadUserInput` when it is not a valid message."""
 
+    def delay_of(self, body: str) -> float:
+        """Return the delay, in seconds, with which the message of a body was sent."""
+
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """See `ports.Queue.send`."""
 
@@ -35,11 +40,14 @@ class Messages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as received; `received` counts its deliveries, this one included."""
+    """A message as received; `received` counts its deliveries, this one included. `sent`: when it
+    was sent, in milliseconds, as SQS says it.
+    """
 
     body: str
     message_id: str
     received: int
+    sent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Deliveries:
     messages: Messages
     poison: Callable[[QueueMessage, str], None]
     longest_backoff: float
+    telemetry: Telemetry | None = None
 
     def process(self, delivery: Delivery, step: Callable[[QueueMessage], None]) -> float | None:
         """Run the step of a message.
@@ -69,6 +78,7 @@ class Deliveries:
                 "poison message", extra={"message_id": delivery.message_id, "reason": error.message}
             )
             return 0  # no wait helps; the redrive policy moves it to the dead-letter queue
+        self._tell_age(delivery)
         try:
             step(message)
         except Busy as busy:
@@ -83,6 +93,13 @@ class Deliveries:
                 return 0
             return self._backoff(delivery)
         return None
+
+    def _tell_age(self, delivery: Delivery) -> None:
+        """Export how long a message has waited to be delivered first."""
+        if self.telemetry is None or delivery.sent is None or delivery.received > 1:
+            return
+        due = int(delivery.sent) / 1000 + self.messages.delay_of(delivery.body)
+        self.telemetry.received(time() - due)
 
     def _backoff(self, delivery: Delivery) -> float:
         return min(2.0 ** min(delivery.received, 16), self.longest_backoff)

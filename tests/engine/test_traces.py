@@ -1,12 +1,12 @@
 """The trace of a session: it continues the caller's, and each attempt passes it on."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain.trace_context import TraceContext, attempt_span, trace_id
+from ai_coordination_engine.domain.trace_context import attempt_span, trace_id
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.fork import fork_session
@@ -14,20 +14,11 @@ from ai_coordination_engine.engine.planning.start import Start, execute_procedur
 from ai_coordination_engine.store.models import Session
 from tests.kit.fakes import failing
 from tests.kit.stage import TENANT, Stage, stage_of
+from tests.kit.telemetry import FakeTelemetry
 
 TRACE, SPAN, OTHER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "a" * 32
 CALLER = f"00-{TRACE}-{SPAN}-01"
 STORED = f"{CALLER} vendor=x"
-
-
-@dataclass
-class Sampling:
-    """Exports nothing, and samples as it says."""
-
-    flags: int = 1
-
-    def root(self, trace: str, caller: TraceContext | None) -> TraceContext:
-        return TraceContext(trace, "", caller.flags if caller else self.flags, "own=1")
 
 
 @pytest.fixture
@@ -36,7 +27,7 @@ def stage(app: App) -> Stage:
 
 
 def traced(stage: Stage, flags: int = 1) -> Stage:
-    return replace(stage, app=replace(stage.app, telemetry=Sampling(flags)))
+    return replace(stage, app=replace(stage.app, telemetry=FakeTelemetry(flags)))
 
 
 def start(stage: Stage, names: tuple[str, str], trace: str | None, **more: Any) -> Session:

@@ -258,7 +258,7 @@ MUTANTS = (
     Mutant(
         "a repeated claim is refused",
         "store/transitions/outcome.py",
-        "    return Applied(record) if is_written else outcome\n",
+        "    return Applied(record, again=True) if is_written else outcome\n",
         "    return outcome\n",
         TRANSITIONS,
     ),

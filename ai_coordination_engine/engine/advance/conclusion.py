@@ -9,6 +9,7 @@ from logging import INFO, WARNING
 from random import Random
 
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance import (
     asking,
     ending,
@@ -187,6 +188,7 @@ def conclude_as_recorded(
     if status == "pending":
         long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
+    traces.recorded_attempt(app, agent, run)
     if status == "asked":
         asking.park(app, agent, run.stored("agent_output"))
         return None

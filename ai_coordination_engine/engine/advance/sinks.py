@@ -4,6 +4,7 @@ A sink is an agent without successors. May be repeated: a session ends exactly o
 """
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.inputs import label
@@ -49,9 +50,8 @@ def _finish_only_sink(
     elif agent.state == "skipped":
         values = {"logs": _skipped_sink(agent)}
     status = "completed" if failure is None else "failed"
-    return app.sessions.finish_only_sink(
-        agent.partition_key, key, edge_id(agent), status, values
-    ).record
+    ended = app.sessions.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
+    return traces.session_ended(app, ended).record
 
 
 def _finish_one_sink(
@@ -103,10 +103,10 @@ def sink_counter_shard_key_of(agent: SessionAgent) -> Key | None:
 def end_session(app: App, session: Session) -> Session | None:
     """End a session whose sinks have all ended. If none of them has a result, its logs say so."""
     key = session.key
-    if session.upstream_failed:
-        return app.sessions.end_session(session.partition_key, key, "failed").record
-    logs = None if session.has_result else _NOTHING
-    return app.sessions.end_session(session.partition_key, key, "completed", logs=logs).record
+    status = "failed" if session.upstream_failed else "completed"
+    logs = _NOTHING if status == "completed" and not session.has_result else None
+    ended = app.sessions.end_session(session.partition_key, key, status, logs=logs)
+    return traces.session_ended(app, ended).record
 
 
 def fail_session(app: App, agent: SessionAgent) -> None:
@@ -126,7 +126,8 @@ def fail_for(app: App, agent: SessionAgent, reason: str) -> None:
 def _fail_session(app: App, agent: SessionAgent, logs: str) -> None:
     key = agent.session_key
     epoch, values = agent.epoch or 0, {"logs": logs}
-    session = app.sessions.fail_session(agent.partition_key, key, epoch, values).record
+    failed = app.sessions.fail_session(agent.partition_key, key, epoch, values)
+    session = traces.session_ended(app, failed).record
     if session is not None and session.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, session, agent)
 

@@ -20,7 +20,6 @@ from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id_of, own_edge_id
-from ai_coordination_engine.observability import attempt_span
 from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
@@ -159,13 +158,9 @@ def call(app: App, request: AgentRequest, go_on: Callable[[], None] | None) -> A
     handed off. `go_on`: called by another thread, instead of a failure, if there is no result in
     time.
     """
-    ids = {
-        "tenant": request.tenant,
-        "session_uuid": request.session_uuid,
-        "run_uuid": request.run_uuid,
-    }
-    with attempt_span(request.agent_name, **ids), replaceable(go_on):
+    with traces.running(app, request), replaceable(go_on):
         result = app.runtimes.find(request.runtime["kind"]).run(request)
+    traces.answered(app, request, result)
     if len(result.output) > MAX_TEXT:
         message = f"The output has {len(result.output)} characters; an agent may give {MAX_TEXT}."
         raise AgentFailure(message, error_class="invalid_output", usage=result.usage)
@@ -279,6 +274,7 @@ def _given(
     """The inputs of the agent. Raises `AgentFailure` when they cannot be read, or a strict task has
     a placeholder without a value.
     """
+    traces.handed_off(app, agent, before)
     given = inputs.composed(app, agent, before, budget)
     chain.notes.pop(agent.ordinal, None)
     if given.missing:

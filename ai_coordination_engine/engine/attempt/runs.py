@@ -11,6 +11,7 @@ from typing import Any
 from ai_coordination_engine.domain.ids import child_uuid
 from ai_coordination_engine.domain.tool_calls import plain_tool_calls
 from ai_coordination_engine.domain.usage import Usage, plain_usage
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
@@ -19,6 +20,7 @@ from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN
 from ai_coordination_engine.store.transitions.attempts import lost, met_error
+from ai_coordination_engine.store.transitions.outcome import Rejected
 
 
 def record(
@@ -181,14 +183,18 @@ def _put(
     values = {name: value for name, value in (kept or {}).items() if value is not None}
     # the engine runs the attempt itself: the run is the task
     values.setdefault("async_task_uuid", run_uuid)
-    if app.runs.put_once(_run(app, agent, run_uuid, details, values)):
-        return
-    logger.error(
-        "the uuid of a run is taken",
-        extra={"run_uuid": run_uuid, "partition_key": agent.partition_key},
-    )
-    if not app.runs.put_once(_run(app, agent, _other_uuid(agent, run_uuid), details, values)):
-        raise RuntimeError(f"Both uuids of the run {run_uuid} are taken.")
+    put = app.runs.put_once(_run(app, agent, run_uuid, details, values))
+    if isinstance(put, Rejected):
+        logger.error(
+            "the uuid of a run is taken",
+            extra={"run_uuid": run_uuid, "partition_key": agent.partition_key},
+        )
+        other = _other_uuid(agent, run_uuid)
+        put = app.runs.put_once(_run(app, agent, other, details, values))
+        if isinstance(put, Rejected):
+            raise RuntimeError(f"Both uuids of the run {run_uuid} are taken.")
+    if not put.again:
+        traces.attempt_ended(app, agent, run_uuid, details)
 
 
 def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:

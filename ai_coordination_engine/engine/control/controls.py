@@ -14,6 +14,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import end_agents
 from ai_coordination_engine.engine.app import App, wake
@@ -89,7 +90,7 @@ class Control:
                 f"The session has ended: its status is {session.status}.", status=session.status
             )
         watch_at = app.clock.now().timestamp() + SOON
-        return self.write(app.sessions, session, request, watch_at)
+        return traces.session_ended(app, self.write(app.sessions, session, request, watch_at))
 
 
 _UNPAUSED = tuple(each for each in OPEN_SESSION_STATUSES if each != "paused")

@@ -34,7 +34,8 @@ class AgentOutput:
     """The output of a completed agent, and the data to evaluate its edges.
 
     `chosen`: the successors that its action function chose. `successors`: a function that reads its
-    stored edges. `held`: the conditions that were evaluated already.
+    stored edges. `held`: the conditions that were evaluated already. `ended_at`: when it ended, in
+    epoch seconds.
     """
 
     ordinal: int
@@ -44,6 +45,7 @@ class AgentOutput:
     chosen: Any = None
     successors: Callable[[], Any] = lambda: None
     held: Held = field(default_factory=dict)
+    ended_at: float | None = None
 
 
 def output_of(
@@ -65,6 +67,7 @@ def output_of(
         chosen,
         agent.deferred("successors"),
         held or {},
+        agent.ended_at,
     )
 
 

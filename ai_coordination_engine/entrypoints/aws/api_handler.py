@@ -11,6 +11,7 @@ from ai_coordination_engine.api.notices import answer_notice
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.aws.exporting import exporting
 from ai_coordination_engine.entrypoints.aws.invocations import Invocations
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.settings import Settings
@@ -50,4 +51,4 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
     def handler(event: object, _context: object) -> dict[str, object]:
         return invocations.answer(event)
 
-    return handler
+    return exporting(app, handler)

@@ -16,6 +16,7 @@ from ai_coordination_engine.bootstrap import build_app, client
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.scheduling.due import send_due
+from ai_coordination_engine.entrypoints.aws.exporting import exporting
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.settings import Settings
 
@@ -102,5 +103,6 @@ def __getattr__(name: str) -> Handler:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     settings = Settings()
     configure(settings.log_level)
-    globals()[name] = built = _sweep(build_app(settings)).handle
+    app = build_app(settings)
+    globals()[name] = built = exporting(app, _sweep(app).handle)
     return built

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from ai_coordination_engine.bootstrap import build_app
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
+from ai_coordination_engine.entrypoints.aws.exporting import exporting
 from ai_coordination_engine.entrypoints.branches import Branches, Seats
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery, Messages
 from ai_coordination_engine.observability import configure, logger
@@ -61,7 +62,8 @@ class Worker:
         """Process one message; whether it may be deleted."""
         received = int(record["attributes"].get("ApproximateReceiveCount", 1))
         try:
-            delivery = Delivery(record["body"], record["messageId"], received)
+            sent = record["attributes"].get("SentTimestamp")
+            delivery = Delivery(record["body"], record["messageId"], received, sent)
             step = partial(self.step, deadline=deadline, branches=Branches(self.seats))
             seconds = self.deliveries.process(delivery, step)
             if seconds is not None:
@@ -77,10 +79,11 @@ class Worker:
 def build_handler(app: App) -> Handler:
     """Create a Lambda handler that works for `app`."""
     messages = cast(Messages, app.queue)  # in Lambda the queue is an `SqsQueue`
-    deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF)
+    deliveries = Deliveries(messages, partial(poison, app), LONGEST_BACKOFF, app.telemetry)
     most = app.settings.worker_concurrency
     pool = ThreadPoolExecutor(most, thread_name_prefix="ace-step")
-    return Worker(partial(process_message, app), deliveries, app.clock, pool, Seats(most)).handle
+    step = partial(process_message, app)
+    return exporting(app, Worker(step, deliveries, app.clock, pool, Seats(most)).handle)
 
 
 def cold_start() -> Handler:

@@ -45,6 +45,8 @@ _OF_EACH_PROCESS = frozenset(
         # of how a process works
         "worker_concurrency",
         "log_level",
+        "metrics_emf",
+        "metrics_by_tenant",
     }
 )
 """The settings in which the processes of a directory may differ."""

@@ -28,6 +28,7 @@ from ai_coordination_engine.errors import FileUnusable, Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Queue, QueueMessage, Wake
 from ai_coordination_engine.stand_ins import Replaced, overdue
+from ai_coordination_engine.telemetry_ports import Telemetry
 
 MAX_MESSAGES = 10  # of one ReceiveMessage (Amazon SQS API reference)
 LONGEST_POLL = 20  # seconds (Amazon SQS API reference)
@@ -78,7 +79,7 @@ class SqsMessages:
             QueueUrl=self.queue_url,
             MaxNumberOfMessages=most,
             WaitTimeSeconds=LONGEST_POLL if wait else 0,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
         )
         return cast(list[JSONObject], answer.get("Messages", []))
 
@@ -89,6 +90,10 @@ class SqsMessages:
     def send(self, messages: Sequence[QueueMessage], *, delay: float = 0) -> None:
         """Send messages."""
         self.queue.send(messages, delay=delay)
+
+    def delay_of(self, body: str) -> float:
+        """Return the delay with which the message of a body was sent."""
+        return self.queue.delay_of(body)
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Change the visibility of a message."""
@@ -142,12 +147,13 @@ class LocalWorker:
         stopping: threading.Event | None = None,
         *,
         app: App | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._step = step
         self._app = app  # where a step ends, and the next one begins, in a transaction
         self._notified = notified
         self._messages = messages
-        self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF)
+        self._deliveries = Deliveries(messages, poison, LONGEST_BACKOFF, telemetry)
         self._load = load
         self._idle: list[SimpleQueue[Received]] = []  # of each idle thread: its next message
         self._stopping = stopping or threading.Event()
@@ -184,7 +190,8 @@ class LocalWorker:
 
         in_transactions = app if app.records.parallel.has_transactions else None
         give_up = partial(poison, app)
-        worker = cls(step, messages, load, give_up, notified, stopping, app=in_transactions)
+        given = messages, load, give_up, notified, stopping
+        worker = cls(step, *given, app=in_transactions, telemetry=app.telemetry)
         return app, worker
 
     def start(self) -> None:
@@ -327,8 +334,10 @@ class LocalWorker:
         message = received.message
         finish = partial(self._finish, message["ReceiptHandle"])
         try:
-            number = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-            delivery = Delivery(message["Body"], message.get("MessageId", ""), number)
+            said = message.get("Attributes", {})
+            number = int(said.get("ApproximateReceiveCount", 1))
+            names = message["Body"], message.get("MessageId", "")
+            delivery = Delivery(*names, number, said.get("SentTimestamp"))
             then = self._next_message(received, finish)
             step = partial(then.run, begun=received.claimed) if then else self._step
             seconds = self._deliveries.process(delivery, step)

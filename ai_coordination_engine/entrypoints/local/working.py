@@ -22,6 +22,7 @@ from ai_coordination_engine.forks import close_in_children
 from ai_coordination_engine.observability import logger
 
 GRACE_SECONDS = 5.0
+EXPORT_SECONDS = 2.0  # for spans and metrics that are not sent at the end
 _LATE_SECONDS = 2.0  # that a child may take longer than this process
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0  # seconds before a child is started again
 _LONG_LIFE = 10.0  # seconds; then the next pause is the first one again
@@ -37,6 +38,8 @@ def working(app: App, home: Home, workers: int) -> Iterator[App]:
     app whose messages reach them.
     """
     with ExitStack() as stack:
+        if app.telemetry is not None:
+            stack.callback(app.telemetry.close, EXPORT_SECONDS)
         app, worker = LocalWorker.of(app)
         if home.processes is not None:
             watch = ProcessWatch(app, home.processes, begins=home.is_server)

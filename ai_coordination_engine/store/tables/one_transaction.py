@@ -32,6 +32,10 @@ class OneTransaction(Parallel):
         """Run a call in one transaction."""
         return self._in_one([call])[0]
 
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Run `call` once the transaction of this thread is committed."""
+        self._file.afterwards(call)
+
     @property
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction."""

@@ -59,6 +59,10 @@ class Parallel:
         """
         return call()
 
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Run `call` once what this thread has written is committed: now, outside a transaction."""
+        call()
+
     @property
     def in_transaction(self) -> bool:
         """Whether this thread is in a transaction, which is committed or repeated as a whole."""

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pynamodb.constants import LAST_EVALUATED_KEY
 from pynamodb.expressions.condition import Condition
@@ -128,17 +128,19 @@ class Table(Generic[M]):
             if met.old is None or met.old.serialize() != record.serialize():
                 raise met from None
 
-    def put_new(self, record: M) -> None:
+    def put_new(self, record: M) -> M | None:
         """Write a whole item if its key is free.
 
-        If the same record is there already, perhaps changed since, nothing happens. Raises
-        `Refused` for another writer's item.
+        If the same record is there already, perhaps changed since, nothing happens, and that one is
+        returned. Raises `Refused` for another writer's item.
         """
         try:
             self.put(record, self.model.get_attributes()[self.hash_key].does_not_exist())
         except Refused as refused:
             if refused.old is None or not record.is_same(refused.old):
                 raise
+            return cast(M, refused.old)
+        return None
 
     def put_of(self, record: M, condition: Condition) -> Write:
         """The part of a transaction that writes a whole item."""

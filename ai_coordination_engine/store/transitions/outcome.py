@@ -8,11 +8,12 @@ from ai_coordination_engine.store.record import M
 
 @dataclass(frozen=True, slots=True)
 class Applied(Generic[M]):
-    """The transition was written, by this call or by an earlier try of it; `record` as it
+    """The transition was written, by this call or by an earlier try of it (`again`); `record` as it
     is now.
     """
 
     record: M
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +41,4 @@ def or_repeated(outcome: Outcome[M], **written: object) -> Outcome[M]:
     if isinstance(outcome, Applied) or record is None:
         return outcome
     is_written = all(record.stored(name) == value for name, value in written.items())
-    return Applied(record) if is_written else outcome
+    return Applied(record, again=True) if is_written else outcome

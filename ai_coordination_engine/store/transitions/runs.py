@@ -6,6 +6,7 @@ from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_RUN
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.table import Refused
+from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 
 
 class SessionRuns:
@@ -14,15 +15,16 @@ class SessionRuns:
     def __init__(self, repository: Repository) -> None:
         self._runs = repository.table(SESSION_RUN)
 
-    def put_once(self, run: SessionRun) -> bool:
-        """Write the run of an attempt, unless it is written already. False when another run has its
-        uuid.
+    def put_once(self, run: SessionRun) -> Outcome[SessionRun]:
+        """Write the run of an attempt, unless it is written already. Rejected when another run has
+        its uuid.
         """
         try:
-            self._runs.put_new(run)
-        except Refused:
-            return False
-        return True
+            there = self._runs.put_new(run)
+        except Refused as refused:
+            return Rejected(refused.old)
+        is_own = there is None or there.created_at == run.created_at  # the answer was lost
+        return Applied(run if there is None else there, again=not is_own)
 
     def take_back(self, agent: SessionAgent, run_uuid: str) -> bool:
         """Delete the run of an attempt whose agent is deleted. False when the engine has not

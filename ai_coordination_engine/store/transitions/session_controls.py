@@ -136,9 +136,10 @@ class SessionControls(SessionWrites):
         changed = self._write(
             row, seen, *actions, self._now(), *by, *remembered, beside=unseen, **given
         )
-        if changed.record is not None and request.was_carried_out(changed.record):
-            return Applied(changed.record)
-        return changed
+        if isinstance(changed, Applied) or changed.record is None:
+            return changed
+        was_carried_out = request.was_carried_out(changed.record)
+        return Applied(changed.record, again=True) if was_carried_out else changed
 
 
 def _watching(session: Session, at: float) -> list[Action]:

@@ -28,6 +28,7 @@ def app(**settings: Any) -> Any:
         clock=SimpleNamespace(now=lambda: NOON),
         state_problem=lambda: None,
         changes=SimpleNamespace(is_watched=False),
+        telemetry=None,
     )
 
 

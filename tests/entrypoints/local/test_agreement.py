@@ -46,6 +46,8 @@ def test_what_an_attempt_depends_on_is_shared_and_the_rest_is_of_each_process() 
         "cors_origins",
         "iam_tenants",
         "log_level",
+        "metrics_by_tenant",
+        "metrics_emf",
         "queue_url",
         "tenant_claim",
         "watch_seconds",
