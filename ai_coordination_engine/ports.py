@@ -117,6 +117,10 @@ def no_delta(text: str) -> None:
     """Nobody watches the text of an agent."""
 
 
+JOB_OF_QUESTION = "async_task_uuid"
+"""The key in the state of a question that names the long job which asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a runtime asks a person before its agent can go on.
@@ -124,7 +128,8 @@ class Question:
     `text` is what the person reads; `answer_schema` is the JSON Schema to which the answer must
     conform (None: any text). `details` is JSON for programs that show the question, for example
     the tool calls to approve. `state` is JSON that the engine stores and gives back with the
-    answer; nobody else reads it.
+    answer; nobody else reads it. If a long job asks, `state` names it (`JOB_OF_QUESTION`): it is
+    cancelled if nobody waits for the answer any more.
     """
 
     text: str

@@ -288,6 +288,8 @@ def _question(agent: SessionAgent, texts: Mapping[str, str]) -> Question:
     action = agent.agent_action or {}
     schema = action.get("answer_schema")
     text = texts.get(agent.session_agent_uuid) or agent.agent_output or ""
+    if agent.stored("asks") is not None:  # its runtime asks
+        text, schema = agent.asks["text"], agent.asks.get("answer_schema")
     return Question(
         agent.session_agent_uuid,
         f"{agent.session_agent_uuid}.{zlib.crc32((agent.waits_since or '').encode()):08x}",

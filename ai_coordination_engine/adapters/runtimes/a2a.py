@@ -22,7 +22,14 @@ from ai_coordination_engine.adapters.runtimes.web import Web, redacting
 from ai_coordination_engine.domain import a2a, json_text
 from ai_coordination_engine.domain.a2a import Reason, TaskState
 from ai_coordination_engine.domain.webhooks import JobOwner
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.ports import (
+    JOB_OF_QUESTION,
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Question,
+    Secrets,
+)
 from ai_coordination_engine.setting_types import A2AAgent
 from ai_coordination_engine.settings import Settings
 
@@ -31,6 +38,7 @@ LOOK_SECONDS = 2.0  # until the first look at a task whose agent sends no notice
 LOOK_SECONDS_WITH_NOTICES = 15.0
 NOTICES = "/async-tasks/a2a/"
 """Below this path of the server, agents report that a task has changed."""
+_OVER = (Reason.UNSUPPORTED_OPERATION, Reason.TASK_NOT_FOUND, Reason.INVALID_PARAMS)
 _OUTPUT_MODES = ("text/plain", "application/json")
 _KEY = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 
@@ -95,16 +103,49 @@ class A2ARuntime:
         key = self._key(name, agent)
         with redacting([key]):
             service = self._service(name, agent, key, request)
-            asked = _message(request)
-            if service.interface.pushes and self._notices is not None:
-                config = self._notices(request)
-                asked["configuration"]["taskPushNotificationConfig"] = config
             try:
-                sent = service.send(asked)
+                return self._sent(request, service)
             except Refused as refused:
                 self._forget(name)
                 raise refused.failure from None
-            return self._result(sent, service)
+
+    def _sent(self, request: AgentRequest, service: A2AService) -> AgentResult:
+        """The result of the message, or of the answer if its task has asked."""
+        if (task_id := _asked_by(request)) is None:
+            return self._result(
+                service.send(self._with_notices(_message(request), request, service)), service
+            )
+        answer = _answer(request, task_id)
+        try:
+            return self._result(service.send(self._with_notices(answer, request, service)), service)
+        except Refused as refused:
+            if refused.reason not in _OVER:
+                raise
+        return self._gone_on(request, task_id, service)
+
+    def _gone_on(self, request: AgentRequest, task_id: str, service: A2AService) -> AgentResult:
+        """The result of a task that takes no answer: an attempt that was lost has given it, or the
+        task is over. A task that has failed is begun anew.
+        """
+        try:
+            task = service.task(task_id)
+        except Refused as refused:
+            if refused.reason != Reason.TASK_NOT_FOUND:
+                raise
+            task = {}
+        if not task or answers.failure_of(task, service.name) is not None:
+            anew = self._with_notices(_message(request), request, service)
+            return self._result(service.send(anew), service)
+        return self._result({"task": task}, service)
+
+    def _with_notices(
+        self, asked: dict[str, Any], request: AgentRequest, service: A2AService
+    ) -> dict[str, Any]:
+        """The parameters of SendMessage with the place of the notices, if the agent sends any."""
+        if service.interface.pushes and self._notices is not None:
+            config = self._notices(request)
+            asked["configuration"]["taskPushNotificationConfig"] = config
+        return asked
 
     def look(
         self, request: AgentRequest, async_task_uuid: str
@@ -226,13 +267,39 @@ def _outcome(task: Mapping[str, Any], service: str) -> AgentResult | AgentFailur
     """The result of a task, or its failure; None while it goes on."""
     if failure := answers.failure_of(task, service):
         return failure
-    if answers.state_of(task) == TaskState.COMPLETED:
-        return answers.result_of(task, service)
+    match answers.state_of(task):
+        case TaskState.COMPLETED:
+            return answers.result_of(task, service)
+        case TaskState.INPUT_REQUIRED:
+            return AgentResult("", question=_question(task, service))
     return None
+
+
+def _question(task: Mapping[str, Any], service: str) -> Question:
+    """What the task asks a person."""
+    if not isinstance(task.get("id"), str):
+        raise invalid_output(f"{service} asks for a task without an id")
+    said = answers.said_by(task) or f"{service} asks for an answer."
+    return Question(said, state={JOB_OF_QUESTION: task["id"]})
+
+
+def _asked_by(request: AgentRequest) -> str | None:
+    """The id of the task that has asked what the request answers; None if none has."""
+    state = request.resumed.state if request.resumed is not None else None
+    task_id = state.get(JOB_OF_QUESTION) if isinstance(state, dict) else None
+    return task_id if isinstance(task_id, str) else None
 
 
 def _forgotten(service: str) -> AgentFailure:
     return AgentFailure(f"{service} no longer knows the task", retryable=True, error_class="lost")
+
+
+def _answer(request: AgentRequest, task_id: str) -> dict[str, Any]:
+    """The parameters of the SendMessage that answers a question."""
+    assert request.resumed is not None
+    asked = _message(request)
+    message = {**asked["message"], "taskId": task_id, "parts": [{"text": request.resumed.answer}]}
+    return {**asked, "message": message}
 
 
 def _message(request: AgentRequest) -> dict[str, Any]:

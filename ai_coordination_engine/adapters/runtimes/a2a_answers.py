@@ -50,9 +50,14 @@ def result_of(task: Mapping[str, Any], service: str) -> AgentResult:
     usage = _object(task.get("metadata")).get("usage")
     if parts:
         return answer(_text(parts, service), usage)
-    said = message_text(_object(task.get("status")).get("message"))
+    return answer(said_by(task), usage)
+
+
+def said_by(task: Mapping[str, Any]) -> str:
+    """What the agent has said last: the message of the status, or else of the history."""
     own = [each for each in _list(task.get("history")) if _object(each).get("role") == a2a.AGENT]
-    return answer(said or (message_text(own[-1]) if own else ""), usage)
+    said = message_text(_object(task.get("status")).get("message"))
+    return said or (message_text(own[-1]) if own else "")
 
 
 def result_of_message(message: Mapping[str, Any], service: str) -> AgentResult:

@@ -17,6 +17,7 @@ is taken by a conditional write, so that each is made once; it ends the job as a
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ from ai_coordination_engine.engine.attempt import cancelling, runs
 from ai_coordination_engine.engine.attempt.request import Chain, bare_request
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentResult, FollowsJobs
+from ai_coordination_engine.ports import AgentFailure, AgentResult, FollowsJobs, Question
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.jobs import Job
@@ -140,8 +141,10 @@ def _end(app: App, agent: SessionAgent, job: Job, result: AgentResult | AgentFai
         status, values = "failed", {"notes": result.message}
         details = {"error_class": result.error_class, "final": not result.retryable}
     else:
-        status, details = "completed", {}
+        status, details = "asked" if result.question else "completed", {}
         values = {"agent_output": result.output, "usage": plain_usage(result.usage) or None}
+        if result.question is not None:
+            values |= {"question": asdict(result.question)}
     priced = {**values, **runs.priced(app, result.usage)}
     stored = app.records.store(SESSION_AGENT, agent.partition_key, agent.key, priced, agent.nonce)
     timers.keep_watching(app, agent)
@@ -173,7 +176,8 @@ def _result(job: Job) -> AgentResult:
         )
     if job.status == "expired":
         raise AgentFailure(expired(job), retryable=True, error_class="timeout")
-    return AgentResult(job.agent_output or "", job.usage or {})
+    question = Question(**job.question) if job.status == "asked" else None
+    return AgentResult(job.agent_output or "", job.usage or {}, question=question)
 
 
 def _watch_over(app: App, agent: SessionAgent, job: Job | None) -> None:

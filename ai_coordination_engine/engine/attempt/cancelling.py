@@ -12,7 +12,13 @@ from ai_coordination_engine.domain.runtimes import cancels
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.request import bare_request
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, CancelJob, FollowsJobs
+from ai_coordination_engine.ports import (
+    JOB_OF_QUESTION,
+    AgentFailure,
+    AgentRequest,
+    CancelJob,
+    FollowsJobs,
+)
 from ai_coordination_engine.store.models import SessionAgent
 
 TIMEOUT_SECONDS = 30.0
@@ -21,11 +27,25 @@ _FIRST_WAIT = 2.0  # seconds; it doubles with each try
 
 
 def cancel_jobs(app: App, agents: Iterable[SessionAgent]) -> None:
-    """Send a message for each of these agents that waits for a long job which can be cancelled."""
-    waiting = [each for each in agents if each.async_task_uuid and each.state == "pending"]
-    messages = [_message(app, each, each.async_task_uuid) for each in waiting]
+    """Send a message for each of these agents that waits for a long job which can be cancelled, or
+    for the answer to what it asks.
+    """
+    waiting = [(each, uuid) for each in agents if (uuid := _job_of(each)) is not None]
+    messages = [_message(app, each, uuid) for each, uuid in waiting]
     if wanted := [each for each in messages if each is not None]:
         app.queue.send(wanted)
+
+
+def _job_of(agent: SessionAgent) -> str | None:
+    """The uuid of the job that goes on if nobody cancels it; None if there is none."""
+    if agent.state == "pending":
+        uuid: str | None = agent.async_task_uuid
+        return uuid
+    if agent.state != "wait_for_user_input" or agent.stored("asks") is None:
+        return None
+    state = (agent.asks or {}).get("state")
+    found = state.get(JOB_OF_QUESTION) if isinstance(state, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def cancel_job(app: App, agent: SessionAgent, async_task_uuid: str) -> None:

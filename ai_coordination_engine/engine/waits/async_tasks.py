@@ -146,7 +146,7 @@ def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) 
             f"The async task has {job.status} already, with this end but another usage.",
             status=job.status,
         )
-    if job.status in ("completed", "failed"):
+    if job.status in ("completed", "failed", "asked"):
         return Conflict(f"The async task has {job.status} already.", status=job.status)
     return Conflict("The async task sent no heartbeat in time and has expired.", status="expired")
 

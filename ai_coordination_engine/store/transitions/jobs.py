@@ -38,7 +38,8 @@ KEPT_SECONDS = 90 * 86_400
 
 
 class Job(Record):
-    """One long job: pending, then completed, failed, or expired when it sent no heartbeat in time.
+    """One long job: pending, then completed, failed, asked when it asks a person, or expired when
+    it sent no heartbeat in time.
 
     Output and error have the names that they have on the session agent; large ones are blobs of the
     agent.
@@ -61,6 +62,7 @@ class Job(Record):
     agent_output = Payload(null=True)
     notes = Payload(null=True)
     usage = Payload(null=True)
+    question = Payload(null=True)  # what it asks a person; it goes on with the answer
     # of a failed job that the engine has looked at
     error_class = UnicodeAttribute(null=True)
     final = BooleanAttribute(null=True)  # it is not tried again
@@ -129,7 +131,7 @@ class Jobs:
         mine = (Job.agent_session_uuid == agent.session_uuid) & (
             Job.session_agent_uuid == agent.session_agent_uuid
         )
-        is_open = Job.status.is_in("pending", "expired")
+        is_open = Job.status.is_in("pending", "expired", "asked")
         is_later = (Job.deadline <= deadline) | (Job.heartbeat_seconds != heartbeat_seconds)
         try:
             self._table.put(job, Job.session_uuid.does_not_exist() | (mine & is_open & is_later))

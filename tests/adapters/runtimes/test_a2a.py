@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.a2a import A2ARuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Resumed
 from ai_coordination_engine.setting_types import A2AAgent
 from tests.kit.a2a_agent import BINDINGS, RemoteAgent, remote_agent
 from tests.kit.fakes import FakeSecrets
@@ -127,6 +127,50 @@ def test_states_of_failure_are_failures_of_a_class(
 ) -> None:
     found = outcome(runtime_of(remote), asking(text))
     assert (found.message, found.error_class, found.retryable) == (message, error_class, retryable)
+
+
+def asked(runtime: A2ARuntime, request: AgentRequest) -> Any:
+    """The question of the task that the request begins."""
+    question = outcome(runtime, request).question
+    assert question is not None
+    return question
+
+
+def test_a_task_that_asks_becomes_a_question_whose_answer_goes_to_it(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime = runtime_of(remote)
+    question = asked(runtime, asking("ask me"))
+    assert question.text == "Which colour?"
+    resumed = asking("ask me", run_uuid="run-2", resumed=Resumed(question.state, "red"))
+    assert outcome(runtime, resumed).output == "done: red"
+    first, second = remote.messages
+    assert (second.message_id, second.task_id) == ("run-2", question.state["async_task_uuid"])
+    assert (second.context_id, first.task_id) == (first.context_id, second.task_id)
+
+
+def test_an_answer_that_an_attempt_gave_before_it_was_lost_is_not_needed(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime = runtime_of(remote)
+    question = asked(runtime, asking("ask me"))
+    given = {"resumed": Resumed(question.state, "red")}
+    assert outcome(runtime, asking(run_uuid="run-2", **given)).output == "done: red"
+    again = asking(run_uuid="run-3", lost_runs=["run-2"], **given)
+    assert outcome(runtime, again).output == "done: red"
+
+
+def test_a_task_that_failed_after_the_answer_is_begun_anew(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime = runtime_of(remote)
+    question = asked(runtime, asking("ask me"))
+    failed = asking(run_uuid="run-2", resumed=Resumed(question.state, "fail"))
+    assert outcome(runtime, failed).error_class == "error"
+    anew = asked(runtime, asking("ask me", run_uuid="run-3", resumed=failed.resumed))
+    assert anew.state != question.state
+    forgotten = Resumed({"async_task_uuid": "no-such-task"}, "red")
+    assert asked(runtime, asking("ask me", run_uuid="run-4", resumed=forgotten)).text
 
 
 def test_cancel_is_passed_on_and_may_be_repeated(remote: RemoteAgent, asking: Requests) -> None:

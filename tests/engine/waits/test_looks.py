@@ -9,8 +9,9 @@ from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.control.restart import retry_session
 from ai_coordination_engine.engine.waits.async_tasks import notice
+from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound
-from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.ports import AgentFailure, AgentResult, Question, Resumed
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import deaths, tripping
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
@@ -221,6 +222,65 @@ def test_a_task_that_begins_while_its_session_is_cancelled_is_cancelled(stage: S
     sessions.append(stage.start(stage.define({"b": ""}, agents=REMOTE)))
     stage.drain()
     assert stage.runtime.cancelled == ["job-9"]
+
+
+COLOUR = Question("Which colour?", {"enum": ["red"]}, {"async_task_uuid": "job-1"})
+
+
+def asks(stage: Stage) -> Session:
+    """A session whose long job asks, and goes on with the answer under the same uuid."""
+    ends(stage, AgentResult("", question=COLOUR), after=1)
+
+    def go_on(request: Any) -> AgentResult:
+        assert request.resumed == Resumed(COLOUR.state, "red") or request.resumed is None
+        return AgentResult("", async_task_uuid="job-1", look_seconds=10)
+
+    stage.runtime.behaviours = {"b": go_on}
+    return begun(stage)
+
+
+def answer(stage: Stage, session: Session) -> None:
+    agent = stage.agent(session.session_uuid, "b")
+    assert (agent.state, agent.asks["text"]) == ("wait_for_user_input", "Which colour?")
+    names = (session.session_uuid, agent.session_agent_uuid)
+    stage.until_it_succeeds(lambda: execute_for_user_input(stage.app, TENANT, *names, "red"))
+
+
+def test_a_job_that_asks_goes_on_with_the_answer(stage: Stage) -> None:
+    session = asks(stage)
+    stage.drain()
+    assert (stage.runtime.looked, state(stage)["status"]) == (["job-1"], "asked")
+    answer(stage, session)
+    ends(stage, AgentResult("red it is"), after=3)
+    stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "b").agent_output == "red it is"
+    assert stage.runtime.looked == ["job-1"] * 3
+    assert state(stage)["status"] == "completed"
+
+
+def test_a_job_that_asks_is_cancelled_with_its_session(stage: Stage) -> None:
+    session = asks(stage)
+    stage.drain()
+    cancel_session(stage.app, TENANT, *session.key)
+    stage.drain()
+    assert stage.runtime.cancelled == ["job-1"]
+
+
+@pytest.mark.parametrize("point", range(1, 40, 2))
+def test_a_worker_may_die_at_any_point_of_a_question(stage: Stage, point: int) -> None:
+    session = asks(stage)
+    with tripping(stage, point):
+        stage.drain()
+        answer(stage, session)
+        stage.runtime.looks = lambda uuid: AgentResult("red it is")
+        stage.drain()
+    if stage.status(session) != "completed":
+        stage.clock.advance(stage.session(session).watch_at - stage.clock.now().timestamp() + 1)
+        sweep(stage.app)
+        stage.drain()
+    check_promises(stage, session)
+    assert stage.agent(session.session_uuid, "b").agent_output == "red it is"
 
 
 @pytest.mark.parametrize("point", range(1, 28))
