@@ -7,6 +7,8 @@ const [config, text] = await Promise.all([
 export const signing = config.signIn && await import("./sign_in.js");
 export const DOCUMENTS = new Map(text.split(/\n(?=query|mutation)/).slice(1).map((each) => [/^\w+ (\w+)/.exec(each)[1], each]));
 const below = location.pathname.replace(/[^/]*$/, "");
+/** The tenant that the address names, if any. */
+export const tenant = decodeURIComponent(below.split("/").at(-2));
 const endpoint = new URL(config.graphql ?? `${below}graphql`, location.href).href;
 /** The address of another route of this server, beside the API of the tenant. */
 export const beside = (path) => new URL(path, endpoint).href;

@@ -1,5 +1,5 @@
 // The list of sessions: live, with filters, counts and a search.
-import { ask } from "./client.js";
+import { ask, tenant } from "./client.js";
 import { useWatched } from "./live.js";
 import { Session } from "./session.js";
 import { Ago, Empty, Missing, Search, Status, Took, decoded, html, person, replace, taskKey, to, useCalm, useCursors, useLoaded, visible } from "./ui.js";
@@ -60,7 +60,7 @@ export function Sessions({ query, waiting }) {
 
 const Nothing = ({ query }) => (query.show || query.task || query.user || query.prefix
   ? html`<${Empty} title="No session matches"><a href=${to("sessions")}>Show all sessions</a><//>`
-  : html`<${Empty} title="There are no sessions yet">
+  : html`<${Empty} title="There are no sessions yet">${tenant && html`The tenant is <code>${visible(tenant)}</code>. `}
     <a href=${to("editor")}>Write a run file and run it</a>, or start one with <code>ace run FILE</code>.<//>`);
 
 const Rows = ({ sessions, waiting }) => html`<table class="rows sessions"><thead><tr><th>Status</th><th>Session</th><th>User</th>

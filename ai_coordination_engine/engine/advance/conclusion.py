@@ -46,7 +46,8 @@ _LOGGED = (
     "attempt",
     "run_uuid",
 )
-_WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
+WORTH_A_LOOK = ("attempt failed", "attempt lost", "action failed")
+"""The events of attempts that are logged as warnings."""
 _UNASKED: Mapping[str, object] = {"asks": None, "reply": None}
 """Of an agent that begins anew: what it was told in an earlier attempt is not used."""
 _RANDOM = Random()  # noqa: S311 (jitter is no secret)
@@ -285,7 +286,7 @@ def store_values(app: App, agent: SessionAgent, values: dict[str, object]) -> di
 
 def log_event(event: str, agent: SessionAgent, **details: object) -> None:
     """Log an event of an attempt, with ids only: never inputs or outputs of the agent."""
-    is_warning = event in _WORTH_A_LOOK
+    is_warning = event in WORTH_A_LOOK
     if not logs(WARNING if is_warning else INFO):
         return
     write = logger.warning if is_warning else logger.info

@@ -73,6 +73,13 @@ Workers = Annotated[
         validator=Number(gte=1, lte=64),
     ),
 ]
+File = Annotated[
+    Path,
+    Parameter(
+        help="YAML file with a coordination, a task and a query; - reads it from stdin.",
+        allow_leading_hyphen=True,
+    ),
+]
 Query = Annotated[
     str | None, Parameter(help="Query to use instead of the file's; JSON fills {placeholders}.")
 ]
@@ -163,7 +170,7 @@ def demo(
 
 @app.command
 def run(
-    file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
+    file: File,
     *,
     query: Query = None,
     answer: Annotated[
@@ -195,7 +202,7 @@ def run(
 
 @app.command
 def check(
-    file: Annotated[Path, Parameter(help="YAML file with a coordination, a task and a query.")],
+    file: File,
     *,
     query: Query = None,
     json_: Json = False,

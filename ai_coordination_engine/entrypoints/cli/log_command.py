@@ -7,7 +7,7 @@ from ai_coordination_engine.entrypoints.cli.output import write, write_json
 from ai_coordination_engine.entrypoints.cli.remote import client_of
 from ai_coordination_engine.entrypoints.cli.remote_options import Remote
 from ai_coordination_engine.entrypoints.cli.session_log import Event, events
-from ai_coordination_engine.entrypoints.cli.session_view import SessionView
+from ai_coordination_engine.entrypoints.cli.session_view import SessionView, Why
 
 _PAGE = 1000
 _WIDEST = 24  # characters of a name for which there is room
@@ -33,6 +33,8 @@ class _Log:
         self._key = key
         self._with_json = with_json
         self._shown: set[Event] = set()
+        self._explained: set[str] = set()
+        self._reasons: dict[str, Why] = {}
 
     def show(self, view: SessionView) -> None:
         """Print the events that were not printed yet."""
@@ -41,7 +43,7 @@ class _Log:
             coordination_uuid=self._key.coordination_uuid,
             limit=_PAGE,
         )
-        found = events(view, [*self._client.records(listed)])
+        found = events(self._with_reasons(view), [*self._client.records(listed)])
         width = min(max((len(each.name) for each in view.agents), default=0), _WIDEST)
         for each in found:
             if each not in self._shown:
@@ -50,3 +52,11 @@ class _Log:
                     write_json(each.json())
                 else:
                     write(each.line(max(width, len("session"))))
+
+    def _with_reasons(self, view: SessionView) -> SessionView:
+        """The view with the reasons why agents were skipped, which are read once."""
+        skipped = {each.uuid for each in view.agents if each.state == "skipped"}
+        if skipped > self._explained:
+            self._explained = skipped
+            self._reasons = self._client.reasons(self._key.session_uuid, ["skipped"])
+        return view.with_reasons(self._reasons)

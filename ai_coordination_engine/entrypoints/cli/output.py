@@ -8,6 +8,7 @@ Directional Embeddings, Overrides and Isolates") are written as escapes such as 
 import json
 import os
 import re
+import shutil
 import sys
 from io import TextIOWrapper
 from typing import IO
@@ -59,6 +60,11 @@ def write(text: str) -> None:
         mute(sys.stdout)
 
 
+def width_of_stdout() -> int | None:
+    """How many characters fit on a line of stdout; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def write_json(text: str) -> None:
     """As `write`; characters that the encoding does not have are escaped as in JSON."""
     write(visible_json(text, sys.stdout.encoding))
@@ -107,6 +113,14 @@ class VisibleLog:
     def flush(self) -> None:
         """Flush stderr."""
         sys.stderr.flush()
+
+
+class VisibleLines(VisibleLog):
+    """As `VisibleLog`, for lines that are not JSON."""
+
+    def write(self, text: str) -> None:
+        """Write a part of a line."""
+        sys.stderr.write(visible(text))
 
 
 def _escape(character: str) -> str:

@@ -11,6 +11,7 @@ from ai_coordination_engine.client.endpoint import is_loopback
 from ai_coordination_engine.client.retries import DEFAULT_RETRIES
 from ai_coordination_engine.entrypoints.cli.client import Client, LocalRetries
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
+from ai_coordination_engine.entrypoints.cli.output import on_one_line
 from ai_coordination_engine.entrypoints.cli.remote_options import DEFAULT_URL, Remote
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.address import address_of
@@ -65,6 +66,14 @@ def client_of(remote: Remote) -> Iterator[Client]:
     finally:
         for warning in dict.fromkeys(client.warnings):
             Terminal(stderr=True).print(f"warning: {warning}")
+
+
+def say_tenant(remote: Remote) -> None:
+    """Name the tenant that was asked, if one was named: a wrong name looks like an empty tenant."""
+    path = httpx.URL(remote.url or server_variables().url or "").path.strip("/").split("/")
+    named = remote.tenant or server_variables().tenant or (path[0] if len(path) == 2 else None)
+    if named:
+        Terminal(stderr=True).print(f"The tenant is {on_one_line(named)}.")
 
 
 def _token(remote: Remote, given: ServerVariables) -> str | None:

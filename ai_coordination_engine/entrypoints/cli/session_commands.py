@@ -15,9 +15,14 @@ from ai_coordination_engine.entrypoints.cli.finding import (
     find_task,
     short_length,
 )
-from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
+from ai_coordination_engine.entrypoints.cli.output import (
+    on_one_line,
+    width_of_stdout,
+    write,
+    write_json,
+)
 from ai_coordination_engine.entrypoints.cli.progress import Progress, elapsed
-from ai_coordination_engine.entrypoints.cli.remote import Absence, NoServer, client_of
+from ai_coordination_engine.entrypoints.cli.remote import Absence, NoServer, client_of, say_tenant
 from ai_coordination_engine.entrypoints.cli.remote_options import Remote
 from ai_coordination_engine.entrypoints.cli.run_commands import check_completed
 from ai_coordination_engine.entrypoints.cli.session_tree import as_tree
@@ -77,12 +82,14 @@ def sessions(
     _write_sessions(
         page, "There are no such sessions." if is_filtered else "There are no sessions."
     )
+    if not page["sessionList"]:
+        say_tenant(remote)
 
 
 def _write_sessions(page: Any, nothing: str) -> None:
     rows = page["sessionList"]
     length = short_length(row["sessionUuid"] for row in rows)
-    write(columns([_session_row(row, length) for row in rows]) or nothing)
+    write(columns([_session_row(row, length) for row in rows], width_of_stdout()) or nothing)
     if page["nextCursor"]:
         Terminal(stderr=True).print(f"There are more: --cursor {page['nextCursor']}")
 
@@ -183,6 +190,8 @@ def inbox(
         return
     length = short_length(row["sessionUuid"] for row in rows)
     write("\n".join(_questions(rows, length)) or "Nothing waits for a person.")
+    if not rows:
+        say_tenant(remote)
     if page["nextCursor"]:
         Terminal(stderr=True).print(f"There are more: --cursor {page['nextCursor']}")
 

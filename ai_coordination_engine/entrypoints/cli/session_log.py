@@ -86,4 +86,5 @@ def _of_agent(agent: AgentView) -> Iterator[Event]:
     if agent.state == WAITS:
         yield Event(record.updated_at, agent.name, "asks", agent.asks or "somebody")
     if agent.state in ("skipped", "cancelled"):
-        yield Event(record.updated_at, agent.name, agent.state, record.notes or "")
+        why = agent.why.message if agent.why else ""
+        yield Event(record.updated_at, agent.name, agent.state, record.notes or why)

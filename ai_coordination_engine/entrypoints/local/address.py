@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ai_coordination_engine.database.names import PROCESSES
-from ai_coordination_engine.entrypoints.local.data_dir import private
+from ai_coordination_engine.entrypoints.local.data_dir import write_object
 
 _FILE = "address"
 _URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}/graphql", re.ASCII)
-_NEW = "address.new"  # of a file that is not complete yet
 
 
 @contextmanager
@@ -28,9 +27,7 @@ def published(data_dir: Path, process: str, url: str, *, is_lasting: bool = True
     """
     path = data_dir / _FILE
     try:
-        with open(data_dir / _NEW, "w", encoding="utf-8", opener=private) as file:
-            json.dump({"url": url, "process": process, "is_lasting": is_lasting}, file)
-        (data_dir / _NEW).rename(path)
+        write_object(path, {"url": url, "process": process, "is_lasting": is_lasting})
     except OSError:
         yield
         return

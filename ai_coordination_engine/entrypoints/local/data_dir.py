@@ -15,6 +15,7 @@ from ai_coordination_engine.forks import close_in_children
 
 FILE = "ace.db"
 _LOCK = "lock"
+_SAID = "server"  # what the last server said of itself
 TEMPORARY = "temporary"  # marks a directory that goes with its server
 EARLIER = "journal.jsonl"  # in which versions before the SQLite file kept everything
 
@@ -27,24 +28,25 @@ class NoDataDir(DataDirError):
     """There cannot be a data directory of this name: another one is meant."""
 
 
-def lock(data_dir: Path) -> IO[str]:
+def lock(data_dir: Path, served_at: str | None = None) -> IO[str]:
     """Lock the directory against other servers until the result is closed, or this process ends,
-    whatever processes it has forked. Raises `DataDirError`.
+    whatever processes it has forked. `served_at`: the address of the server that holds it, if it is
+    known. Raises `DataDirError`.
     """
-    # not emptied: it says what the server before was like
     held = open(data_dir / _LOCK, "a", opener=private)  # noqa: SIM115
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         held.close()
-        raise DataDirError(f"{data_dir} {_why_not_locked(error)}") from error
+        raise DataDirError(f"{data_dir} {_why_not_locked(error, served_at)}") from error
     close_in_children(held)
     return held
 
 
-def _why_not_locked(error: OSError) -> str:
+def _why_not_locked(error: OSError, served_at: str | None) -> str:
     if error.errno in (errno.EWOULDBLOCK, errno.EACCES):  # flock(2), fcntl(2)
-        return "is in use by another server; stop it or choose another directory."
+        where = f" ({served_at})" if served_at else ""
+        return f"is in use by another server{where}; stop it or choose another directory."
     return (
         f"cannot be locked ({error.strerror}): its file system has no locks. Choose a directory on"
         " a local disk."
@@ -54,7 +56,7 @@ def _why_not_locked(error: OSError) -> str:
 def said_by_server(data_dir: Path) -> dict[str, Any]:
     """What the last server of the directory said of itself (`say`); empty if it said nothing."""
     try:
-        with open(data_dir / _LOCK) as file:
+        with open(data_dir / _SAID, encoding="utf-8") as file:
             return read_object(file)
     except OSError:
         return {}
@@ -62,8 +64,17 @@ def said_by_server(data_dir: Path) -> dict[str, Any]:
 
 def say(data_dir: Path, about: Mapping[str, Any]) -> None:
     """Let the server that has locked the directory say something of itself. Raises `OSError`."""
-    with open(data_dir / _LOCK, "w", opener=private) as file:
+    write_object(data_dir / _SAID, about)
+
+
+def write_object(path: Path, about: Mapping[str, Any]) -> None:
+    """Write an object of JSON to a file of its owner's alone: others find it complete, or as it was
+    before. Only the server of the directory writes such files. Raises `OSError`.
+    """
+    new = path.with_name(f"{path.name}.new")
+    with open(new, "w", encoding="utf-8", opener=private) as file:
         json.dump(about, file)
+    new.rename(path)
 
 
 def read_object(file: IO[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ai_coordination_engine import local_bootstrap
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.address import address_of
 from ai_coordination_engine.entrypoints.local.agreement import SettingsDiffer, Shared, agree
 from ai_coordination_engine.entrypoints.local.data_dir import (
     FILE,
@@ -154,7 +155,7 @@ def _locked(data_dir: Path, alone: bool) -> Iterator[Path]:
     with _start_errors(data_dir):
         refuse_earlier(data_dir)
         make_private(data_dir)
-        held = lock(data_dir) if alone else nullcontext()
+        held = lock(data_dir, address_of(data_dir)) if alone else nullcontext()
     with held:
         with _start_errors(data_dir):
             (data_dir / TEMPORARY).unlink(missing_ok=True)  # somebody wants to keep it

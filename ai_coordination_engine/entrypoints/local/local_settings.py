@@ -6,8 +6,9 @@ import os
 from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine import assembly
-from ai_coordination_engine.entrypoints.cli.output import VisibleLog
+from ai_coordination_engine.entrypoints.cli.output import VisibleLines, VisibleLog
 from ai_coordination_engine.entrypoints.local.home import WrongInput
+from ai_coordination_engine.entrypoints.local.readable_log import ReadableLines, untold
 from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.ports import AllowList
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
@@ -68,12 +69,24 @@ def _endpoint_of_the_environment() -> dict[str, OpenAIEndpoint]:
     return {"default": endpoint}
 
 
-def log_to_stderr(settings: Settings) -> None:
-    """Write the log to stderr, since stdout is for results; show warnings unless a level is set."""
-    configure(settings.log_level if "log_level" in settings.model_fields_set else "WARNING")
+def log_to_stderr(settings: Settings, *, is_readable: bool = False) -> None:
+    """Write the log to stderr, since stdout is for results; show warnings unless a level is set.
+
+    `is_readable`: as lines for people, without the attempts that a command tells itself; all
+    lines are JSON if a level is set.
+    """
+    is_set = "log_level" in settings.model_fields_set
+    configure(settings.log_level if is_set else "WARNING")
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):
-            handler.setStream(VisibleLog())
+            if is_readable and not is_set:
+                handler.setStream(VisibleLines())
+                handler.setFormatter(ReadableLines())
+                handler.addFilter(untold)
+            else:
+                handler.setStream(VisibleLog())
+                handler.setFormatter(logger.registered_formatter)
+                handler.removeFilter(untold)
     uvicorn_log = logging.getLogger("uvicorn")
     uvicorn_log.handlers, uvicorn_log.propagate = list(logger.handlers), False
     uvicorn_log.setLevel(logging.WARNING)

@@ -72,14 +72,14 @@ def serving(
     """Run the server while the context is open.
 
     `port` None means 8000, or a free port when 8000 is taken. `workers` processes run the agents,
-    this one included. `is_lasting`: other commands may rely on it. Raises `StartError`. Its
-    subclass `InvalidSetting` is raised when an allowed function cannot be imported or the default
-    runtime is not allowed.
+    this one included. `is_lasting`: other commands may rely on it; else it belongs to a command
+    that prints lines of its own. Raises `StartError`. Its subclass `InvalidSetting` is raised when
+    an allowed function cannot be imported or the default runtime is not allowed.
     """
     notes: list[str] = []
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port, notes))
-        log_to_stderr(settings)
+        log_to_stderr(settings, is_readable=not is_lasting)
         settings, model, allow_list = local_settings(settings)
         at = home(data_dir, aws=aws, durability=durability, shared=shared(settings))
         found = stack.enter_context(at)
@@ -113,7 +113,8 @@ def _listen(port: int | None, notes: list[str]) -> Iterator[socket.socket]:
         except OSError as error:
             if port is not None or error.errno != errno.EADDRINUSE:
                 raise StartError(
-                    f"Port {wanted} cannot be used: {error.strerror}. Choose another."
+                    f"Port {wanted} cannot be used: {error.strerror}. Choose another, or leave out"
+                    " --port: then a free one is taken."
                 ) from error
             _bind(listener, 0)
             used = listener.getsockname()[1]

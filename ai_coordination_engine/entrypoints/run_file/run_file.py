@@ -5,8 +5,10 @@ API in camelCase or snake_case. Agents are referred to by name or uuid. All prob
 once, each with line and column.
 """
 
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,23 +107,20 @@ def problem_line(name: str, problem: Problem) -> str:
 
 
 def read_run_file(path: Path, query: str | None = None) -> RunFile:
-    """Read the run file at `path`; `query` replaces its query.
+    """Read the run file at `path`, `-` for stdin; `query` replaces its query.
 
     Raises `RunFileError`, also when the file cannot be read.
     """
+    name = "<stdin>" if str(path) == "-" else str(path)
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if name == "<stdin>" else path.open("rb") as file:
             data = file.read(2 * MAX_BYTES + 3)  # enough for UTF-16 with a byte order mark
         text = decode(data) if len(data) < 2 * MAX_BYTES + 3 else "x" * (MAX_BYTES + 1)
     except OSError as error:
-        raise RunFileError(
-            str(path), [Problem(1, 1, f"cannot be read: {error.strerror}")]
-        ) from error
+        raise RunFileError(name, [Problem(1, 1, f"cannot be read: {error.strerror}")]) from error
     except Undecodable as error:
-        raise RunFileError(
-            str(path), [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]
-        ) from error
-    run = parse_run_file(text, str(path))
+        raise RunFileError(name, [Problem(1, 1, "is not UTF-8 text; save it as UTF-8")]) from error
+    run = parse_run_file(text, name)
     return run if query is None else replace(run, task_query=without_bom(query))
 
 

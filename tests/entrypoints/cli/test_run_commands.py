@@ -97,6 +97,13 @@ def test_a_session_that_fails_is_exit_code_1_with_the_reason(tmp_path: Path) -> 
     )
     done = ace("run", str(file), ACE_FUNCTIONS='{"broken": "json:loads"}')
     assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert not any(line.startswith("{") or "attempt failed" in line for line in lines)
+    at = lines.index("warning: a function raised")
+    assert lines[at + 1] == "Traceback (most recent call last):"
+    logged = ace("run", str(file), ACE_FUNCTIONS='{"broken": "json:loads"}', ACE_LOG_LEVEL="INFO")
+    found = [json.loads(line) for line in logged.stderr.splitlines() if line.startswith("{")]
+    assert "attempt failed" in [each["message"] for each in found]
     assert done.stderr.splitlines()[-1].startswith(
         "ace: the session is failed. a: the function 'broken' failed: Type"
     )

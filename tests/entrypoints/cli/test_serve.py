@@ -26,7 +26,8 @@ def test_a_chosen_port_that_is_taken_is_a_clear_message() -> None:
         done = ace("serve", "--port", str(port))
     assert (done.returncode, done.stdout) == (1, "")
     assert (
-        done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another.\n"
+        done.stderr == f"ace: Port {port} cannot be used: Address already in use. Choose another,"
+        " or leave out --port: then a free one is taken.\n"
     )
 
 
@@ -139,7 +140,7 @@ def test_sessions_and_schedules_survive_a_kill(tmp_path: Path) -> None:
         assert second.returncode == 1
         assert (
             second.stderr
-            == f"ace: {tmp_path} is in use by another server; stop it or choose another"
+            == f"ace: {tmp_path} is in use by another server ({url}); stop it or choose another"
             " directory.\n"
         )
         assert fired(url) == {

@@ -95,7 +95,8 @@ def words(text: str) -> list[list[str]]:
 
 
 def test_sessions_are_listed_newest_first_and_filtered(client: Client, ace: Ace) -> None:
-    assert ace("sessions")[1] == "There are no sessions.\n"
+    tenant = str(client._url.path).split("/")[1]
+    assert ace("sessions") == (0, "There are no sessions.\n", f"The tenant is {tenant}.\n")
     for uuid in ("01-first-one", "02-second", "02-second-too"):
         start(client, uuid)
     client.cancel(client.session("c", "02-second"))
@@ -145,6 +146,16 @@ def test_of_an_ended_session_it_says_why_agents_were_skipped(client: Client, ace
         "skipped",
         'It was skipped: the condition "@ == `false`" on the output of triage was not met.',
     ]
+    for options in ((), ("--follow",)):
+        out = ace("logs", started.session_uuid, *options)[1]
+        assert [
+            line.split(maxsplit=3)[2:] for line in out.splitlines() if line.split()[1] == "judge"
+        ] == [
+            [
+                "skipped",
+                'It was skipped: the condition "@ == `false`" on the output of triage was not met.',
+            ]
+        ]
 
 
 def test_a_session_is_shown_as_a_tree_with_reasons(client: Client, ace: Ace) -> None:

@@ -33,7 +33,7 @@ def test_a_server_that_can_work_is_healthy(tmp_path: Path) -> None:
         asked(running, COORDINATION, agents=[{"agentUuid": "a"}])
         assert (tmp_path / "data" / "ace.db-wal").exists()
     files = {each.name for each in (tmp_path / "data").iterdir() if each.is_file()}
-    assert files == {FILE, "lock"}  # a clean stop leaves no log
+    assert files == {FILE, "lock", "server"}  # a clean stop leaves no log
 
 
 @pytest.mark.parametrize(

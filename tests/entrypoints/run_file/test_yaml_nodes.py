@@ -1,6 +1,7 @@
 """Merge keys, aliases and encodings; problems of invalid files are reported with their places."""
 
 import json
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_merge_keys_work_everywhere_and_what_is_written_wins() -> None:
     }
     base = {"tone": "friendly", "length": "short"}
     assert json.loads(run.task_query) == {**base, "base": base, "topic": "heat", "length": "long"}
+
+
+def test_a_file_may_be_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(text.encode())))
+
+    given(GOOD)
+    assert read_run_file(Path("-")).task_name == parse_run_file(GOOD).task_name
+    given(GOOD.replace("name: Write", "name: 7"))
+    with pytest.raises(RunFileError, match="<stdin>:8:9: name must be text"):
+        read_run_file(Path("-"))
 
 
 @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
