@@ -34,9 +34,9 @@ lint: install .venv-checkov/.stamp ## check format, lint, types, layers, depende
 	$(BIN)/cfn-lint template.yaml
 	.venv-checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml
 
-# Tests that need a tool (Node, Java, Chromium, a model, gql) run where it is installed; with CI=1 the last three are
-# installed, too.
-test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp .venv-gql/.stamp) ## run the whole suite
+# Tests that need a tool (Node, Java, Chromium, a model, gql, a newer Node) run where it is installed; with CI=1 the last
+# four are installed, too.
+test: install .venv-ministack/.stamp $(if $(CI),.venv-model/.stamp .venv-gql/.stamp .venv-mcp/.stamp) ## run the whole suite
 	@$(if $(CI),.ci/chromium)
 	$(BIN)/pytest -n 2 --durations 15 $(ARGS)
 
@@ -96,7 +96,7 @@ lock: install ## pin the newest versions of all dependencies with their hashes
 	$(BIN)/python .ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets create
-	rm -rf .venv .venv-ministack .venv-model .venv-checkov .venv-langgraph .venv-dbos .venv-gql build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model .venv-checkov .venv-langgraph .venv-dbos .venv-gql .venv-mcp build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
@@ -106,8 +106,8 @@ clean: ## remove everything that the other targets create
 	@touch $@
 
 # Tools whose dependencies do not fit the project's get their own environments: the AWS emulator, the scanner of the
-# template, the engines that benchmarks compare with, and the client gql.
-.venv-ministack/.stamp .venv-checkov/.stamp .venv-langgraph/.stamp .venv-dbos/.stamp .venv-gql/.stamp: .venv-%/.stamp: .ci/constraints-%.txt
+# template, the engines that benchmarks compare with, the client gql, and the Node of the conformance suite of MCP.
+.venv-ministack/.stamp .venv-checkov/.stamp .venv-langgraph/.stamp .venv-dbos/.stamp .venv-gql/.stamp .venv-mcp/.stamp: .venv-%/.stamp: .ci/constraints-%.txt
 	@.ci/venv "$(PYTHON)" .venv-$*
 	.venv-$*/bin/python $(LOCKED) .ci/constraints-$*.txt
 	.venv-$*/bin/python $(PIP) check >&2

@@ -16,7 +16,10 @@ LOOPBACK = tuple(
 """The origins of pages that this machine serves."""
 
 METHODS = "GET, POST"
-HEADERS = "authorization, content-type, part-id, traceparent, tracestate"
+HEADERS = (
+    "authorization, content-type, part-id, traceparent, tracestate,"
+    " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id"
+)
 PREFLIGHT_SECONDS = 600
 _ANY_PORT = ":*"
 

@@ -1,7 +1,7 @@
 """How a task is offered to other systems, as its `exposeAs` says. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from ai_coordination_engine.errors import BadUserInput
 PROTOCOLS = ("mcp", "a2a")
 MAX_NAME = 128  # of a tool ("Tool Names", Model Context Protocol)
 MAX_DESCRIPTION = 4096
+RESERVED = ("get_session_result",)
 _NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
+_HEADER = "x-mcp-header"  # asks clients to repeat an argument as a header
 _KEYS = ("name", "description", "as", "input_schema")
 _WIRE = {"input_schema": "inputSchema"}
 
@@ -85,6 +87,8 @@ def _name(value: object) -> str:
             f"exposeAs.name must have 1 to {MAX_NAME} characters: letters from a to z, digits,"
             " _, - and dots."
         )
+    if value in RESERVED:
+        raise BadUserInput(f"exposeAs.name: {value} is a tool of the server itself.")
     return value
 
 
@@ -118,6 +122,20 @@ def _schema(value: object) -> Mapping[str, Any] | None:
         )
     try:
         check_schema(value, Budget())
+        if any(_HEADER in each for each in _schemas(value)):
+            raise BadUserInput(f"{_HEADER} is not supported; leave it out.")
     except BadUserInput as error:
         raise BadUserInput(f"exposeAs.inputSchema: {error.message}") from error
     return value
+
+
+def _schemas(value: object) -> Iterator[dict[str, Any]]:
+    """All objects in a schema."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            yield each
+            left += each.values()
+        elif isinstance(each, list):
+            left += each

@@ -123,7 +123,7 @@ def start(
     to the task's schema, `Conflict` if the key stands for other arguments, and `NotFound` if the
     task has been deleted.
     """
-    if idempotency_key is not None and not _is_key(idempotency_key):
+    if idempotency_key is not None and not is_key(idempotency_key):
         raise BadUserInput(f"An idempotency key has 1 to {MAX_ID} printable characters.")
     uuid = None
     if idempotency_key is not None:
@@ -155,7 +155,8 @@ def _is_of_another_call(app: App, tenant: str, asked: Start) -> bool:
     return any(getattr(session, name) != getattr(asked, name) for name in names)
 
 
-def _is_key(text: str) -> bool:
+def is_key(text: str) -> bool:
+    """Whether a text can be an idempotency key."""
     return 1 <= len(text) <= MAX_ID and text.isprintable()
 
 
@@ -197,6 +198,16 @@ def cancel(app: App, tenant: str, handle: str, protocol: str) -> ServedSession:
     """
     session, task = _find(app, tenant, handle, protocol)
     return _seen(app, cancel_session(app, tenant, *session.key), task)
+
+
+def end(app: App, tenant: str, handle: str, protocol: str) -> None:
+    """Cancel the session if it has not ended; raises `NotFound`."""
+    session, _ = _find(app, tenant, handle, protocol)
+    try:
+        cancel_session(app, tenant, *session.key)
+    except Conflict as error:
+        if error.extensions.get("status") not in TERMINAL_SESSION_STATUSES:
+            raise
 
 
 def _find(app: App, tenant: str, handle: str, protocol: str) -> tuple[Session, Task]:

@@ -11,6 +11,7 @@ from ai_coordination_engine.engine.planning.start import plan_of
 from ai_coordination_engine.errors import BadUserInput, NotFound
 from ai_coordination_engine.served import arguments, outputs
 from ai_coordination_engine.store.models import Coordination, Task
+from ai_coordination_engine.store.records.entities import COORDINATION
 from ai_coordination_engine.store.records.exposed import (
     MAX_PAGE,
     Exposed,
@@ -88,6 +89,16 @@ def served_task(app: App, tenant: str, protocol: str, name: str) -> ServedTask:
     return served
 
 
+def output_schema_of(app: App, task: Task) -> Mapping[str, Any] | None:
+    """The JSON Schema of the one output of a task; None if it has none. One GetItem."""
+    key = (task.partition_key, task.coordination_uuid)
+    coordination = app.records.get(COORDINATION, task.partition_key, key)
+    try:
+        return outputs.schema_of(plan_of(coordination, task)) if coordination is not None else None
+    except BadUserInput:  # its coordination has changed
+        return None
+
+
 def _served(exposed: Exposed, protocol: str) -> ServedTask | None:
     """The exposed task; None if it is not exposed by this protocol. Raises `BadUserInput`."""
     task, coordination = exposed
@@ -99,7 +110,11 @@ def _served(exposed: Exposed, protocol: str) -> ServedTask | None:
     return ServedTask(
         exposure.name,
         task.task_name or exposure.name,
-        exposure.description or task.task_description or "",
+        exposure.description
+        or task.task_description
+        or coordination.coordination_description
+        or task.task_name
+        or exposure.name,
         arguments.schema_of(task, plan) if schema is None else schema,
         outputs.schema_of(plan),
         task,

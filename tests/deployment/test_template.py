@@ -165,7 +165,11 @@ def test_every_route_is_authorized(template: dict[str, Any]) -> None:
         assert template["Resources"][name]["Condition"] == "HasWebhookSecret"
     paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
     found = {route["RouteKey"] for route in routes.values()}
-    assert found == {f"{method} {path}" for method in ("GET", "POST") for path in paths}
+    assert found == {
+        *(f"{method} {path}" for method in ("GET", "POST") for path in paths),
+        "POST /mcp",
+        "POST /{endpoint_id}/mcp",
+    }
     assert {str(route["AuthorizationType"]) for route in routes.values()} == {
         "{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"
     }

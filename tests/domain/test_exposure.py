@@ -77,6 +77,18 @@ def test_only_known_protocols_are_taken(value: Any) -> None:
         Exposure.of({"name": "a", "as": value})
 
 
+def test_a_tool_of_the_server_itself_is_no_name() -> None:
+    with pytest.raises(BadUserInput, match=r"^exposeAs\.name: get_session_result is a tool of the"):
+        Exposure.of({"name": "get_session_result"})
+
+
+def test_headers_for_arguments_are_refused() -> None:
+    field = {"type": "string", "x-mcp-header": "Region"}
+    schema = {"type": "object", "properties": {"a": {"properties": {"region": field}}}}
+    with pytest.raises(BadUserInput, match=r"^exposeAs\.inputSchema: x-mcp-header is not supp"):
+        Exposure.of({"name": "a", "inputSchema": schema})
+
+
 def test_a_schema_that_cannot_be_checked_is_refused() -> None:
     endless = {"type": "object", "properties": {"a": {"pattern": "(a+)+"}}}
     with pytest.raises(BadUserInput, match=r"^exposeAs\.inputSchema: "):

@@ -12,6 +12,7 @@ from ai_coordination_engine.entrypoints.cold_start import without_collections
 AWS_CLIENTS = {"boto3", "botocore.client", "botocore.session", "pynamodb.connection", "urllib3"}
 API = {"graphene", "graphql", "aiodataloader", "ai_coordination_engine.api"}
 SERVER = {"cyclopts", "rich", "starlette", "uvicorn"}
+SERVED = "ai_coordination_engine.served"
 SQLITE = {"sqlite3", "ai_coordination_engine.database_file"}
 OTHERS = {
     "aws_lambda_powertools.utilities.batch",
@@ -33,11 +34,11 @@ PROGRAMS = {
     ),
     "the API on Lambda": (
         "from ai_coordination_engine.entrypoints.aws.graphql_api import handler",
-        {"boto3"} | SERVER | SQLITE | OTHERS,
+        {"boto3", SERVED} | SERVER | SQLITE | OTHERS,
     ),
     "the worker on Lambda": (
         "from ai_coordination_engine.entrypoints.aws.worker import handler",
-        {"boto3"} | API | SERVER | SQLITE | OTHERS,
+        {"boto3", SERVED} | API | SERVER | SQLITE | OTHERS,
     ),
 }
 

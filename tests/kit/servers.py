@@ -92,7 +92,7 @@ class Server:
         self._servers = servers
         self._file = data_dir / "ace.db"
         self._before = _rows(self._file) if self._file.exists() else 0  # it works as it starts
-        self.pid, self._url = servers.start(data_dir)
+        self.pid, self.url = servers.start(data_dir)
         self._http = httpx.Client(timeout=60)
         self._alive = True
 
@@ -100,7 +100,7 @@ class Server:
         """Return the data of a response without errors; `httpx.TransportError` if the server is
         killed.
         """
-        answer = self._http.post(self._url, json={"query": query, "variables": variables}).json()
+        answer = self._http.post(self.url, json={"query": query, "variables": variables}).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 

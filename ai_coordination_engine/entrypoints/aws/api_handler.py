@@ -13,6 +13,7 @@ from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.exporting import exporting
 from ai_coordination_engine.entrypoints.aws.invocations import Invocations
+from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.meter import ALONE
@@ -25,6 +26,13 @@ def cold_start() -> Handler:
     settings = Settings()
     configure(settings.log_level)
     return build_handler(bootstrap.build_app(settings))
+
+
+async def _answer_mcp(app: App, request: Request, tenant: Callable[[], str]) -> Response:
+    # Imported here because a cold start does without it.
+    from ai_coordination_engine.entrypoints.aws.served import answer_mcp  # noqa: PLC0415
+
+    return await answer_mcp(app, request, tenant)
 
 
 def build_handler(app: App, runner: Runner | None = None) -> Handler:
@@ -46,6 +54,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         runner or Runner(),
         partial(answer_webhook, app=app),
         lambda request, owner: answer_notice(request, app, owner),
+        partial(_answer_mcp, app),
     )
 
     def handler(event: object, _context: object) -> dict[str, object]:

@@ -24,6 +24,7 @@ from ai_coordination_engine.settings import Settings
 Event = Mapping[str, Any]
 
 _OPERATIONS = ("graphql", "ai_coordination_graphql")
+_SERVED = ("mcp",)
 
 
 class Kind(Enum):
@@ -77,6 +78,16 @@ def notice_owner(event: Event, kind: Kind) -> str | None:
     """The owner in the path of a notice of a remote agent, or None if it is not one."""
     *path, owner = _segments(event, kind)
     return owner if path == NOTICES.strip("/").split("/") else None
+
+
+def is_mcp(event: Event, kind: Kind) -> bool:
+    """Whether another system speaks the Model Context Protocol."""
+    return _protocol_of(_segments(event, kind)) == "mcp"
+
+
+def _protocol_of(segments: Sequence[str]) -> str | None:
+    """The last segment of `/{endpoint_id}/mcp` or `/mcp`; None for other paths."""
+    return segments[-1] if len(segments) <= 2 and segments[-1] in _SERVED else None
 
 
 def check_path(event: Event, kind: Kind) -> None:
@@ -144,7 +155,9 @@ def _endpoint_id(segments: Sequence[str]) -> str | None:
     match segments:
         case ["graphql"]:
             return None
-        case [endpoint_id, operation] if operation in _OPERATIONS:
+        case [name] if name in _SERVED:
+            return None
+        case [endpoint_id, operation] if operation in (*_OPERATIONS, *_SERVED):
             return endpoint_id
     raise unknown_path()
 

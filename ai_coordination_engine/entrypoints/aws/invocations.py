@@ -16,6 +16,7 @@ from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.entrypoints.aws.http_events import (
     Kind,
     check_path,
+    is_mcp,
     is_webhook,
     kind_of,
     notice_owner,
@@ -38,7 +39,8 @@ class Invocations:
     """Answers the events of one Lambda container, one at a time, on one event loop.
 
     `context` creates the GraphQL context for a tenant and an HTTP method. `webhook` answers the
-    reports of long jobs, `notice` those of remote agents for an owner.
+    reports of long jobs, `notice` those of remote agents for an owner, `mcp` the requests of the
+    Model Context Protocol, for the tenant that a function returns.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Invocations:
     runner: Runner
     webhook: Callable[[Request], Awaitable[Response]]
     notice: Callable[[Request, str], Awaitable[Response]]
+    mcp: Callable[[Request, Callable[[], str]], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, object]:
         """Return the answer to any event; never raises."""
@@ -65,12 +68,19 @@ class Invocations:
             if (owner := notice_owner(event, kind)) is not None:
                 return response_to(event, kind, await self.notice(request, owner))
             check_path(event, kind)
+            if is_mcp(event, kind):
+                return response_to(event, kind, await self._mcp(event, kind, request))
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)
             _check_size(response)
         except Exception as error:
             response = failure(request, error, origins)
         return response_to(event, kind, response)
+
+    async def _mcp(self, event: Mapping[str, object], kind: Kind, request: Request) -> Response:
+        response = await self.mcp(request, partial(tenant_from, event, kind, self.settings))
+        _check_size(response)
+        return response
 
     def _proven_context(self, event: Mapping[str, object], kind: Kind, method: str) -> Context:
         return self.context(tenant_from(event, kind, self.settings), method)

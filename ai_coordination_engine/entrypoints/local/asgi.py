@@ -27,6 +27,7 @@ from ai_coordination_engine.entrypoints.local.health import health_route
 from ai_coordination_engine.entrypoints.local.live.connection import LiveSockets
 from ai_coordination_engine.entrypoints.local.live.event_stream import EventStreams
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
+from ai_coordination_engine.entrypoints.local.mcp_routes import mcp_routes
 from ai_coordination_engine.entrypoints.local.run_file_route import PATHS, run_file_answerer
 from ai_coordination_engine.errors import Unauthenticated
 
@@ -63,7 +64,8 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     health = health_route(app.state_problem, processes)
     check = run_file_answerer(app)
     run_files = [answering_route(path, check, documents.limits) for path in PATHS]
+    mcp = mcp_routes(app, tenant, documents.limits, origins)
     pages = [*document_routes(), *console_routes()]
     others = [webhook, notices, health, *pages, not_found_route(origins)]
     a2a = a2a_routes(app, tenant, documents.limits, origins)
-    return Router([*graphql, *run_files, *a2a, *others])
+    return Router([*graphql, *run_files, *a2a, *mcp, *others])

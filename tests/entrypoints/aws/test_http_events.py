@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -354,10 +354,18 @@ async def fake_webhook(request: Request) -> Response:
     return Response(200, {"content-type": "application/json"}, request.body)
 
 
+async def fake_notice(request: Request, owner: str) -> Response:
+    return Response(200, {"content-type": "application/json"}, owner.encode())
+
+
+async def fake_mcp(request: Request, tenant: Callable[[], str]) -> Response:
+    return Response(200, {"content-type": "application/json"}, tenant().encode())
+
+
 @pytest.fixture
 def invocations() -> Iterator[Invocations]:
     with asyncio.Runner() as runner:
-        yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook)
+        yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook, fake_notice, fake_mcp)
 
 
 def test_an_http_event_is_answered_for_its_tenant(invocations: Invocations) -> None:
