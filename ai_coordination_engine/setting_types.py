@@ -1,5 +1,6 @@
 """Types of structured settings; `settings` has the fields that hold them."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -42,3 +43,37 @@ class A2AAgent(BaseModel):
             return {}
         is_bearer = self.api_key_header.lower() == "authorization"
         return {self.api_key_header: f"Bearer {key}" if is_bearer else key}
+
+
+class BedrockModel(BaseModel):
+    """A model of Amazon Bedrock that an agent can name in `runtime.model`.
+
+    `model_id`: the id or ARN of a model or an inference profile. `region`: where it is asked, by
+    default the worker's. `guardrail` and its version apply to every request.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model_id: str = Field(min_length=1, max_length=2048)
+    region: str | None = None
+    guardrail: str | None = None
+    guardrail_version: str = "DRAFT"
+
+    def guarded(self) -> dict[str, Any]:
+        """The guardrail as a parameter of Converse; empty without one."""
+        if self.guardrail is None:
+            return {}
+        names = {"guardrailIdentifier": self.guardrail, "guardrailVersion": self.guardrail_version}
+        return {"guardrailConfig": names}
+
+
+class AgentCoreRuntime(BaseModel):
+    """An agent on Amazon Bedrock AgentCore that an agent can name in `runtime.agent`.
+
+    `qualifier` names its endpoint.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    arn: str = Field(pattern=r"^arn:[a-z-]+:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:runtime/.+$")
+    qualifier: str = "DEFAULT"

@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from ai_coordination_engine.setting_types import A2AAgent
+from ai_coordination_engine.setting_types import A2AAgent, AgentCoreRuntime, BedrockModel
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
@@ -184,6 +184,24 @@ class Settings(BaseModel):
         description=(
             'name → `{"url", "api_key" or "api_key_secret", "api_key_header", "hosts"}` of a remote'
             " agent that `a2a` agents may call"
+        ),
+    )
+    bedrock_models: dict[str, BedrockModel] = Field(
+        {},
+        description=(
+            'name → `{"model_id", "region", "guardrail", "guardrail_version"}` of a model or'
+            " inference profile that `bedrock` agents may ask"
+        ),
+    )
+    lambda_functions: dict[str, str] = Field(
+        {},
+        description="name → ARN or name of a function that `lambda` agents may invoke",
+    )
+    agentcore_runtimes: dict[str, AgentCoreRuntime] = Field(
+        {},
+        description=(
+            'name → `{"arn", "qualifier"}` of an agent on Bedrock AgentCore that `agentcore` agents'
+            " may invoke"
         ),
     )
     public_url: str = Field(

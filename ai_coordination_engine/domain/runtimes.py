@@ -85,7 +85,8 @@ class KindSpec:
     keys that it reads beside `kind`. `passes_on`: all other keys go to the agent. `wants_thread`:
     it gets the earlier turns of its thread, which costs a read. `whole_input`: the input repeats
     what is in the thread, because the agent may ignore the thread. `needs`: the extra of this
-    package that it needs; empty for none. On AWS a worker of its own has that extra. `cancels`: its
+    package that it needs; empty for none. On AWS a worker of its own has that extra.
+    `module`: the name of its module, if that is not the kind. `cancels`: its
     long jobs are cancelled when their results are no longer wanted.
     """
 
@@ -95,6 +96,7 @@ class KindSpec:
     wants_thread: bool = True
     whole_input: bool = False
     needs: str = ""
+    module: str = ""
     cancels: bool = False
 
 
@@ -106,6 +108,25 @@ KINDS: Mapping[str, KindSpec] = {
     "openai": KindSpec(
         "ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)
     ),
+    "bedrock": KindSpec(
+        "ACE_BEDROCK_MODELS",
+        (
+            "model",
+            "instructions",
+            "max_tokens",
+            "temperature",
+            "top_p",
+            "stop",
+            "additional_model_request_fields",
+        ),
+    ),
+    "lambda": KindSpec(
+        "ACE_LAMBDA_FUNCTIONS",
+        ("function", "long_job", "instructions"),
+        whole_input=True,
+        module="lambda_function",  # `lambda` is a word of Python
+    ),
+    "agentcore": KindSpec("ACE_AGENTCORE_RUNTIMES", ("agent", "instructions"), whole_input=True),
     "a2a": KindSpec("ACE_A2A_AGENTS", ("agent", "instructions"), wants_thread=False, cancels=True),
 }
 

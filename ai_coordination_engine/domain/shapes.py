@@ -85,6 +85,8 @@ class Runtime(Shape):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     reasoning_effort: str | None = None
+    additional_model_request_fields: object = None
+    long_job: object = None
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:

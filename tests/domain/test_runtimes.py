@@ -15,8 +15,9 @@ def told(**runtime: Any) -> list[str]:
 def test_every_kind_has_its_module_and_a_section_of_the_documentation() -> None:
     root = Path(__file__).parents[2]
     told = "".join(page.read_text() for page in (root / "README.md", *(root / "docs").glob("*.md")))
-    for kind in KINDS:
-        assert (root / f"ai_coordination_engine/adapters/runtimes/{kind}.py").exists()
+    for kind, spec in KINDS.items():
+        name = spec.module or kind
+        assert (root / f"ai_coordination_engine/adapters/runtimes/{name}.py").exists()
         assert f"`{kind}`" in told
 
 

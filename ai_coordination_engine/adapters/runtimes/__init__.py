@@ -45,7 +45,7 @@ class RuntimeRegistry:
             raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:
-                self._loaded[kind] = self._load(kind, found.needs)
+                self._loaded[kind] = self._load(kind, found)
             return self._loaded[kind]
 
     def wants_thread(self, kind: str) -> bool:
@@ -55,10 +55,11 @@ class RuntimeRegistry:
         found = _kind(kind)
         return found is not None and found.wants_thread
 
-    def _load(self, kind: str, extra: str) -> Runtime:
+    def _load(self, kind: str, spec: KindSpec) -> Runtime:
+        extra = spec.needs
         try:
             # Safe to import: `kind` is a key of `KINDS`, not free text of a record.
-            module = import_module(f"{__name__}.{kind}")
+            module = import_module(f"{__name__}.{spec.module or kind}")
         except ImportError as error:
             if not extra:
                 raise

@@ -12,14 +12,18 @@ from urllib.parse import unquote
 
 import httpx
 
-from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
+from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.adapters.runtimes.answer_documents import (
+    fields_of,
+    no_output,
+    parsed,
+    result_of,
+)
 from ai_coordination_engine.adapters.runtimes.attempts import attempt_headers, payload
-from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web, redacting
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import Settings
 
@@ -157,44 +161,20 @@ def _read(reply: Reply, service: str, schema: Mapping[str, Any]) -> AgentResult:
     is_accepted = reply.status == HTTPStatus.ACCEPTED
     if says_other and not is_accepted:
         return answer(_text_of(reply, service))
-    body = _json(reply.text)
-    fields = _fields(body, schema)
-    if fields.get("asyncTaskUuid") is not None:
-        return _pending(fields, service)
-    if is_accepted:
+    body = parsed(reply.text)
+    fields = fields_of(body, schema)
+    is_job = fields.get("asyncTaskUuid") is not None
+    if is_accepted and not is_job:
         message = (
             f'{service} answered 202 without {{"asyncTaskUuid": "…"}} of a long job; send an output'
             " with 200"
         )
         raise invalid_output(message)
-    if fields.get("output") is not None:
-        return _answered(fields, service)
+    if (result := result_of(fields, service)) is not None:
+        return result
     if not says_json and "output" not in fields:
         return answer(_text_of(reply, service))
-    raise _no_output(body, reply, service)
-
-
-def _fields(body: object, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the keys of a body; an object with properties of the requested `schema` is the output
-    itself.
-    """
-    fields = body if isinstance(body, dict) else {}
-    is_output = any(name in fields for name in schema.get("properties", ()))
-    return {"output": fields} if is_output and "output" not in fields else fields
-
-
-def _answered(body: Mapping[str, object], service: str) -> AgentResult:
-    try:
-        return answer(body["output"], body.get("usage"))
-    except ValueError as error:  # a number with more digits than Python converts
-        raise invalid_output(f"{service} answered with a body that is not valid JSON") from error
-
-
-def _json(text: str) -> object:
-    try:
-        return json_text.loads(text)
-    except json_text.NotJSON:
-        return None
+    raise no_output(body, service, reply.retry_after)
 
 
 def _text_of(reply: Reply, service: str) -> str:
@@ -206,32 +186,3 @@ def _text_of(reply: Reply, service: str) -> str:
             f"{service} answered {reply.status} with an empty body; send an output"
         )
     return reply.text
-
-
-def _no_output(body: object, reply: Reply, service: str) -> AgentFailure:
-    """Return the failure for an answer without an output; its class follows from an error in the
-    body.
-    """
-    if body is None:
-        return invalid_output(f"{service} answered with a body that is not valid JSON")
-    problem = (
-        "an `output` of null"
-        if isinstance(body, dict) and "output" in body
-        else "JSON without `output` or `asyncTaskUuid`"
-    )
-    document = error_in(body)
-    error_class = document.error_class or "invalid_output"
-    return AgentFailure(
-        f"{service} answered {problem}{': ' if document.message else ''}{document.message}",
-        retryable=document.retryable or error_class == "invalid_output",
-        retry_after=reply.retry_after,
-        error_class=error_class,
-        usage=plain_usage(body.get("usage") if isinstance(body, dict) else None),
-    )
-
-
-def _pending(body: Mapping[str, object], service: str) -> AgentResult:
-    try:
-        return pending(body["asyncTaskUuid"], body.get("heartbeatSeconds"))
-    except ValueError as error:
-        raise invalid_output(f"{service} answered: {error}") from error

@@ -21,7 +21,7 @@ def registry() -> RuntimeRegistry:
     return RuntimeRegistry(Settings(), NoSecrets())
 
 
-@pytest.mark.parametrize("kind", ["function", "http", "openai"])
+@pytest.mark.parametrize("kind", ["function", "http", "openai", "bedrock", "lambda", "agentcore"])
 def test_each_kind_has_one_runtime_however_many_threads_ask_first(
     registry: RuntimeRegistry, kind: str
 ) -> None:
@@ -30,7 +30,7 @@ def test_each_kind_has_one_runtime_however_many_threads_ask_first(
     assert {id(runtime) for runtime in found} == {id(registry.find(kind))}
 
 
-@pytest.mark.parametrize("kind", ["lambda", "", "__class__", None, ["function"], {}])
+@pytest.mark.parametrize("kind", ["sagemaker", "", "__class__", None, ["function"], {}])
 def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(
     registry: RuntimeRegistry, kind: object
 ) -> None:
@@ -38,7 +38,7 @@ def test_an_unknown_kind_is_a_final_failure_that_names_the_known_ones(
         registry.find(kind)  # type: ignore[arg-type]  # a record may hold anything
     assert (
         failure.value.message
-        == f"the runtime kind {kind!r} is unknown; known kinds: function, http, openai, a2a"
+        == f"the runtime kind {kind!r} is unknown; known kinds: {', '.join(KINDS)}"
     )
     assert (failure.value.error_class, failure.value.retryable) == ("not_allowed", False)
     assert not registry.wants_thread(kind)  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def test_what_an_attempt_depends_on_is_shared_and_the_rest_is_of_each_process() 
         "log_level",
         "metrics_by_tenant",
         "metrics_emf",
+        "public_url",
         "queue_url",
         "tenant_claim",
         "watch_seconds",
