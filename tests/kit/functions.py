@@ -1,11 +1,13 @@
 """Agent functions for tests: `Settings(functions={"sleep": "tests.kit.functions:sleep"})`."""
 
+import json
 import os
 import threading
 import time
 from collections import defaultdict
+from datetime import UTC, datetime
 
-from ai_coordination_engine import AgentRequest
+from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
 
 
 def sleep(request: AgentRequest) -> str:
@@ -38,3 +40,21 @@ def write(request: AgentRequest) -> str:
         if request.runtime.get("gate"):
             GATES[request.tenant].wait(30)
     return "".join(request.runtime.get("answer", request.runtime["words"]))
+
+
+def traced(request: AgentRequest) -> AgentResult:
+    """Fail as `b` at first; else answer the trace that it is in, with a tool call and a usage."""
+    if request.agent_uuid == "b" and request.attempt == 1:
+        raise AgentFailure("content-error", retryable=True, error_class="timeout")
+    _, trace, *_ = request.traceparent.split("-")
+    call = {
+        "name": "search",
+        "started_at": datetime.now(UTC).isoformat(),
+        "duration_ms": 1,
+        "outcome": "completed",
+        "arguments": {"q": "content-arguments"},
+        "result": "content-result",
+    }
+    usage = {"input_tokens": 3, "output_tokens": 2, "model": "small"}
+    output = json.dumps({"trace": trace, "text": "content-output"})
+    return AgentResult(output, usage, tool_calls=[call])
