@@ -358,6 +358,21 @@ def test_tracing_is_an_option(template: dict[str, Any]) -> None:
     assert functions["Layers"] == {
         "If": ["HasTracing", [{"Ref": "OpenTelemetryLayer"}], {"Ref": "AWS::NoValue"}]
     }
+    variables = functions["Environment"]["Variables"]
+    assert variables["ACE_METRICS_EMF"] == {"Ref": "Metrics"}
+    assert {
+        name: template["Parameters"][name]["Default"] for name in ("Metrics", "OtlpEndpoint")
+    } == {
+        "Metrics": "false",
+        "OtlpEndpoint": "",
+    }
+    nothing = {"Ref": "AWS::NoValue"}
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == {
+        "If": ["HasDistro", "/opt/otel-instrument", nothing]
+    }
+    assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == {
+        "If": ["HasOtlp", {"Ref": "OtlpEndpoint"}, nothing]
+    }
     policy = template["Resources"]["TracePolicy"]
     assert policy["Condition"] == "HasTracing"
     (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -384,7 +399,8 @@ def test_every_variable_is_a_setting(template: dict[str, Any]) -> None:
         name for each in functions for name in each.get("Environment", {}).get("Variables", ())
     }
     settings = {f"ACE_{name.upper()}" for name in Settings.model_fields}
-    assert variables - settings == {"AWS_LAMBDA_EXEC_WRAPPER"}  # how a layer is begun
+    # of a layer: how it is begun, and where it sends to
+    assert variables - settings == {"AWS_LAMBDA_EXEC_WRAPPER", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
 def test_runtime_is_the_one_that_the_package_is_built_for(template: dict[str, Any]) -> None:
