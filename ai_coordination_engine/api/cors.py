@@ -18,7 +18,8 @@ LOOPBACK = tuple(
 METHODS = "GET, POST"
 HEADERS = (
     "authorization, content-type, part-id, traceparent, tracestate,"
-    " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id"
+    " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id,"
+    " a2a-version, a2a-extensions"
 )
 PREFLIGHT_SECONDS = 600
 _ANY_PORT = ":*"

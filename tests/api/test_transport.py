@@ -630,7 +630,9 @@ async def test_an_allowed_origin_gets_its_preflight_without_credentials() -> Non
             "access-control-allow-origin": "https://app.example",
             "access-control-allow-methods": "GET, POST",
             "access-control-allow-headers": (
-                "authorization, content-type, part-id, traceparent, tracestate"
+                "authorization, content-type, part-id, traceparent, tracestate,"
+                " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id,"
+                " a2a-version, a2a-extensions"
             ),
             "access-control-max-age": "600",
         },

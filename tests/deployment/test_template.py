@@ -165,10 +165,20 @@ def test_every_route_is_authorized(template: dict[str, Any]) -> None:
         assert template["Resources"][name]["Condition"] == "HasWebhookSecret"
     paths = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_graphql")
     found = {route["RouteKey"] for route in routes.values()}
+    a2a = [
+        (f"{method} {prefix}", path)
+        for method, path in (
+            ("GET", "/.well-known/agent-card.json"),
+            ("POST", "/a2a"),
+            ("ANY", "/a2a/{path+}"),
+        )
+        for prefix in ("", "/{endpoint_id}")
+    ]
     assert found == {
         *(f"{method} {path}" for method in ("GET", "POST") for path in paths),
         "POST /mcp",
         "POST /{endpoint_id}/mcp",
+        *(f"{prefix}{path}" for prefix, path in a2a),
     }
     assert {str(route["AuthorizationType"]) for route in routes.values()} == {
         "{'If': ['UseJwt', 'JWT', 'AWS_IAM']}"

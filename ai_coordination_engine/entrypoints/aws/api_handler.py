@@ -12,6 +12,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.exporting import exporting
+from ai_coordination_engine.entrypoints.aws.http_events import A2APlace
 from ai_coordination_engine.entrypoints.aws.invocations import Invocations
 from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.observability import configure
@@ -35,6 +36,15 @@ async def _answer_mcp(app: App, request: Request, tenant: Callable[[], str]) -> 
     return await answer_mcp(app, request, tenant)
 
 
+async def _answer_a2a(
+    app: App, request: Request, place: A2APlace, tenant: Callable[[], str]
+) -> Response:
+    # Imported here because a cold start does without it.
+    from ai_coordination_engine.entrypoints.aws.a2a import answer_a2a  # noqa: PLC0415
+
+    return await answer_a2a(app, request, place, tenant)
+
+
 def build_handler(app: App, runner: Runner | None = None) -> Handler:
     """Create a Lambda handler that serves `app`.
 
@@ -55,6 +65,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         partial(answer_webhook, app=app),
         lambda request, owner: answer_notice(request, app, owner),
         partial(_answer_mcp, app),
+        partial(_answer_a2a, app),
     )
 
     def handler(event: object, _context: object) -> dict[str, object]:

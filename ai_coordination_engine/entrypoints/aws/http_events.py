@@ -9,14 +9,16 @@ Elastic Load Balancing, "Lambda functions as targets".
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, unquote, unquote_plus
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
 from ai_coordination_engine.api.identity import claimed_grants, granted_tenant, principal_grants
 from ai_coordination_engine.api.notices import PATH as NOTICES
 from ai_coordination_engine.api.webhooks import PATH
+from ai_coordination_engine.domain.a2a import CARD_PATH
 from ai_coordination_engine.errors import BadUserInput, NotFound, Unauthenticated
 from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.settings import Settings
@@ -80,6 +82,39 @@ def notice_owner(event: Event, kind: Kind) -> str | None:
     return owner if path == NOTICES.strip("/").split("/") else None
 
 
+@dataclass(frozen=True)
+class A2APlace:
+    """A path of the Agent2Agent protocol: the endpoint, the path below the address, and whether it
+    is that of the card.
+    """
+
+    endpoint_id: str | None
+    below: Sequence[str] = ()
+    is_card: bool = False
+
+    @property
+    def address(self) -> str:
+        """The path of the address."""
+        return "/a2a" if self.endpoint_id is None else f"/{quote(self.endpoint_id)}/a2a"
+
+
+def a2a_place(event: Event, kind: Kind) -> A2APlace | None:
+    """The place in the Agent2Agent protocol, or None for other paths."""
+    segments = _segments(event, kind)
+    for endpoint_id, rest in ((None, segments), (segments[0], segments[1:])):
+        if rest == CARD_PATH.strip("/").split("/"):
+            return A2APlace(endpoint_id, is_card=True)
+        if rest[:1] == ["a2a"]:
+            return A2APlace(endpoint_id, [each for each in rest[1:] if each])
+    return None
+
+
+def tenant_at(event: Event, kind: Kind, settings: Settings, endpoint_id: str | None) -> str:
+    """Return the tenant of the event for an endpoint; raises as `tenant_from` does."""
+    grants = _grants(event, kind, settings)
+    return granted_tenant(grants, endpoint_id, _headers(event).get("part-id"))
+
+
 def is_mcp(event: Event, kind: Kind) -> bool:
     """Whether another system speaks the Model Context Protocol."""
     return _protocol_of(_segments(event, kind)) == "mcp"
@@ -104,9 +139,7 @@ def tenant_from(event: Event, kind: Kind, settings: Settings) -> str:
     credentials (a load balancer verifies none), `Forbidden` when the credentials do not allow the
     tenant, and `BadUserInput` when the tenant is not valid.
     """
-    endpoint_id = _endpoint_id(_segments(event, kind))
-    grants = _grants(event, kind, settings)
-    return granted_tenant(grants, endpoint_id, _headers(event).get("part-id"))
+    return tenant_at(event, kind, settings, _endpoint_id(_segments(event, kind)))
 
 
 def _grants(event: Event, kind: Kind, settings: Settings) -> list[str]:

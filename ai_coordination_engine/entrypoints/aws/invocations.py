@@ -14,7 +14,9 @@ from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.transport import Context, answer, failure, parameters_from, run
 from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.entrypoints.aws.http_events import (
+    A2APlace,
     Kind,
+    a2a_place,
     check_path,
     is_mcp,
     is_webhook,
@@ -22,6 +24,7 @@ from ai_coordination_engine.entrypoints.aws.http_events import (
     notice_owner,
     request_from,
     response_to,
+    tenant_at,
     tenant_from,
 )
 from ai_coordination_engine.errors import BadUserInput, TooComplex
@@ -40,7 +43,8 @@ class Invocations:
 
     `context` creates the GraphQL context for a tenant and an HTTP method. `webhook` answers the
     reports of long jobs, `notice` those of remote agents for an owner, `mcp` the requests of the
-    Model Context Protocol, for the tenant that a function returns.
+    Model Context Protocol, `a2a` those of the Agent2Agent protocol, for the tenant that a function
+    returns.
     """
 
     settings: Settings
@@ -50,6 +54,7 @@ class Invocations:
     webhook: Callable[[Request], Awaitable[Response]]
     notice: Callable[[Request, str], Awaitable[Response]]
     mcp: Callable[[Request, Callable[[], str]], Awaitable[Response]]
+    a2a: Callable[[Request, A2APlace, Callable[[], str]], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, object]:
         """Return the answer to any event; never raises."""
@@ -67,6 +72,9 @@ class Invocations:
                 return response_to(event, kind, await self.webhook(request))
             if (owner := notice_owner(event, kind)) is not None:
                 return response_to(event, kind, await self.notice(request, owner))
+            if (place := a2a_place(event, kind)) is not None:
+                response = await self._a2a(event, kind, request, place)
+                return response_to(event, kind, response)
             check_path(event, kind)
             if is_mcp(event, kind):
                 return response_to(event, kind, await self._mcp(event, kind, request))
@@ -79,6 +87,14 @@ class Invocations:
 
     async def _mcp(self, event: Mapping[str, object], kind: Kind, request: Request) -> Response:
         response = await self.mcp(request, partial(tenant_from, event, kind, self.settings))
+        _check_size(response)
+        return response
+
+    async def _a2a(
+        self, event: Mapping[str, object], kind: Kind, request: Request, place: A2APlace
+    ) -> Response:
+        tenant = partial(tenant_at, event, kind, self.settings, place.endpoint_id)
+        response = await self.a2a(request, place, tenant)
         _check_size(response)
         return response
 

@@ -13,6 +13,7 @@ from graphene.types.generic import GenericScalar
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.entrypoints.aws.http_events import (
+    A2APlace,
     Kind,
     kind_of,
     request_from,
@@ -362,10 +363,15 @@ async def fake_mcp(request: Request, tenant: Callable[[], str]) -> Response:
     return Response(200, {"content-type": "application/json"}, tenant().encode())
 
 
+async def fake_a2a(request: Request, place: A2APlace, tenant: Callable[[], str]) -> Response:
+    return Response(200, {}, f"{tenant()} {place}".encode())
+
+
 @pytest.fixture
 def invocations() -> Iterator[Invocations]:
     with asyncio.Runner() as runner:
-        yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook, fake_notice, fake_mcp)
+        others = fake_notice, fake_mcp, fake_a2a
+        yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook, *others)
 
 
 def test_an_http_event_is_answered_for_its_tenant(invocations: Invocations) -> None:
@@ -560,3 +566,20 @@ def test_a_result_that_is_no_json_is_internal(invocations: Invocations) -> None:
     http = invocations.answer(v2("/acme/graphql", jwt("acme"), body='{"query": "{ infinite }"}'))
     assert direct["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert http["statusCode"] == 500
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/acme/a2a", A2APlace("acme", [])),
+        ("/acme/a2a/tasks/x:cancel", A2APlace("acme", ["tasks", "x:cancel"])),
+        ("/a2a/message:send", A2APlace(None, ["message:send"])),
+        ("/acme/.well-known/agent-card.json", A2APlace("acme", is_card=True)),
+        ("/.well-known/agent-card.json", A2APlace(None, is_card=True)),
+    ],
+)
+def test_a_path_of_a2a_is_answered_for_its_tenant(
+    invocations: Invocations, path: str, place: A2APlace
+) -> None:
+    answered = invocations.answer(v2(path, jwt("acme")))
+    assert (answered["statusCode"], answered["body"]) == (200, f"acme {place}")
