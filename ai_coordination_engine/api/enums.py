@@ -21,6 +21,7 @@ from ai_coordination_engine.domain.meanings import (
     AGENT_STATES,
     ERROR_CLASSES,
     OVERLAP_POLICIES,
+    REASONS,
     RUN_STATUSES,
     SCHEDULE_STATUSES,
     SESSION_STATUSES,
@@ -73,6 +74,12 @@ ENUMS = (
         "What happens at a time of a schedule while an earlier session of it runs.",
         OVERLAP_POLICIES,
         (("TaskScheduleType", "overlapPolicy"),),
+    ),
+    Enum(
+        "WhyNotRunningCode",
+        "Why a session agent does not run.",
+        REASONS,
+        (("WhyNotRunningType", "code"),),
     ),
 )
 

@@ -54,3 +54,27 @@ OVERLAP_POLICIES: Mapping[str, str] = {
     "cancel_other": "The earlier session is cancelled.",
     "allow_all": "Both sessions run.",
 }
+REASONS: Mapping[str, str] = {
+    "EXECUTING": "It runs.",
+    "LEASE_EXPIRED": "Its worker did not finish in time; another worker takes over.",
+    "ACTING": "It has answered; its action function runs.",
+    "WAITS_FOR_PREDECESSORS": "It waits for the agents in `waitsFor`.",
+    "WAITS_FOR_ELEMENTS": "It is a map whose elements run.",
+    "WAITS_FOR_USER": "It waits for a person.",
+    "WAITS_FOR_ASYNC_TASK": "It waits for a long job.",
+    "WAITS_FOR_BUDGET": "Its budget has no room for another attempt.",
+    "BACKOFF": "It has failed, and is tried again at `until`.",
+    "PAUSED": "Its session is paused.",
+    "WAITS_FOR_WORKER": "It is ready; its message waits for a worker.",
+    "WAITS_FOR_SETTINGS": "It waits until the settings allow it again.",
+    "WAITS_FOR_BACKEND": "It waits until the database or the queue answers again.",
+    "INTERNAL_ERROR": "An unexpected error ended its attempt; it is tried again.",
+    "RESTARTING": "It is being reset by a retry or rerun.",
+    "SESSION_ENDED": "Its session has ended; it never runs.",
+    "NOT_PLANNED": "A client has created it; the engine does not run it.",
+    "COMPLETED": "It has ended.",
+    "FAILED": "It has failed.",
+    "SKIPPED": "It was left out.",
+    "CANCELLED": "It was cancelled.",
+}
+"""The codes of `whyNotRunning`."""

@@ -1,5 +1,8 @@
 """Every status and state has a meaning in words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ai_coordination_engine.domain import meanings, overlaps, policies, statuses
@@ -28,3 +31,13 @@ def test_what_is_final_is_called_so() -> None:
     ):
         called = [value for value, words in described.items() if words.endswith(" Final.")]
         assert sorted(called) == sorted(final)
+
+
+def test_each_reason_why_an_agent_does_not_run_is_described() -> None:
+    root = Path(__file__).parents[2]
+    explaining = root / "ai_coordination_engine" / "engine" / "control" / "explain.py"
+    given = set(re.findall(r'"([A-Z_]{6,})"', explaining.read_text(encoding="utf-8")))
+    assert {"BACKOFF", "WAITS_FOR_USER", "SKIPPED"} < given <= set(meanings.REASONS)
+    page = (root / "docs" / "controls.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\| code \| the agent \|\n(.*?)\n\n", page, re.DOTALL)
+    assert set(re.findall(r"`([A-Z_]+)`", table)) == set(meanings.REASONS)

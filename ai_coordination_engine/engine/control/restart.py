@@ -13,6 +13,7 @@ from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcil
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.store.models import Session, SessionAgent
+from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.outcome import Outcome, Rejected
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest
@@ -85,7 +86,7 @@ def _restart(
         if _is_under_way(session, restart):
             outcome = app.sessions.note(session, request)
         else:
-            _check(session, agent)
+            _check(app, session, agent)
             outcome = _set_back(app, session, request, restart)
         if isinstance(outcome, Rejected):
             _explain(key, outcome.record, restart)
@@ -112,7 +113,7 @@ def _is_under_way(session: Session, restart: dict[str, Any]) -> bool:
     return bool(session.status == "in_transit" and session.restart == restart)
 
 
-def _check(session: Session, agent: SessionAgent | None) -> None:
+def _check(app: App, session: Session, agent: SessionAgent | None) -> None:
     """Raise `Conflict` if the session cannot run again in its present state."""
     status = session.status
     if session.plan_hash is None:
@@ -122,12 +123,20 @@ def _check(session: Session, agent: SessionAgent | None) -> None:
     if status not in TERMINAL_SESSION_STATUSES:
         state = "is paused" if status == "paused" else "has not ended"
         text = f"The session {state}: cancel it, or wait until it ends; then it can run again."
-        raise Conflict(text, status=status)
+        raise Conflict(text, status=_status(app, session))
     if agent is None and status not in _RETRIED:
         raise Conflict(
             "The session is completed: nothing of it failed. rerunSessionAgent runs a part again.",
             status=status,
         )
+
+
+def _status(app: App, session: Session) -> str:
+    """The status that clients read: of a session that has begun, its first agent says so."""
+    if not may_have_begun(session):
+        return str(session.status)
+    first = app.records.get(SESSION_AGENT, session.partition_key, agent_key_of(session, 0))
+    return status_of(session, first)
 
 
 def _explain(key: tuple[str, str], old: Session | None, restart: dict[str, Any]) -> None:

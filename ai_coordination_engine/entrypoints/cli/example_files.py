@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -79,24 +80,33 @@ def first_steps(folder: Path) -> list[Path]:
     """Write a run file, a function, a test and a README into a folder, which is created if needed;
     return their paths.
 
-    Nothing is overwritten. Raises `ExampleError`.
+    Nothing is overwritten, also of what others write meanwhile: each file is created only where
+    there is none, and those of a failure are removed. Raises `ExampleError`.
     """
-    source = files(__package__) / "new_folder"
-    targets = [folder / each.name for each in _shipped(source)]
+    sources = _shipped(files(__package__) / "new_folder")
+    made: list[Path] = []
+    targets = [folder / each.name for each in sources]
+    _refuse_taken(targets)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in sources:
+            with (folder / each.name).open("xb") as file:
+                made.append(folder / each.name)
+                file.write(each.read_bytes())
+    except OSError as error:
+        for path in made:
+            path.unlink(missing_ok=True)
+        _refuse_taken(targets)
+        raise ExampleError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    return sorted(made)
+
+
+def _refuse_taken(targets: Sequence[Path]) -> None:
     if taken := [str(each) for each in targets if os.path.lexists(each)]:
         are = "exists already and is" if len(taken) == 1 else "exist already and are"
         raise ExampleError(
             f"{', '.join(sorted(taken))} {are} not overwritten. Choose another folder."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as unfinished:
-            _copy(source, whole := Path(unfinished, "new"))
-            for each in targets:
-                (whole / each.name).rename(each)
-    except OSError as error:
-        raise ExampleError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    return sorted(targets)
 
 
 def examples() -> list[Example]:

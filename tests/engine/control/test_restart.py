@@ -17,6 +17,7 @@ from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.advance.sinks import fail_session
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt.leases import claim
 from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
@@ -335,6 +336,16 @@ def test_a_worker_that_died_before_the_retry_leaves_its_run_as_lost(stage: Stage
     check_promises(stage, session)
     runs: list[Any] = stage.runs(session.session_uuid)
     assert sorted(each.async_task["status"] for each in runs) == ["completed", "completed", "lost"]
+
+
+def test_a_refusal_names_the_status_that_clients_read(stage: Stage) -> None:
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    for status in ("dispatched", "in_progress"):
+        with pytest.raises(Conflict, match="has not ended") as refused:
+            retry(stage, session)
+        assert refused.value.extensions == {"status": status}
+        if status == "dispatched":
+            claim(stage.app, stage.queue.sent[0])
 
 
 def test_a_session_that_is_set_back_twice_before_it_runs_loses_no_run(stage: Stage) -> None:

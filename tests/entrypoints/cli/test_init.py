@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,22 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None
         ace("init", str(tmp_path))
     assert [each.name for each in tmp_path.iterdir()] == ["run.yaml"]
     assert (tmp_path / "run.yaml").read_text() == "mine"
+
+
+def test_a_file_that_another_program_writes_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def mkdir(self: Path, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        (tmp_path / "new" / "run.yaml").write_text("mine")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(ExampleError, match=r"run\.yaml exists already and is not overwritten"):
+        ace("init", str(tmp_path / "new"))
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["run.yaml"]
+    assert (tmp_path / "new" / "run.yaml").read_text() == "mine"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
