@@ -15,6 +15,7 @@ from benchmarks import (
     console,
     crowd,
     due,
+    exporting,
     fanout,
     firing,
     graphs,
@@ -36,6 +37,7 @@ NAMES = (
     "aws_client",
     "steps",
     "statements",
+    "exporting",
     "graphs",
     "serving",
     "handoff",
@@ -101,6 +103,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     yield "aws_client", aws_client.measure
     yield "steps", steps.measure
     yield "statements", statements.measure
+    yield "exporting", exporting.measure
     for home in chosen:
         yield "graphs", partial(graphs.measure, home)
         yield "serving", partial(serving.measure, home, long=long)

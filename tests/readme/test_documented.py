@@ -14,8 +14,10 @@ from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.adapters.runtimes.attempts import payload
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
+from ai_coordination_engine.adapters.telemetry.emf import NAMESPACE
 from ai_coordination_engine.api.schema import SCHEMA
-from ai_coordination_engine.domain import statuses
+from ai_coordination_engine.domain import gen_ai, statuses
+from ai_coordination_engine.domain.instruments import INSTRUMENTS, MOST_VALUES
 from ai_coordination_engine.domain.policies import ERROR_CLASSES
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
@@ -172,3 +174,16 @@ def _is_command(words: list[str]) -> bool:
         return False
     inner = ace[words[0]]
     return len(words) == 1 or inner.default_command is not None or words[1] in inner
+
+
+def test_every_metric_and_span_is_explained() -> None:
+    text = page("docs/observability.md")
+    for row in INSTRUMENTS:
+        labels = ", ".join(f"`{each}`" for each in row.labels) or "–"
+        line = f"| `{row.name}` | `{row.emf_name}` | {labels} | {row.description} |"
+        assert line in text, line
+    operations = (gen_ai.INVOKE_WORKFLOW, gen_ai.INVOKE_AGENT, gen_ai.EXECUTE_TOOL, gen_ai.CHAT)
+    assert [each for each in operations if f"| `{each}" not in text] == []
+    assert gen_ai.SCHEMA.rpartition("/")[2] in text
+    assert f"`{NAMESPACE}`" in text
+    assert f"keeps {MOST_VALUES} values" in " ".join(text.split())

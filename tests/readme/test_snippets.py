@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,9 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
 }
 MAKE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 PARAMETERS = (ROOT / "template.yaml").read_text(encoding="utf-8").split("\nConditions:")[0]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "optional-dependencies"
+]
 OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
 
 
@@ -260,7 +264,7 @@ def test_a_command_is_one_that_there_is(given: Snippet) -> None:
 
 def check_variable(name: str, value: str) -> None:
     if not name.startswith("ACE_"):
-        assert name in (*OPENAI, "PYTHONPATH", "CI")
+        assert name in (*OPENAI, "OTEL_EXPORTER_OTLP_ENDPOINT", "PYTHONPATH", "CI")
         return
     field = name.removeprefix("ACE_").lower()
     given = json.loads(value) if value.startswith("{") else value
@@ -287,8 +291,13 @@ def check_command(program: str, *arguments: str) -> None:
             ] == []
         case "cp" | "install":
             assert "# to restore" in snippet(".venv/bin/ace backup")  # which is run
+        case "pip" if extras := re.fullmatch(r"ai-coordination-engine\[(.+)\]", arguments[-1]):
+            assert {*extras[1].split(",")} <= {*EXTRAS}
         case "npm" | "npx" | "pip":
             check_packages(*arguments)
+        case "docker":
+            assert arguments[:2] == ("run", "--rm")
+            assert re.fullmatch(r"[a-z/]+:[0-9.]+", arguments[-1])  # pinned
         case _:
             pytest.fail(f"no runner for the command {program}")
 
