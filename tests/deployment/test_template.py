@@ -135,7 +135,9 @@ def test_the_functions_of_subscriptions_write_nothing_but_who_watches(
 
 def test_no_role_may_touch_any_resource_or_do_any_action(template: dict[str, Any]) -> None:
     roles = of_type(template, "AWS::IAM::Role")
-    assert sorted(roles) == ["ApiRole", "PushRole", "SocketRole", "SweepRole", "WorkerRole"]
+    assert sorted(roles) == [
+        f"{each}Role" for each in ("Agents", "Api", "Push", "Socket", "Sweep", "Worker")
+    ]
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
         for statement in [*iam.statements(role), *iam.statements({"Policies": iam.attached(name)})]:
@@ -301,18 +303,16 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
     readers = {
         name: [
             each["Resource"]
-            for each in iam.statements(role)
+            for each in [*iam.statements(role), *iam.statements({"Policies": iam.attached(name)})]
             if "secretsmanager:GetSecretValue" in each["Action"]
         ]
         for name, role in of_type(template, "AWS::IAM::Role").items()
     }
+    of_agents = [{"Ref": each} for each in ("SecretArns", "HttpSigningSecret", "WebhookSecret")]
     assert readers == {
         "ApiRole": [{"Ref": "WebhookSecret"}],
-        "WorkerRole": [
-            {"Ref": "SecretArns"},
-            {"Ref": "HttpSigningSecret"},
-            {"Ref": "WebhookSecret"},
-        ],
+        "WorkerRole": of_agents,
+        "AgentsRole": of_agents,
         "SweepRole": [],
         "SocketRole": [],
         "PushRole": [],
@@ -427,3 +427,55 @@ def test_browsers_may_send_what_the_local_server_takes(template: dict[str, Any])
         {"Ref": "CorsOrigins"},
     )
     assert otherwise == {"Ref": "AWS::NoValue"}
+
+
+def test_the_second_worker_is_off_and_differs_in_its_queue_its_extra_and_its_package(
+    template: dict[str, Any],
+) -> None:
+    assert template["Parameters"]["AgentsImageUri"]["Default"] == ""
+    ours = {
+        name: each
+        for name, each in template["Resources"].items()
+        if name.startswith("Agents") and name != "AgentsTable"
+    }
+    assert len(ours) == 9
+    assert {each["Condition"] for each in ours.values()} == {"HasAgentsWorker"}
+    plain = template["Resources"]["WorkerFunction"]["Properties"]
+    second = ours["AgentsFunction"]["Properties"]
+    assert ours["AgentsFunction"]["IgnoreGlobals"] == ["Layers", "Runtime"]
+    own = {"ACE_WORKER_EXTRA", "AWS_LAMBDA_EXEC_WRAPPER"}
+    variables = second["Environment"]["Variables"]
+    assert variables["ACE_WORKER_EXTRA"] == "agents"
+    assert {name: each for name, each in variables.items() if name not in own} == plain[
+        "Environment"
+    ]["Variables"]
+    assert second["Timeout"] == plain["Timeout"]
+    source, its_source = (each["Events"]["WakeUps"]["Properties"] for each in (plain, second))
+    assert its_source == {**source, "Queue": {"GetAtt": "AgentsQueue.Arn"}}
+    queue, its_queue = (
+        template["Resources"][name]["Properties"] for name in ("Queue", "AgentsQueue")
+    )
+    redrive = {"deadLetterTargetArn": {"GetAtt": "AgentsDeadLetterQueue.Arn"}}
+    assert its_queue == {**queue, "RedrivePolicy": {**queue["RedrivePolicy"], **redrive}}
+
+
+def test_the_workers_may_do_the_same_each_with_its_own_queue() -> None:
+    def swapped(resource: str) -> str:
+        return resource.replace("Agents", "").replace("WorkerLogs", "Logs")
+
+    other = {(action, swapped(resource)) for action, resource in iam.rights("AgentsRole")}
+    assert {(action, swapped(resource)) for action, resource in iam.rights("WorkerRole")} == other
+    for role in ("ApiRole", "SweepRole", "WorkerRole", "AgentsRole"):
+        assert {("sqs:SendMessage", each) for each in ("Queue", "AgentsQueue")} <= iam.rights(role)
+
+
+def test_the_image_of_the_second_worker_is_made_from_its_lock_for_its_runtime(
+    template: dict[str, Any],
+) -> None:
+    text = (ROOT / ".ci" / "agents.Dockerfile").read_text()
+    version = template["Globals"]["Function"]["Runtime"].removeprefix("python")
+    assert f"FROM public.ecr.aws/lambda/python:{version}\n" in text
+    assert "COPY .ci/constraints-agents-lambda.txt" in text
+    assert "--require-hashes" in text
+    handler = template["Resources"]["WorkerFunction"]["Properties"]["Handler"]
+    assert f'CMD ["{handler}"]' in text

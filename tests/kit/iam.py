@@ -64,7 +64,12 @@ def attached(role: str) -> list[Mapping[str, Any]]:
     policies = [
         each for each in template()["Resources"].values() if each["Type"] == "AWS::IAM::Policy"
     ]
-    return [each["Properties"] for each in policies if {"Ref": role} in each["Properties"]["Roles"]]
+    return [each["Properties"] for each in policies if role in _roles(each["Properties"])]
+
+
+def _roles(policy: Mapping[str, Any]) -> list[str]:
+    """The roles to which a policy is attached, if not always."""
+    return [(each["If"][1] if "If" in each else each)["Ref"] for each in policy["Roles"]]
 
 
 def listed(value: Any) -> list[Any]:
