@@ -47,7 +47,7 @@ def _proven(request: Request, app: App, handle: str) -> JobOwner:
     owner, given = JobOwner.of(handle), _token(request)
     if owner is not None and given:
         for master in master_keys(app.settings, app.secrets):
-            if hmac.compare_digest(owner.token(master).encode(), given.encode()):
+            if hmac.compare_digest(owner.token(master).encode(), given.encode(errors="replace")):
                 return owner
     raise Unauthenticated(f"{a2a.TOKEN_HEADER} is not the token of this address")
 

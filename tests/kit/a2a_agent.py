@@ -170,7 +170,10 @@ def remote_agent(
         agent = RemoteAgent(f"http://127.0.0.1:{listener.getsockname()[1]}")
         card = card_of(agent.url, bindings, pushes=pushes)
         configs = InMemoryPushNotificationConfigStore()
-        sender = BasePushNotificationSender(httpx.AsyncClient(trust_env=False), configs)
+        # it keeps no connections: nobody would close them in the loop to which they belong
+        limits = httpx.Limits(max_keepalive_connections=0)
+        client = httpx.AsyncClient(trust_env=False, limits=limits)
+        sender = BasePushNotificationSender(client, configs)
         handler = DefaultRequestHandler(
             agent.executor,
             InMemoryTaskStore(),

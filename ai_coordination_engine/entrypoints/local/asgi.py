@@ -66,6 +66,7 @@ def asgi_app(app: App, processes: Callable[[], Collection[int]] = tuple) -> Rout
     run_files = [answering_route(path, check, documents.limits) for path in PATHS]
     mcp = mcp_routes(app, tenant, documents.limits, origins)
     pages = [*document_routes(), *console_routes()]
-    others = [webhook, notices, health, *pages, not_found_route(origins)]
     a2a = a2a_routes(app, tenant, documents.limits, origins)
-    return Router([*graphql, *run_files, *a2a, *mcp, *others])
+    others = [health, *pages, not_found_route(origins)]
+    # the webhooks come first: their paths look like those of a tenant
+    return Router([*graphql, *run_files, webhook, notices, *a2a, *mcp, *others])
