@@ -49,7 +49,8 @@ class Question:
     """A question to a person: the session agent that asks it, its text, who is asked, and the JSON
     Schema of the answer (None: any text).
 
-    `key`: unique among all questions of the session; an agent may ask several times.
+    `key`: unique among all questions of the session; an agent may ask several times. `asked_id`:
+    the id of a question of the agent's runtime, so that no other one gets its answer.
     """
 
     uuid: str
@@ -58,6 +59,7 @@ class Question:
     text: str
     person: str
     schema: Mapping[str, Any] | None
+    asked_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,21 +169,31 @@ def look(app: App, tenant: str, handle: str, protocol: str) -> ServedSession:
 
 
 def answer(
-    app: App, tenant: str, handle: str, protocol: str, text: str, question: str | None = None
+    app: App,
+    tenant: str,
+    handle: str,
+    protocol: str,
+    text: str,
+    question: str | None = None,
+    *,
+    asked_id: str | None = None,
 ) -> ServedSession:
     """Answer a question of the session, and return the session as it is then.
 
-    `question`: the uuid of the session agent that asks; None if there is only one question. The
-    same answer again has no effect. Raises `NotFound`, `Conflict` if nothing is asked, and
-    `BadUserInput` if the answer does not conform to the schema, or it is not clear what it answers.
+    `question`: the uuid of the session agent that asks; None if there is only one question.
+    `asked_id`: the `Question.asked_id` that was shown. The same answer again has no effect. Raises
+    `NotFound`, `Conflict` if nothing is asked or another question is, and `BadUserInput` if the
+    answer does not conform to the schema, or it is not clear what it answers.
     """
     session, task = _find(app, tenant, handle, protocol)
-    asked = question or _only(_seen(app, session, task))
-    execute_for_user_input(app, tenant, session.session_uuid, asked, text)
+    if question is None:
+        only = _only(_seen(app, session, task))
+        question, asked_id = only.uuid, only.asked_id
+    execute_for_user_input(app, tenant, session.session_uuid, question, text, asked_id)
     return look(app, tenant, handle, protocol)
 
 
-def _only(seen: ServedSession) -> str:
+def _only(seen: ServedSession) -> Question:
     if not seen.questions:
         raise Conflict(f"The session asks nothing: it is {seen.state}.", state=str(seen.state))
     if len(seen.questions) > 1:
@@ -189,7 +201,7 @@ def _only(seen: ServedSession) -> str:
             "The session asks several questions; name the one that is answered:"
             f" {', '.join(each.uuid for each in seen.questions)}."
         )
-    return seen.questions[0].uuid
+    return seen.questions[0]
 
 
 def cancel(app: App, tenant: str, handle: str, protocol: str) -> ServedSession:
@@ -299,13 +311,17 @@ def _question(agent: SessionAgent, texts: Mapping[str, str]) -> Question:
     action = agent.agent_action or {}
     schema = action.get("answer_schema")
     text = texts.get(agent.session_agent_uuid) or agent.agent_output or ""
+    asked_id = None
     if agent.stored("asks") is not None:  # its runtime asks
-        text, schema = agent.asks["text"], agent.asks.get("answer_schema")
+        asks = agent.asks
+        text, schema, asked_id = asks["text"], asks.get("answer_schema"), asks.get("id")
+    which = asked_id or agent.waits_since or ""
     return Question(
         agent.session_agent_uuid,
-        f"{agent.session_agent_uuid}.{zlib.crc32((agent.waits_since or '').encode()):08x}",
+        f"{agent.session_agent_uuid}.{zlib.crc32(which.encode()):08x}",
         inputs.label(agent),
         text,
         agent.awaits_user or action.get("user_in_the_loop") or "",
         schema if isinstance(schema, dict) else None,
+        asked_id,
     )

@@ -1,5 +1,6 @@
 """Every example in the package works: run files, and scripts with a server."""
 
+import asyncio
 import json
 import shlex
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mcp import Client as McpClient
+from mcp_types import ElicitRequestParams, ElicitResult
 
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.example_files import ExampleError, example, examples
@@ -26,6 +29,7 @@ RUN_FILES = {
     "own_function": ["own_function", "run.yaml"],
     "planned": ["planned.yaml"],
     "research_brief": ["research_brief.yaml"],
+    "served": ["served.yaml"],
 }
 SCRIPTS = ["api_python", "api_typescript", "fork"]
 
@@ -117,6 +121,23 @@ def test_a_person_decides(copies: Copies, answer: str, result: str) -> None:
     view, printed = copies.run("approval", answer)
     assert printed == result
     assert sorted(states(view).values()) == ["completed", "completed", "completed", "skipped"]
+
+
+async def test_a_tool_of_other_systems_asks_their_user(copies: Copies) -> None:
+    asked = []
+
+    async def agree(context: object, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"publish": True})
+
+    view, _ = await asyncio.to_thread(copies.run, "served", '{"publish": false}')
+    assert states(view) == {"writer": "completed", "decision": "completed", "publisher": "skipped"}
+    async with McpClient(f"{copies.running.page}mcp", elicitation_callback=agree) as client:
+        (tool,) = (await client.list_tools()).tools
+        assert (tool.name, tool.input_schema["required"]) == ("announce", ["product"])
+        done = await client.call_tool("announce", {"product": "a bell"})
+    assert asked == ["decision asks editor:\n\nPublish this? New: a bell!"]
+    assert done.model_dump()["content"][0]["text"] == "NEW: A BELL! (AGREED: TRUE)"
 
 
 def test_functions_of_ones_own(copies: Copies) -> None:

@@ -49,7 +49,7 @@ RUN_BY_MARK = {
             "# my_shop.py",
             "# my_actions.py",
         ),
-        *("# report.py", "# check_signature.py"),
+        *("# report.py", "# check_signature.py", "# mcp_report.py"),
     ),
     "js": ("// clients: apollo", "// clients: graphcache", "// clients: relay", "// live: clients"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/json.ts", "// src/sessions.ts"),
@@ -61,6 +61,7 @@ RUN_BY_MARK = {
         '{"schema": "ace.plan/1"',
         '{"agent": "billing"',
         '{"graphql"',
+        '{"mcpServers"',
     ),
 }
 RESULTS = {  # of the run files, by agent; a question is given its default answer
@@ -75,6 +76,7 @@ RESULTS = {  # of the run files, by agent; a question is given its default answe
             ' BEGINNER."]\n\nThe offer:'
         )
     },
+    "# report.yaml": {"editor": "A REPORT ON HEAT PUMPS, FOR BEGINNERS."},
     "# planned.yaml": {
         "writer": "OUTPUT OF RESEARCHER:\nWHAT ARE HEAT PUMPS?\n\nA PAGE ABOUT HEAT PUMPS."
     },
@@ -135,6 +137,16 @@ def test_a_run_file_has_its_result(url: str, mark: str) -> None:
             view = client.follow(plan, session_uuid, lambda _: None)
     assert (view.status, warnings) == ("completed", [])
     assert {agent.name: agent.record.agent_output for agent in results(view)} == RESULTS[mark]
+
+
+def test_an_exposed_task_is_called_as_shown(url: str) -> None:
+    with Client(url) as client:
+        client.start_file(parse_run_file(snippet("# report.yaml")))
+    server = json.loads(snippet('{"mcpServers"'))["mcpServers"]["ace"]
+    address = f"{url.removesuffix('/graphql')}{httpx.URL(server['url']).path}"
+    assert server["type"] == "http"
+    said = run(sys.executable, "-c", snippet("# mcp_report.py"), MCP=address)
+    assert said == "A REPORT ON RAIN, FOR CHILDREN.\n"
 
 
 def test_a_check_prints_what_its_page_says(

@@ -8,10 +8,10 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.controls import pause_session
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.served import sessions
-from ai_coordination_engine.served.sessions import ServedSession
+from ai_coordination_engine.served.sessions import Question, ServedSession
 from ai_coordination_engine.served.tasks import served_task, served_tasks
 from ai_coordination_engine.store.records.entities import TASK
-from tests.kit.fakes import failing
+from tests.kit.fakes import asking, failing
 from tests.kit.stage import TENANT, Stage, stage_of
 
 GRAPH = {"a": "", "b": "a", "c": "a"}
@@ -119,6 +119,35 @@ def test_one_of_several_questions_must_be_named(stage: Stage) -> None:
         sessions.answer(stage.app, TENANT, begun.handle, "mcp", "yes")
     left = sessions.answer(stage.app, TENANT, begun.handle, "mcp", "yes", first.uuid)
     assert [each.uuid for each in left.questions] == [second.uuid]
+
+
+def reply(stage: Stage, begun: ServedSession, text: str, to: Question) -> None:
+    of = (stage.app, TENANT, begun.handle, "mcp")
+    sessions.answer(*of, text, to.uuid, asked_id=to.asked_id)
+
+
+def test_an_answer_to_an_earlier_question_of_a_runtime_is_no_answer_to_the_next(
+    stage: Stage,
+) -> None:
+    expose(stage)
+    stage.runtime.behaviours["a"] = asking("One?", "Two?")
+    begun = begin(stage)
+    stage.drain()
+    (first,) = look(stage, begun).questions
+    assert (first.text, first.asked_id is None) == ("One?", False)
+    reply(stage, begun, "1", first)
+    stage.drain()
+    (second,) = look(stage, begun).questions
+    assert (second.text, second.uuid == first.uuid, second.key == first.key) == (
+        "Two?",
+        True,
+        False,
+    )
+    with pytest.raises(Conflict, match=r"asks another question"):
+        reply(stage, begun, "x", first)
+    sessions.answer(stage.app, TENANT, begun.handle, "mcp", "2")
+    stage.drain()
+    assert look(stage, begun).state == "completed"
 
 
 def test_a_cancelled_session_stays_so_and_one_that_has_ended_is_not_cancelled(stage: Stage) -> None:

@@ -156,7 +156,8 @@ class Calls:
         text = forms.answer_in(question, response)
         if text is None:
             return False
-        sessions.answer(self.app, self.tenant, handle, MCP, text, question.uuid)
+        of = (self.app, self.tenant, handle, MCP)
+        sessions.answer(*of, text, question.uuid, asked_id=question.asked_id)
         return True
 
     def _task(self, name: str) -> ServedTask:
