@@ -30,8 +30,10 @@ from ai_coordination_engine.api.limits import DocumentError, Documents
 from ai_coordination_engine.api.transport import Context, Parameters, executed
 from ai_coordination_engine.domain import json_text, topics
 from ai_coordination_engine.domain.ids import is_id
-from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled
+from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex
 
+MOST_BYTES = 32_768
+"""Bytes of a subscription's document and variables: a frame of API Gateway has no more."""
 _PASSING = (Throttled.code,)
 
 
@@ -112,6 +114,7 @@ def subscription_of(
     operation = get_operation_ast(document, parameters.operation_name)
     if operation is None or operation.operation != OperationType.SUBSCRIPTION:
         return None
+    check_size(parameters)
     documents.prices.check(document, parameters.operation_name, parameters.variables)
     node, arguments = _root_field(document, operation, parameters, documents)
     name = node.name.value
@@ -124,6 +127,16 @@ def subscription_of(
         document,
         documents,
     )
+
+
+def check_size(parameters: Parameters) -> None:
+    """Raise `TooComplex` for what is too large to be kept as long as somebody watches."""
+    kept = parameters.query + json_text.encode(dict(parameters.variables))
+    if len(kept.encode(errors="replace")) > MOST_BYTES:
+        raise TooComplex(
+            f"the document and the variables of a subscription have more than {MOST_BYTES} bytes",
+            limit=MOST_BYTES,
+        )
 
 
 def is_subscription(parameters: Parameters, documents: Documents) -> bool:

@@ -21,7 +21,12 @@ from ai_coordination_engine.api.live.protocol import (
     Reply,
     Subscribe,
 )
-from ai_coordination_engine.api.live.subscription import Subscription, errors_of, subscription_of
+from ai_coordination_engine.api.live.subscription import (
+    Subscription,
+    check_size,
+    errors_of,
+    subscription_of,
+)
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import HttpError, run
 from ai_coordination_engine.domain import json_text, topics
@@ -42,8 +47,6 @@ SECOND_LOOK = 5
 """The seconds until a new watcher is looked at again: an index may have been behind when it was
 answered first, or the function may have died.
 """
-MOST_BYTES = 32_768
-"""Bytes of a subscription's document and variables, which are stored: a frame has no more."""
 MOST_ID = 128
 """Characters of the id of an operation."""
 _DONE = {"statusCode": 200}
@@ -259,13 +262,7 @@ def _too_large() -> TooComplex:
 
 def _check_size(asked: Subscribe) -> None:
     """Raise `TooComplex` for what is too large to be stored."""
-    parameters = asked.parameters
-    stored = parameters.query + json_text.encode(dict(parameters.variables))
-    if len(stored.encode()) > MOST_BYTES:
-        raise TooComplex(
-            f"the document and the variables of a subscription have more than {MOST_BYTES} bytes",
-            limit=MOST_BYTES,
-        )
+    check_size(asked.parameters)
     if len(asked.id) > MOST_ID:
         raise TooComplex(f"the id of an operation has more than {MOST_ID} characters")
 

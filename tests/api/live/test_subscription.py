@@ -121,6 +121,7 @@ def test_equal_subscriptions_of_one_tenant_share_a_key() -> None:
         ("subscription { sessionList @include(if: false) { total } }", {}, "BAD_USER_INPUT"),
         ("subscription { sessionList { total } userInbox { total } }", {}, "BAD_USER_INPUT"),
         (f"subscription {{ sessionList {{ {'total ' * 600} }} }}", {}, "TOO_COMPLEX"),
+        (SESSION, {"c": "c", "s": "ü" * 16_384}, "TOO_COMPLEX"),
     ],
 )  # fmt: skip
 def test_what_cannot_begin_is_an_error_with_a_code(query: str, variables: Any, code: str) -> None:
