@@ -15,6 +15,7 @@ from ai_coordination_engine.ports import (
     PredecessorOutput,
     Question,
     Resumed,
+    ToolContext,
 )
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "PredecessorOutput",
     "Question",
     "Resumed",
+    "ToolContext",
 ]
 __version__ = "0.1.0"

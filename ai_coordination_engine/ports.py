@@ -212,6 +212,26 @@ class AgentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may know of the agent that calls it: `deps` of its pydantic-ai `RunContext`.
+
+    `idempotency_key` is that of the call: the same when a later attempt of the agent repeats the
+    call with the same arguments. `traceparent` and `tracestate` are the attempt's place in a trace.
+    """
+
+    tenant: str = ""
+    session_uuid: str = ""
+    session_agent_uuid: str = ""
+    agent_uuid: str = ""
+    agent_name: str = ""
+    run_uuid: str = ""
+    attempt: int = 1
+    idempotency_key: str = ""
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentResult:
     """The result of an attempt.
 

@@ -1,9 +1,9 @@
 """Types of structured settings; `settings` has the fields that hold them."""
 
-from typing import Any
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 class A2AAgent(BaseModel):
@@ -77,3 +77,70 @@ class AgentCoreRuntime(BaseModel):
 
     arn: str = Field(pattern=r"^arn:[a-z-]+:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:runtime/.+$")
     qualifier: str = "DEFAULT"
+
+
+class AgentModel(BaseModel):
+    """How the models of a pattern are reached that `agent` agents may name.
+
+    Without a key, the provider's own variables count (`OPENAI_API_KEY`, AWS credentials).
+    `factory`: `package.module:attribute` of an own model of pydantic-ai, or of a function without
+    arguments that makes one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    api_key: SecretStr | None = None
+    api_key_secret: str | None = None
+    factory: str | None = None
+
+
+class ToolFunction(BaseModel):
+    """A Python function that agents may call as a tool; as a text, its `function` alone.
+
+    `approval`: a person must allow each call. `idempotent`: a call that was allowed may be repeated
+    after a failure, because the function recognises its idempotency key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    function: str
+    approval: Literal["USER"] | None = None
+    idempotent: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_a_text(cls, value: Any) -> Any:
+        return {"function": value} if isinstance(value, str) else value
+
+
+class McpServer(BaseModel):
+    """An MCP server whose tools agents may call: a `url` (streamable HTTP), or a `command` (stdio).
+
+    `headers_secret` names a secret for the value of each header. `approval`: a person must allow
+    each call, or those of the tools in the list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: str = ""
+    headers: dict[str, SecretStr] = {}
+    headers_secret: dict[str, str] = {}
+    command: str = ""
+    args: list[str] = []
+    env: dict[str, SecretStr] = {}
+    approval: Literal["USER"] | list[str] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if bool(self.url) == bool(self.command):
+            raise ValueError("takes either a url or a command")
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("url must begin with https:// or http:// and a host")
+        if "@" in parts.netloc:
+            raise ValueError("url must have no credentials (headers and headers_secret take them)")
+        return self
+
+    def needs_approval(self, tool: str) -> bool:
+        """Whether a person must allow the calls of this tool."""
+        return self.approval == "USER" or tool in (self.approval or ())

@@ -20,7 +20,14 @@ from pydantic import (
     field_validator,
 )
 
-from ai_coordination_engine.setting_types import A2AAgent, AgentCoreRuntime, BedrockModel
+from ai_coordination_engine.setting_types import (
+    A2AAgent,
+    AgentCoreRuntime,
+    AgentModel,
+    BedrockModel,
+    McpServer,
+    ToolFunction,
+)
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
@@ -169,6 +176,38 @@ class Settings(BaseModel):
             'name → `{"base_url", "model", "provider", "api_key" or "api_key_secret"}` of an'
             " OpenAI-compatible endpoint"
         ),
+    )
+
+    agent_models: dict[str, AgentModel] = Field(
+        {},
+        description=(
+            "models that `agent` agents may name, beside those of `ACE_OPENAI_ENDPOINTS`:"
+            ' `provider:model`, or `provider:*` → `{"api_key" or "api_key_secret"}`'
+        ),
+    )
+    tools: dict[str, ToolFunction] = Field(
+        {},
+        description=(
+            "functions that `agent` agents may call: name → `package.module:attribute`, or"
+            ' `{"function", "approval": "USER", "idempotent"}`'
+        ),
+    )
+    mcp_servers: dict[str, McpServer] = Field(
+        {},
+        description=(
+            "MCP servers whose tools `agent` agents may call: name →"
+            ' `{"url", "headers", "headers_secret"}`, or locally `{"command", "args", "env"}`;'
+            ' `"approval": "USER"` or a list of tools'
+        ),
+    )
+    agent_max_requests: int = Field(
+        20, ge=1, le=1000, description="most requests of an `agent` agent to its model"
+    )
+    agent_max_tool_calls: int = Field(
+        50, ge=0, le=1000, description="most calls of tools by an `agent` agent"
+    )
+    agent_max_tokens: int = Field(
+        500_000, ge=1, description="most tokens of an `agent` agent, of all its requests together"
     )
 
     prices: dict[str, OwnPrice] = Field(

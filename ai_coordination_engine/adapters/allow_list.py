@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
+from ai_coordination_engine.adapters.runtimes.agent import ToolAgentRuntime
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.ports import AgentFailure
@@ -56,6 +57,15 @@ class SettingsAllowList:
         functions = self._runtimes.find("function")
         if isinstance(functions, FunctionRuntime):
             yield from (f"ACE_FUNCTIONS: {each}" for each in functions.functions.unloadable())
+        yield from (f"ACE_TOOLS: {each}" for each in self._tools())
         yield from (f"{_ACTIONS}: {each}" for each in self._actions.functions.unloadable())
         if problem := self.of_runtime(None):
             yield f"{_DEFAULT}: {problem.removesuffix(f'; see {_DEFAULT}')}"
+
+    def _tools(self) -> Iterator[str]:
+        try:
+            agents = self._runtimes.find("agent")
+        except AgentFailure:  # no agent that calls tools runs here
+            return
+        if isinstance(agents, ToolAgentRuntime):
+            yield from agents.functions.unloadable()

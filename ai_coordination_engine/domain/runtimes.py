@@ -73,6 +73,26 @@ MODEL_PARAMETERS = (
 """The parameters of a chat completion that a record may set; they are sent unchanged."""
 
 
+AGENT_KEYS = (
+    "model",
+    "endpoint",
+    "instructions",
+    "tools",
+    "output_schema",
+    "output_mode",
+    "max_requests",
+    "max_tool_calls",
+    "max_total_tokens",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+)
+"""The keys of an agent that calls tools."""
+
+
 MODEL_KINDS = frozenset({"agent", "bedrock", "openai"})
 """The kinds whose usage is that of a model; a span shows what it was asked."""
 
@@ -127,6 +147,7 @@ KINDS: Mapping[str, KindSpec] = {
         module="lambda_function",  # `lambda` is a word of Python
     ),
     "agentcore": KindSpec("ACE_AGENTCORE_RUNTIMES", ("agent", "instructions"), whole_input=True),
+    "agent": KindSpec("ACE_AGENT_MODELS", AGENT_KEYS, needs="agents"),
     "a2a": KindSpec("ACE_A2A_AGENTS", ("agent", "instructions"), wants_thread=False, cancels=True),
 }
 
@@ -134,7 +155,7 @@ KINDS: Mapping[str, KindSpec] = {
 _WHY = {
     "stream": "; answers are read as a whole.",
     "n": "; one answer is read.",
-    "tools": "; the engine runs no tools.",
+    "tools": '; agents of the kind "agent" call tools.',
     "headers": "; nothing but the attempt is sent.",
 }
 

@@ -87,6 +87,11 @@ class Runtime(Shape):
     reasoning_effort: str | None = None
     additional_model_request_fields: object = None
     long_job: object = None
+    output_schema: object = None
+    output_mode: object = None
+    max_requests: object = None
+    max_tool_calls: object = None
+    max_total_tokens: object = None
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:

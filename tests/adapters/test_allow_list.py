@@ -93,7 +93,8 @@ def test_an_api_without_the_settings_of_the_workers_says_nothing_of_them(api: Ap
     [
         (
             {"kind": "bogus"},
-            "the runtime kind 'bogus' is unknown; known kinds: function, http, openai, a2a",
+            "the runtime kind 'bogus' is unknown; known kinds: function, http, openai, bedrock,"
+            " lambda, agentcore, agent, a2a",
         ),
         ({"kind": "openai"}, "the model endpoint 'default' is not configured; configured: none"),
         ({"kind": "function", "name": "upper"}, None),

@@ -16,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from graphql import parse, validate
+from pydantic_ai import Tool
 
+from ai_coordination_engine import AgentRequest, Resumed
 from ai_coordination_engine.adapters.runtimes.http import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from ai_coordination_engine.api.enums import with_enums
 from ai_coordination_engine.api.schema import SCHEMA
@@ -47,6 +49,9 @@ RUN_BY_MARK = {
             "# my_agents.py",
             "# test_my_agents.py",
             "# my_shop.py",
+            "# my_tools.py",
+            "# my_orders.py",
+            "# writer.py",
             "# my_actions.py",
         ),
         *("# report.py", "# check_signature.py", "# mcp_report.py"),
@@ -345,3 +350,18 @@ def check_packages(*arguments: str) -> None:
     assert [
         each for each in arguments if each not in known and each not in ("install", "--save-dev")
     ] == []
+
+
+def test_a_function_asks_and_a_tool_has_a_schema() -> None:
+    orders: dict[str, Any] = {}
+    exec(snippet("# my_orders.py"), orders)  # noqa: S102
+    request = AgentRequest(query="tea")
+    asked = orders["order"](request)
+    assert asked.question.text == "Shall I order tea?"
+    resumed = Resumed(asked.question.state, "yes")
+    assert orders["order"](replace(request, resumed=resumed)) == "ordered"
+    tools: dict[str, Any] = {}
+    exec(snippet("# my_tools.py"), tools)  # noqa: S102
+    schema = Tool(tools["order"]).function_schema.json_schema
+    assert schema["properties"]["count"] == {"description": "how many", "type": "integer"}
+    assert tools["stock"]("tea") == 3

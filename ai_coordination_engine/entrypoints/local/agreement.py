@@ -65,6 +65,8 @@ def shared(settings: Settings) -> Shared:
     values["default_runtime"] = {name: runtime[name] for name in _SHOWN if name in runtime}
     for endpoint in values["openai_endpoints"].values():
         endpoint["base_url"] = _without_query(endpoint["base_url"])
+    for server in values["mcp_servers"].values():
+        server["url"] = _without_query(server["url"])
     return values
 
 

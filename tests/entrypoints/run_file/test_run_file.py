@@ -129,7 +129,8 @@ def test_a_cycle_is_named() -> None:
         (
             "kind: function",
             "kind: magic",
-            "5:61: runtime needs a kind: one of function, http, openai, a2a, not 'magic'",
+            "5:61: runtime needs a kind: one of function, http, openai, bedrock, lambda, agentcore,"
+            " agent, a2a, not 'magic'",
         ),
         (
             "uuid: w-1",

@@ -1,0 +1,72 @@
+"""The tools that a record names, checked against the settings."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.settings import Settings
+
+MCP = "mcp:"
+USER = "USER"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A function (`server` is None), one tool of an MCP server, or all of them (`name` is None).
+
+    `approval`: the record asks that a person allows each call, whatever the settings say.
+    """
+
+    name: str | None
+    server: str | None = None
+    approval: bool = False
+
+
+def chosen(given: object, settings: Settings) -> list[Chosen]:
+    """The tools of a record: `"search"`, `"mcp:files"` or `"mcp:files/read"`, or objects with such
+    a `name` and `"approval": "USER"`. Raises `AgentFailure`.
+    """
+    if given is None:
+        return []
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise _invalid("`runtime.tools` must be a list of names")
+    return list(_each(given, settings))
+
+
+def _each(given: Sequence[object], settings: Settings) -> Iterator[Chosen]:
+    for each in given:
+        name, approval = _named(each)
+        server, _, tool = name.removeprefix(MCP).partition("/")
+        if not name.startswith(MCP):
+            _check(name, settings.tools, "the tool", "ACE_TOOLS")
+            yield Chosen(name, approval=approval)
+            continue
+        _check(server, settings.mcp_servers, "the MCP server", "ACE_MCP_SERVERS")
+        if settings.mcp_servers[server].command and settings.queue_url:
+            message = f"the MCP server {server!r} is a command, which runs on one machine only"
+            raise AgentFailure(message, error_class="not_allowed")
+        yield Chosen(tool or None, server, approval)
+
+
+def _named(given: object) -> tuple[str, bool]:
+    if isinstance(given, str):
+        return given, False
+    if isinstance(given, dict) and isinstance(given.get("name"), str):
+        if unknown := {*given} - {"name", "approval"}:
+            raise _invalid(f"a tool in `runtime.tools` has no key {min(unknown)!r:.100}")
+        if given.get("approval") not in (None, USER):
+            raise _invalid('the `approval` of a tool in `runtime.tools` is "USER" or left out')
+        return given["name"], given.get("approval") == USER
+    raise _invalid('a tool in `runtime.tools` is a name, or {"name", "approval"}')
+
+
+def _check(name: str, known: object, what: str, setting: str) -> None:
+    assert isinstance(known, dict)
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        message = f"{what} {name!r:.100} is not offered; {setting} has: {names}"
+        raise AgentFailure(message, error_class="not_allowed")
+
+
+def _invalid(message: str) -> AgentFailure:
+    return AgentFailure(message, error_class="invalid_request")
