@@ -29,6 +29,9 @@ ARGUMENTS: Mapping[str, str] = {
     "sessionCounts.statuses": (
         "Count only these statuses; `dispatched` counts as `in_progress`. Omitted: all."
     ),
+    "usageByDay.coordinationUuid": "Only what its agents used.",
+    "usageByDay.agentUuid": "Only what this agent used, in any coordination.",
+    "usageByDay.model": "Only what was used of this model.",
     "runUuid": "The run's uuid.",
     "insertUpdateCoordination.coordinationUuid": (
         "The coordination to update, or the uuid of a new one. Omitted: the server creates a uuid."

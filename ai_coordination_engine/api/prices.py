@@ -53,6 +53,8 @@ PRICES: Mapping[str, int] = {
     "TaskScheduleType.upcoming": RECORD,
     "TaskScheduleType.whyNotFired": RECORD,
     "SessionType.waitsFor": CALL + CHILDREN * RECORD,
+    "SessionType.cost": CALL + CHILDREN * RECORD,
+    "CoordinationType.cost": LIST,
     "SessionType.definition": CALL + CHILDREN * RECORD,
     "SessionAgentType.agentInput": RECORD,
     "SessionAgentType.whyNotRunning": RECORD,

@@ -11,6 +11,7 @@ from ai_coordination_engine.api.operations import OPERATIONS, ask_query, ping
 from ai_coordination_engine.api.plans import plan_field
 from ai_coordination_engine.api.prices import set_price
 from ai_coordination_engine.api.resources import INBOX, RESOURCES
+from ai_coordination_engine.api.usage_costs import usage_field
 
 
 def _queries() -> dict[str, object]:
@@ -20,6 +21,7 @@ def _queries() -> dict[str, object]:
     fields["node"] = node_field(RESOURCES)
     fields["user_inbox"] = list_field(INBOX, "UserInboxType")
     fields["session_counts"] = counts_field()
+    fields["usage_by_day"] = usage_field()
     fields["plan_session"] = plan_field()
     return {**fields, "ask_operation_hub": ask_query()}
 

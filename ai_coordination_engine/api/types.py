@@ -40,6 +40,7 @@ from ai_coordination_engine.api.progress import (
     why_not_running,
 )
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
+from ai_coordination_engine.api.usage_costs import coordination_cost, session_cost
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.exposure import wire
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
@@ -70,6 +71,7 @@ class CoordinationType(graphene.ObjectType):
     coordination_description = payload(graphene.String, "coordination_description")
     agents = payload(graphene.List(JSONCamelCase), "agents", each(Agent))
     theme_uuid = graphene.String()
+    cost = coordination_cost()
     vars().update(other_fields(records.COORDINATION, Coordination, vars()))
     updated_by = graphene.String()
     created_at = DateTime(required=True)
@@ -201,6 +203,7 @@ class SessionType(graphene.ObjectType):
     )
     definition = graphene.Field(JSONCamelCase, resolver=_definition)
     waits_for = graphene.Field(graphene.List(graphene.String), resolver=people)
+    cost = session_cost()
 
 
 def session_field() -> graphene.Field:

@@ -19,6 +19,7 @@ from ai_coordination_engine.client.records import (
     SessionRun,
     Task,
     TaskSchedule,
+    UsageByDay,
 )
 from ai_coordination_engine.client.repeats import is_repeatable
 
@@ -450,6 +451,44 @@ def session_counts(
     variables = given({"statuses": statuses})
     return Operation(
         "sessionCounts", _SESSION_COUNTS, variables, ("sessionCounts",), SessionCounts | None, True
+    )
+
+
+_USAGE_BY_DAY = (
+    """
+query usageByDay($from: DateTime!, $to: DateTime!, $coordinationUuid: String, $agentUuid:
+  String, $model: String, $limit: Int, $cursor: String) { usageByDay(from: $from, to: $to,
+  coordinationUuid: $coordinationUuid, agentUuid: $agentUuid, model: $model, limit: $limit,
+  cursor: $cursor) { records: usageByDayList { ...UsageByDay } nextCursor } }
+"""
+    + UsageByDay.fragment
+)
+
+
+def usage_by_day(
+    *,
+    from_: datetime,
+    to: datetime,
+    coordination_uuid: str | Unset | None = UNSET,
+    agent_uuid: str | Unset | None = UNSET,
+    model: str | Unset | None = UNSET,
+    limit: int | Unset | None = UNSET,
+    cursor: str | Unset | None = UNSET,
+) -> Operation[Page[UsageByDay]]:
+    """What the tenant's agents used, by day, coordination, agent and model. A session is counted when it has ended."""
+    variables = given(
+        {
+            "from": from_,
+            "to": to,
+            "coordinationUuid": coordination_uuid,
+            "agentUuid": agent_uuid,
+            "model": model,
+            "limit": limit,
+            "cursor": cursor,
+        }
+    )
+    return Operation(
+        "usageByDay", _USAGE_BY_DAY, variables, ("usageByDay",), Page[UsageByDay], True
     )
 
 
@@ -929,10 +968,11 @@ def delete_session_run(
 _EXECUTE_PROCEDURE_TASK_SESSION = (
     """
 mutation executeProcedureTaskSession($coordinationUuid: String!, $taskUuid: String!,
-  $inputFiles: [JSONCamelCase], $sessionUuid: String, $taskQuery: String, $userId: String) {
-  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
-  inputFiles: $inputFiles, sessionUuid: $sessionUuid, taskQuery: $taskQuery, userId: $userId)
-  { procedureTaskSession { ...ProcedureTaskSession } } }
+  $inputFiles: [JSONCamelCase], $served: JSONCamelCase, $sessionUuid: String, $taskQuery:
+  String, $userId: String) { executeProcedureTaskSession(coordinationUuid: $coordinationUuid,
+  taskUuid: $taskUuid, inputFiles: $inputFiles, served: $served, sessionUuid: $sessionUuid,
+  taskQuery: $taskQuery, userId: $userId) { procedureTaskSession { ...ProcedureTaskSession } }
+  }
 """
     + ProcedureTaskSession.fragment
 )
@@ -943,6 +983,7 @@ def execute_procedure_task_session(
     coordination_uuid: str,
     task_uuid: str,
     input_files: list[Json] | Unset | None = UNSET,
+    served: Json | Unset | None = UNSET,
     session_uuid: str | Unset | None = UNSET,
     task_query: str | Unset | None = UNSET,
     user_id: str | Unset | None = UNSET,
@@ -953,6 +994,7 @@ def execute_procedure_task_session(
             "coordinationUuid": coordination_uuid,
             "taskUuid": task_uuid,
             "inputFiles": input_files,
+            "served": served,
             "sessionUuid": session_uuid,
             "taskQuery": task_query,
             "userId": user_id,

@@ -51,6 +51,35 @@ SessionAgentState = Annotated[
 """The state of a session agent."""
 
 
+WhyNotRunningCode = Annotated[
+    Literal[
+        "EXECUTING",
+        "LEASE_EXPIRED",
+        "ACTING",
+        "WAITS_FOR_PREDECESSORS",
+        "WAITS_FOR_ELEMENTS",
+        "WAITS_FOR_USER",
+        "WAITS_FOR_ASYNC_TASK",
+        "WAITS_FOR_BUDGET",
+        "BACKOFF",
+        "PAUSED",
+        "WAITS_FOR_WORKER",
+        "WAITS_FOR_SETTINGS",
+        "WAITS_FOR_BACKEND",
+        "INTERNAL_ERROR",
+        "RESTARTING",
+        "SESSION_ENDED",
+        "NOT_PLANNED",
+        "COMPLETED",
+        "FAILED",
+        "SKIPPED",
+        "CANCELLED",
+    ],
+    SkipValidation,
+]
+"""Why a session agent does not run."""
+
+
 SessionRunStatus = Annotated[
     Literal["completed", "failed", "lost", "pending", "expired"], SkipValidation
 ]
@@ -574,6 +603,58 @@ fragment SessionCounts on SessionCountsType { byStatus { status count isLowerBou
 
     bound: int | None
     """The number up to which the sessions of a status are counted."""
+
+
+class UsageByDay(Model):
+    """What one agent used of one model on one day."""
+
+    fragment: ClassVar[str] = """
+fragment UsageByDay on UsageByDayType { day coordinationUuid agentUuid model microUsd
+  inputTokens outputTokens unpricedRuns cachedTokens reasoningTokens requests toolCalls runs
+  failedRuns }
+"""
+
+    day: str | None
+    """The day in UTC, for example 2026-11-26."""
+
+    coordination_uuid: str | None
+    """The coordination's uuid."""
+
+    agent_uuid: str | None
+    """The agent's uuid."""
+
+    model: str | None
+    """The model; `unknown` if the runtime did not name it, and `other` for all further ones of a day with more than 100."""
+
+    micro_usd: float | None
+    """Millionths of a dollar, of the attempts that have a price; null if none has one."""
+
+    input_tokens: float | None
+    """The tokens that models read, as far as they are known."""
+
+    output_tokens: float | None
+    """The tokens that models wrote, as far as they are known."""
+
+    unpriced_runs: int | None
+    """The attempts whose cost is not known: their model has no price, or their tokens are unknown."""
+
+    cached_tokens: float | None
+    """Those of `inputTokens` that were read from a cache."""
+
+    reasoning_tokens: float | None
+    """Those of `outputTokens` in which models reasoned."""
+
+    requests: float | None
+    """How often models were asked."""
+
+    tool_calls: float | None
+    """How often tools were called."""
+
+    runs: float | None
+    """The attempts that asked a model."""
+
+    failed_runs: float | None
+    """Those of them that did not complete."""
 
 
 class Plan(Model):

@@ -27,6 +27,7 @@ from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.schedules import Schedules
 from ai_coordination_engine.store.transitions.session_agents import SessionAgents
 from ai_coordination_engine.store.transitions.sessions import Sessions
+from ai_coordination_engine.store.transitions.usage_counters import UsageCounters
 from ai_coordination_engine.telemetry_ports import Telemetry
 
 
@@ -86,6 +87,11 @@ class App:
     def runs(self) -> SessionRuns:
         """The writes of session runs."""
         return SessionRuns(self.records)
+
+    @cached_property
+    def usage_counters(self) -> UsageCounters:
+        """The counters of what sessions used."""
+        return UsageCounters(self.records)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
-from ai_coordination_engine.engine.advance import questions, timers
+from ai_coordination_engine.engine.advance import accounts, questions, timers
 from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.advance.hand_off import (
     counter_shard_key_of,
@@ -56,6 +56,8 @@ def recover(app: App, agent: SessionAgent) -> None:
         if held_until := finish_ended(app, session, agent):
             raise Busy(held_until - app.clock.now().timestamp())
         return
+    if agent.sink_count == 0:
+        accounts.count_question(app, agent)
     walk = _Walk(app, session)
     walk.down_from(agent)
     try:

@@ -20,6 +20,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_held, phase
 from ai_coordination_engine.engine import recovery, traces
 from ai_coordination_engine.engine.advance import (
+    accounts,
     asking,
     ending,
     long_jobs,
@@ -262,6 +263,7 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
         return _or_dispatch(app, resumed, lease, chain)
     held = resumed.record
     traces.job_ended(app, held, result, runs.priced(app, result.usage))
+    accounts.meter(held, result.usage)
     with ExpiringOnError(app, held):
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)
@@ -320,6 +322,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
             persist(app, agent, chain, partial(long_jobs.wait, app, agent, started, result))
             return None
         reported |= {"usage": result.usage, "tool_calls": result.tool_calls}
+        accounts.meter(agent, result.usage)
         if result.question is not None:
             asks = asking.asks_of(agent, result.question)
             log_event("attempt asks a person", agent)
@@ -334,6 +337,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     except AgentFailure as failure:
         log_event("attempt failed", agent, error_class=failure.error_class)
         reported["tool_calls"] = failure.tool_calls or reported.get("tool_calls")
+        accounts.meter(agent, failure.usage)
         return record_failed(app, agent, chain, record, failure)
     log_event("attempt completed", agent)
     return record_completed(app, agent, chain, record, result.output, budget=budget, held=held)

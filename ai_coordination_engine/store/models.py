@@ -183,6 +183,12 @@ class Session(Record):
     watch_at = NumberAttribute(null=True)
     # the watch is kept at least until this time, because a wait is being ended
     watch_kept_until = NumberAttribute(null=True)
+    # engine: an agent of it has asked a model, so that it costs something; what of that was counted
+    # (`domain.accounts`), how often, and the epoch in which it was last
+    metered = BooleanAttribute(null=True)
+    counted = Payload(null=True)
+    counted_times = IntegerAttribute(null=True)
+    counted_epoch = IntegerAttribute(null=True)
     outlived = BooleanAttribute(null=True)  # a question in it stays watched after the session ended
     to_watch = SessionsToWatch()
 
@@ -270,6 +276,8 @@ class SessionAgent(Record):
     # engine: when the latest attempt began and ended (epoch seconds); both absent if none began
     started_at = NumberAttribute(null=True)
     ended_at = NumberAttribute(null=True)
+    # engine: it, or an agent before it, has asked a model
+    metered = BooleanAttribute(null=True)
     # engine: the number of failed attempts (of the agent, or of its fallback once that runs), and
     # the end of the backoff (epoch seconds)
     failures = IntegerAttribute(null=True)
@@ -323,6 +331,7 @@ class CounterShard(Record):
     unfinished = NumberSetAttribute(null=True)
     in_degree = IntegerAttribute(null=True)  # the number of its unfinished edges
     width = IntegerAttribute(null=True)  # the number of predecessors that it stands for
+    metered = BooleanAttribute(null=True)  # an agent before it has asked a model
     unsatisfied = BooleanAttribute(null=True)  # an edge that the join needs did not pass
     upstream_failed = BooleanAttribute(null=True)  # it did not pass because of a failure
     notes = Payload(null=True)  # which edge that is

@@ -12,7 +12,7 @@ from typing import Any
 
 from ai_coordination_engine.domain.answers import check_schema
 from ai_coordination_engine.domain.budget import Budget
-from ai_coordination_engine.engine.advance import ending, timers
+from ai_coordination_engine.engine.advance import accounts, ending, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
@@ -97,7 +97,8 @@ def park(app: App, agent: SessionAgent, asks: Any) -> None:
     within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
     has_blob = {"has_blobs": True} if isinstance(asks, BlobReference) else {}
-    asked = app.agents.ask(agent, {"asks": asks, **has_blob}, due_at)
+    values = {"asks": asks, **has_blob, **accounts.noted(agent)}
+    asked = app.agents.ask(agent, values, due_at)
     if not isinstance(asked, Applied):
         lease_lost(app, agent, asked.record)
     elif asked.record.due_at is not None:
@@ -111,7 +112,7 @@ def is_asking(agent: SessionAgent) -> bool:
 
 def _fail(app: App, agent: SessionAgent) -> None:
     note = "The session ended before its question could be asked."
-    failed = app.agents.fail(agent, _stored(app, agent, {"notes": note}))
+    failed = app.agents.fail(agent, _stored(app, agent, {"notes": note} | accounts.noted(agent)))
     if isinstance(failed, Applied):
         advance.ended(app, failed.record)
     else:

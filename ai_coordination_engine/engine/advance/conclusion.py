@@ -11,6 +11,7 @@ from random import Random
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance import (
+    accounts,
     asking,
     ending,
     long_jobs,
@@ -110,7 +111,7 @@ def conclude(
     """
     if pinning.is_planner(agent):
         return _conclude_plan(app, agent, output, chain)
-    values: dict[str, object] = {"agent_output": output if stored is None else stored}
+    values = {"agent_output": output if stored is None else stored, **accounts.noted(agent)}
     if note := chain.notes.get(agent.ordinal):
         values["notes"] = note
     try:
@@ -185,6 +186,7 @@ def conclude_as_recorded(
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *others]:
         runs.record_lost(app, agent, attempt, run_uuid)
+    accounts.meter(agent, (run.async_task or {}).get("usage"))
     status, job = runs.status(run), run.async_task_uuid
     if status == "pending":
         long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
@@ -212,6 +214,7 @@ def conclude_failed(
     Always returns None: no successor is claimed.
     """
     wait, values = _next_attempt(app, agent, failure, acting=acting)
+    values |= accounts.noted(agent)
     now = app.clock.now().timestamp()
     if (wait is None and not rules.fallback(agent)) or ending.is_over(app, agent):
         _fail_or_do_without(app, agent, failure, values)

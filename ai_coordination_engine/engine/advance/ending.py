@@ -15,6 +15,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
+from ai_coordination_engine.engine.advance import accounts
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
@@ -70,6 +71,7 @@ def finish_ended(app: App, session: Session, agent: SessionAgent) -> float:
     once, not once for each message: after the first pass, only agents that were held then are read
     again. While the agents are ended in several turns, only the messages of one of them continue.
     """
+    accounts.count_ended(app, session)
     if _ended_by_itself(session):
         return 0
     begun = _Begun.of(session)
@@ -95,6 +97,7 @@ def end_agents(
     if begun.is_done and begun.held is not None and not again:
         return _look_at_held(app, session, begun.held)
     turn = _turn(app, session, begun.after)
+    _count(app, session, turn.rows)
     if turn.after is not None:
         _enqueue_next_turn(app, session, begun, turn, by)
         return None
@@ -219,6 +222,7 @@ def _look_at_held(app: App, session: Session, ordinals: Sequence[int]) -> float:
     found = app.records.get_many(SESSION_AGENT, session.partition_key, keys, consistent=True)
     turn = _Turn()
     _end_all(app, session, list(found.values()), turn)
+    _count(app, session, turn.rows)
     until = _held_until(app, turn.rows)
     if turn.has_grown:
         now = app.clock.now().timestamp()
@@ -275,6 +279,13 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
     """End these agents of an ended session, except held ones."""
     _end_all(app, session, agents, _Turn())
+    _count(app, session, agents)
+
+
+def _count(app: App, session: Session, agents: Iterable[SessionAgent]) -> None:
+    """Count what an ended session used, if one of these agents has asked a model."""
+    if any(each.metered for each in agents):
+        accounts.count(app, session)
 
 
 def is_over(app: App, agent: SessionAgent) -> bool:
@@ -359,9 +370,11 @@ def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
     """
     if now is None:
         runs.forget(app, agent)
-    elif (
+        return
+    if (
         now.state in TERMINAL_AGENT_STATES
         and now.lease_until is not None
         and now.run_uuid == agent.run_uuid
     ):
         app.agents.close(now)
+    accounts.count_late(app, agent)

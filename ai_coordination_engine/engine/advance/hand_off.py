@@ -175,7 +175,7 @@ def _held(agent: SessionAgent, outgoing: Sequence[Edge]) -> Held:
 def _claim_only_child(app: App, agent: SessionAgent, ordinal: int) -> SessionAgent | None:
     key = agent_key(agent, ordinal)
     claimed = app.agents.finish_last_edge_and_claim(
-        agent.partition_key, key, edge_id(agent), new_lease(app)
+        agent.partition_key, key, edge_id(agent), new_lease(app), metered=bool(agent.metered)
     )
     return applied(claimed)
 
@@ -282,6 +282,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
             arrives=arrives,
             unsatisfied=unsatisfied,
             upstream_failed=upstream_failed,
+            metered=bool(agent.metered),
             note=note,
         ).record
     counter_shard = app.counter_shards.finish_edge(
@@ -290,6 +291,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
         edge_id(agent),
         unsatisfied=unsatisfied,
         upstream_failed=upstream_failed,
+        metered=bool(agent.metered),
         note=note,
     ).record
     if counter_shard is None or counter_shard.in_degree:
@@ -300,6 +302,7 @@ def _finish(app: App, agent: SessionAgent, edge: Edge, outcome: EdgeOutcome) -> 
         width=counter_shard.width,
         unsatisfied=bool(counter_shard.unsatisfied),
         upstream_failed=bool(counter_shard.upstream_failed),
+        metered=bool(counter_shard.metered),
         note=counter_shard.notes,
     ).record
 

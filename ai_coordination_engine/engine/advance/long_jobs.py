@@ -173,6 +173,7 @@ def _result(job: Job) -> AgentResult:
             job.notes or "The long job failed.",
             retryable=not job.final,
             error_class=job.error_class or "error",
+            usage=job.usage,
         )
     if job.status == "expired":
         raise AgentFailure(expired(job), retryable=True, error_class="timeout")

@@ -22,8 +22,8 @@ from ai_coordination_engine.domain.shapes import Agent, parse_agent_action
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.domain.structured import Unfit
 from ai_coordination_engine.domain.subtasks import Subtask
+from ai_coordination_engine.engine.advance import accounts, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
-from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.persistence import persist
@@ -200,7 +200,8 @@ def _propose(app: App, agent: SessionAgent, made: Made, chain: Chain) -> None:
     """Put the plan into the inbox of its person."""
     within = (agent.agent_action or {}).get("answer_within_seconds")
     due_at = app.clock.now().timestamp() + within if within is not None else None
-    values = _stored(app, agent, {"agent_output": shown(made.wire()), "notes": None})
+    plan = {"agent_output": shown(made.wire()), "notes": None, **accounts.noted(agent)}
+    values = _stored(app, agent, plan)
     proposed = persist(app, agent, chain, partial(app.agents.propose_plan, agent, values, due_at))
     if not isinstance(proposed, Applied):
         lease_lost(app, agent, proposed.record)
@@ -212,7 +213,7 @@ def _propose(app: App, agent: SessionAgent, made: Made, chain: Chain) -> None:
 
 
 def _failed(app: App, agent: SessionAgent, why: str) -> None:
-    failed = app.agents.fail(agent, _stored(app, agent, {"notes": why}))
+    failed = app.agents.fail(agent, _stored(app, agent, {"notes": why} | accounts.noted(agent)))
     if isinstance(failed, Applied):
         advance.ended(app, failed.record)
     else:
@@ -290,6 +291,7 @@ def _write(
         "plan": {"plan": pinned, "hash": plan_hash(pinned) if pinned is not None else None},
         "successors": [[ordinal, 0] for ordinal in first],
         "notes": note or steps.unfilled(),
+        **accounts.noted(agent),
     }
     sinks = steps.planned.sinks()
     key = session.key

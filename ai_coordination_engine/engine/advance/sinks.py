@@ -5,6 +5,7 @@ A sink is an agent without successors. May be repeated: a session ends exactly o
 
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine import traces
+from ai_coordination_engine.engine.advance import accounts
 from ai_coordination_engine.engine.advance.ending import finish_ended
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.inputs import label
@@ -23,6 +24,7 @@ MAX_LOGS = 2_000  # characters: the session's own row stays small
 def finish_sink(app: App, agent: SessionAgent) -> None:
     """Count a sink that has ended; the session ends with its last one."""
     if not agent.sink_count:
+        accounts.count_question(app, agent)
         return  # a question (`planning.ask`): the session does not wait for it
     logs = _logs(agent) if _ends_in_failure(agent) else None
     key = agent.session_key
@@ -30,6 +32,8 @@ def finish_sink(app: App, agent: SessionAgent) -> None:
         session = _finish_only_sink(app, agent, key, logs)
     else:
         session = _finish_one_sink(app, agent, key, logs)
+    if session is not None:
+        accounts.count_ended(app, session)
     if session is not None and session.early and session.status in TERMINAL_SESSION_STATUSES:
         finish_ended(app, session, agent)  # agents that no join needed may still be open
 
@@ -49,6 +53,8 @@ def _finish_only_sink(
         values = {"upstream_failed": True, "logs": failure}
     elif agent.state == "skipped":
         values = {"logs": _skipped_sink(agent)}
+    if agent.metered:
+        values["metered"] = True
     status = "completed" if failure is None else "failed"
     ended = app.sessions.finish_only_sink(agent.partition_key, key, edge_id(agent), status, values)
     return traces.session_ended(app, ended).record
@@ -58,13 +64,14 @@ def _finish_one_sink(
     app: App, agent: SessionAgent, key: Key, failure: str | None
 ) -> Session | None:
     sink, width, upstream_failed, logs = edge_id(agent), 1, failure is not None, failure
-    has_result = agent.state == "completed"
+    has_result, metered = agent.state == "completed", bool(agent.metered)
     if (counter_shard_key := sink_counter_shard_key_of(agent)) is not None:
         counter_shard = app.counter_shards.finish_edge(
             agent.partition_key,
             counter_shard_key,
             edge_id(agent),
             upstream_failed=upstream_failed,
+            metered=metered,
             note=failure,
         ).record
         if counter_shard is None or counter_shard.in_degree:
@@ -75,6 +82,7 @@ def _finish_one_sink(
             bool(counter_shard.upstream_failed),
             counter_shard.notes,
         )
+        metered = bool(counter_shard.metered)
         has_result = True  # assumed: with so many sinks, one of them has completed
     session = app.sessions.finish_sink(
         agent.partition_key,
@@ -83,13 +91,11 @@ def _finish_one_sink(
         width=width,
         upstream_failed=upstream_failed,
         has_result=has_result,
+        metered=metered,
         logs=logs,
     ).record
-    if (
-        session is None
-        or session.open_sink_count != 0
-        or session.status not in OPEN_SESSION_STATUSES
-    ):
+    has_more = session is None or session.open_sink_count != 0
+    if session is None or has_more or session.status not in OPEN_SESSION_STATUSES:
         return session
     return end_session(app, session)
 
@@ -112,6 +118,7 @@ def end_session(app: App, session: Session) -> Session | None:
 def fail_session(app: App, agent: SessionAgent) -> None:
     """Fail the session of a failed agent, and skip its agents that are not claimed."""
     if agent.sink_count == 0:
+        accounts.count_question(app, agent)
         return  # a question (`planning.ask`) does not fail its session
     _fail_session(app, agent, _logs(agent))
 

@@ -11,8 +11,9 @@ from typing import Any
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
+from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.engine.advance import long_jobs, timers
+from ai_coordination_engine.engine.advance import accounts, long_jobs, timers
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
@@ -72,6 +73,9 @@ def complete_async_task(
             raise _ended(now, async_task_uuid, other_usage=is_same_end)
     if not is_pending:  # a repetition: the first try may have died before it woke the agent
         timers.keep_watching(app, agent)
+    if agent.state in TERMINAL_AGENT_STATES:
+        accounts.meter(agent, usage)
+        accounts.count_late(app, agent)
     app.queue.send([wake(agent)])
 
 

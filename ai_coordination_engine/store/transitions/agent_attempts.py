@@ -33,10 +33,13 @@ class AgentAttempts(AgentWrites):
         return self._take(rows.CLAIM_AS_READ, agent.partition_key, agent.key, lease, seen=agent)
 
     def finish_last_edge_and_claim(
-        self, tenant: str, key: Key, edge_id: int, lease: Lease
+        self, tenant: str, key: Key, edge_id: int, lease: Lease, *, metered: bool = False
     ) -> Outcome[SessionAgent]:
-        """Remove the last unfinished edge and take the next attempt, in one write."""
+        """Remove the last unfinished edge and take the next attempt, in one write; `metered` as in
+        `SessionAgents.finish_edge`.
+        """
         edges = [SessionAgent.unfinished.delete([edge_id]), SessionAgent.in_degree.set(0)]
+        edges += [SessionAgent.metered.set(True)] if metered else []
         return self._take(
             rows.FINISH_LAST_EDGE_AND_CLAIM, tenant, key, lease, edges, edge_id=edge_id
         )

@@ -115,6 +115,7 @@ class CounterShards:
         *,
         unsatisfied: bool = False,
         upstream_failed: bool = False,
+        metered: bool = False,
         note: str | None = None,
     ) -> Outcome[CounterShard]:
         """Remove one edge from a counter shard, as `SessionAgents.finish_edge` does."""
@@ -124,6 +125,7 @@ class CounterShards:
             1,
             unsatisfied=unsatisfied,
             upstream_failed=upstream_failed,
+            metered=metered,
             note=note,
         )
         actions = [*edge, CounterShard.updated_at.set(self._clock.now())]

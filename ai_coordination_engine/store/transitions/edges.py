@@ -14,6 +14,7 @@ def removing(
     *,
     unsatisfied: bool,
     upstream_failed: bool,
+    metered: bool,
     note: str | None,
 ) -> list[Action]:
     """The update that removes one named edge; the rest as `SessionAgents.finish_edge`."""
@@ -22,5 +23,6 @@ def removing(
         model.in_degree.add(-width),
         *([model.unsatisfied.set(True)] if unsatisfied else []),
         *([model.upstream_failed.set(True)] if upstream_failed else []),
+        *([model.metered.set(True)] if metered else []),
         *([model.notes.set(model.notes | note)] if note else []),
     ]

@@ -31,7 +31,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
 
     # Its edges
 
-    def finish_edge(
+    def finish_edge(  # noqa: PLR0913  # what one write tells of an edge
         self,
         tenant: str,
         key: Key,
@@ -41,6 +41,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         arrives: bool = False,
         unsatisfied: bool = False,
         upstream_failed: bool = False,
+        metered: bool = False,
         note: str | None = None,
     ) -> Outcome[SessionAgent]:
         """Remove one edge. Rejected when it is removed already.
@@ -48,7 +49,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         `width`: the number of predecessors that the edge stands for. `arrives`: it counts for a
         join that needs only some of them. `unsatisfied`: the agent needs this edge and will be
         skipped; `note` tells why, unless an earlier note does. `upstream_failed`: a failure is the
-        cause.
+        cause. `metered`: an agent at its other end has asked a model.
         """
         edge = removing(
             SessionAgent,
@@ -56,6 +57,7 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
             width,
             unsatisfied=unsatisfied,
             upstream_failed=upstream_failed,
+            metered=metered,
             note=note,
         )
         arriving = [SessionAgent.still_needed.add(-1)] if arrives else []

@@ -51,13 +51,14 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
         width: int = 1,
         upstream_failed: bool = False,
         has_result: bool = False,
+        metered: bool = False,
         logs: Any = None,
     ) -> Outcome[Session]:
         """Remove one sink (or a counter shard of sinks) that has ended. Rejected when it is removed
         already.
 
         `upstream_failed`: a failure is the cause; `logs` tells which, unless an earlier one does.
-        `has_result`: the sink completed.
+        `has_result`: the sink completed. `metered`: it, or an agent before it, has asked a model.
         """
         actions = [
             Session.open_sinks.delete([sink]),
@@ -68,6 +69,8 @@ class Sessions(SessionStarts, SessionControls, SessionWatches):
             actions.append(Session.upstream_failed.set(True))
         if has_result:
             actions.append(Session.has_result.set(True))
+        if metered:
+            actions.append(Session.metered.set(True))
         if logs is not None:
             actions.append(Session.logs.set(Session.logs | logs))
         return self._write_at(rows.FINISH_SINK, tenant, key, *actions, sink=sink)

@@ -1,0 +1,225 @@
+"""What runs used is counted once, whoever dies when, and without a request of any step."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ai_coordination_engine.domain.accounts import Counts, loaded, total
+from ai_coordination_engine.engine.advance.accounts import accounts_of
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.control.controls import cancel_session
+from ai_coordination_engine.engine.control.restart import retry_session
+from ai_coordination_engine.engine.planning.ask import Question, ask
+from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.store.models import Session
+from ai_coordination_engine.store.records.entities import SESSION
+from tests.kit.crashes import tripping
+from tests.kit.stage import TENANT, Stage, stage_of
+
+USED = {"input_tokens": 10, "output_tokens": 5, "model": "gpt-4o-mini", "provider": "openai"}
+TOKENS: Any = {"runs": 1, "input_tokens": 10, "output_tokens": 5, "tokens_squared": 15**2}
+ONCE = Counts(**TOKENS, micro_usd=5, micro_usd_squared=25)  # 4.5, rounded up
+FAILED = replace(ONCE, failed_runs=1)
+
+
+@pytest.fixture
+def stage(app: App) -> Stage:
+    return stage_of(app)
+
+
+def asks(request: AgentRequest) -> AgentResult:
+    return AgentResult("fine", USED)
+
+
+def counted(stage: Stage) -> Counts:
+    """What the counters of all days say."""
+    day, counters = stage.clock.now().date(), stage.app.usage_counters
+    days = [(day - timedelta(days=back)).isoformat() for back in range(3)]
+    return total(each.counts for day in days for each in counters.of_days(TENANT, day))
+
+
+def check(stage: Stage, *sessions: Session) -> Counts:
+    """The counters of the days, those of the coordinations and the sessions say what the runs
+    do.
+    """
+    now = [stage.session(each) for each in sessions]
+    found = total(counts for each in now for counts in accounts_of(stage.app, each).values())
+    of_sessions = total(counts for each in now for counts in loaded(each.counted).values())
+    coordinations = {each.coordination_uuid for each in now}
+    of_coordinations = total(
+        counter.counts
+        for each in coordinations
+        for counter in stage.app.usage_counters.of_coordination(TENANT, each, None)
+    )
+    assert (counted(stage), of_sessions, of_coordinations) == (found, found, found)
+    return found
+
+
+def times(counts: Counts, number: int) -> Counts:
+    return total([counts] * number)
+
+
+GRAPHS = {
+    "chain": {"a": "", "b": "a"},
+    "join": {"a": "", "b": "", "c": ["a", "b"]},
+    "sinks": {"a": "", "b": "a", "c": "a"},
+}
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_a_session_is_counted_with_its_end(stage: Stage, graph: Any) -> None:
+    stage.runtime.behaviours["a"] = asks  # the others ask no model
+    session = stage.start(stage.define(graph))
+    stage.drain()
+    assert check(stage, session) == ONCE
+
+
+def test_a_session_that_asks_no_model_makes_no_request_for_it(stage: Stage) -> None:
+    names = stage.define({"a": "", "b": "a", "c": "a"})
+    stage.start(names)
+    stage.requests.clear()
+    stage.drain()
+    without = dict(stage.requests)
+    stage.runtime.behaviours |= dict.fromkeys("abc", asks)
+    stage.start(names)
+    stage.requests.clear()
+    stage.drain()
+    more = {
+        name: stage.requests[name] - without.get(name, 0)
+        for name in stage.requests
+        if stage.requests[name] != without.get(name, 0)
+    }
+    assert sum(more.values()) == 3, more  # once a session: its runs, the day's models, the counters
+
+
+def test_many_sinks_and_elements_are_counted(stage: Stage) -> None:
+    stage.runtime.behaviours |= {"list": lambda _: AgentResult("[1, 2, 3]", USED), "each": asks}
+    names = stage.define(
+        {"list": "", "each": ["list"]}, actions={"each": {"map": {"over": "list"}}}
+    )
+    session = stage.start(names)
+    stage.drain()
+    assert check(stage, session) == times(ONCE, 4)
+
+
+def test_failed_attempts_count_and_so_do_unknown_prices(stage: Stage) -> None:
+    def fails_once(request: AgentRequest) -> AgentResult:
+        if request.attempt == 1:
+            raise AgentFailure("busy", retryable=True, usage=USED)
+        return AgentResult("fine", {**USED, "model": "nobody's"})
+
+    stage.runtime.behaviours["a"] = fails_once
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    unpriced = Counts(**TOKENS, unpriced_runs=1)
+    assert check(stage, session) == FAILED + unpriced
+
+
+def test_a_session_that_fails_is_counted(stage: Stage) -> None:
+    def fails(request: AgentRequest) -> AgentResult:
+        raise AgentFailure("no", usage=USED)
+
+    stage.runtime.behaviours |= {"a": fails, "b": asks}
+    session = stage.start(stage.define({"a": "", "b": "", "c": ["a", "b"]}))
+    stage.drain()
+    assert stage.status(session) == "failed"
+    assert check(stage, session).failed_runs == 1
+
+
+def test_a_retry_adds_what_is_new(stage: Stage) -> None:
+    def fails(request: AgentRequest) -> AgentResult:
+        raise AgentFailure("no", usage=USED)
+
+    stage.runtime.behaviours |= {"a": asks, "b": fails}
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    stage.drain()
+    assert check(stage, session) == ONCE + FAILED
+    stage.runtime.behaviours["b"] = asks
+    retry_session(stage.app, TENANT, session.coordination_uuid, session.session_uuid)
+    stage.drain()
+    assert check(stage, session) == times(ONCE, 2) + FAILED
+
+
+def test_a_cancelled_session_counts_what_came_too_late(stage: Stage) -> None:
+    def is_cancelled(request: AgentRequest) -> AgentResult:
+        cancel_session(stage.app, TENANT, session.coordination_uuid, session.session_uuid)
+        return AgentResult("late", USED)
+
+    stage.runtime.behaviours["a"] = is_cancelled
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    stage.drain()
+    assert (stage.status(session), check(stage, session)) == ("cancelled", ONCE)
+
+
+def test_each_question_is_counted(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = asks
+    coordination = stage.define({"a": ""})[0]
+    first = ask(stage.app, TENANT, Question(coordination, "When?", agent_uuid="a"))
+    stage.drain()
+    key = (coordination, first.session_uuid)
+    session = stage.looking.get(SESSION, TENANT, key)
+    assert check(stage, session) == ONCE
+    ask(
+        stage.app,
+        TENANT,
+        Question(coordination, "And?", agent_uuid="a", session_uuid=first.session_uuid),
+    )
+    stage.drain()
+    assert check(stage, session) == times(ONCE, 2)
+
+
+def test_days_end_at_midnight_in_utc(stage: Stage) -> None:
+    def late(request: AgentRequest) -> AgentResult:
+        stage.clock.advance(86_400)
+        return AgentResult("fine", USED)
+
+    stage.runtime.behaviours |= {"a": asks, "b": late}
+    session = stage.start(stage.define({"a": "", "b": "a"}))
+    before = stage.clock.now().date().isoformat()
+    stage.drain()
+    check(stage, session)
+    of_day = stage.app.usage_counters.of_days(TENANT, before)
+    assert total(each.counts for each in of_day) == ONCE
+
+
+def test_another_tenant_sees_nothing(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = asks
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    day = stage.clock.now().date().isoformat()
+    assert [*stage.app.usage_counters.of_days("other", day)] == []
+    of_coordination = stage.app.usage_counters.of_coordination
+    assert [*of_coordination("other", session.coordination_uuid, None)] == []
+
+
+def test_a_day_counts_a_bounded_number_of_models_by_name(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ai_coordination_engine.store.transitions.usage_counters.MOST_MODELS", 2)
+    names = iter(["one", "two", "one", "three\n\u202e", "four"])
+    stage.runtime.behaviours["a"] = lambda _: AgentResult("fine", {"model": next(names)})
+    work = stage.define({"a": ""})
+    sessions = [stage.start(work) for _ in range(5)]
+    stage.drain()
+    check(stage, *sessions)
+    day = stage.clock.now().date().isoformat()
+    found = {each.model: each.runs for each in stage.app.usage_counters.of_days(TENANT, day)}
+    assert found == {"one": 2, "two": 1, "other": 2}
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+def test_nothing_is_lost_or_counted_twice_when_a_worker_dies(stage: Stage, graph: Any) -> None:
+    names, sessions, at, trips = stage.define(graph), list[Session](), 0, 1
+    stage.runtime.behaviours |= dict.fromkeys("abc", asks)
+    while trips:
+        at += 1
+        session = stage.start(names)
+        with tripping(stage, at) as tripwire:
+            stage.drain()
+        trips = tripwire.trips
+        sessions.append(session)
+        ended = [each for each in stage.runs(session.session_uuid) if each.async_task.get("usage")]
+        assert check(stage, *sessions).runs >= len(ended) >= len(graph)
+    assert at > 20
