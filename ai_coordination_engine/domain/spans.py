@@ -15,7 +15,7 @@ from ai_coordination_engine.domain.observed import LOST, EndedAttempt, EndedSess
 from ai_coordination_engine.domain.trace_context import inner_span
 from ai_coordination_engine.domain.usage import Usage
 
-_DONE = ("completed", "approved", "ok")
+_DONE = ("completed", "asked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ session is exported once its end is stored, by the process that stored it.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from ai_coordination_engine.domain import trace_context
+from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.observed import (
     ASKED,
     COMPLETED,
@@ -23,7 +23,7 @@ from ai_coordination_engine.domain.observed import (
 from ai_coordination_engine.domain.runtimes import MODEL_KINDS
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.domain.trace_context import TraceContext
-from ai_coordination_engine.domain.usage import whole_number
+from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.inputs import AgentOutput
@@ -79,8 +79,8 @@ def recorded_attempt(app: App, agent: SessionAgent, run: SessionRun) -> None:
     """The stored run of an attempt is found by another worker; the one that wrote it may have died
     before it exported the attempt.
     """
-    if app.telemetry is not None:
-        attempt_ended(app, agent, run.run_uuid, run.async_task or {})
+    if app.telemetry is not None and isinstance(run.async_task, Mapping):
+        attempt_ended(app, agent, run.run_uuid, run.async_task)
 
 
 def job_ended(
@@ -127,7 +127,7 @@ def _ended_attempt(
     definition = _definition(agent)
     runtime = definition.get("runtime") or app.settings.default_runtime
     kind, model = str(runtime.get("kind")), runtime.get("model")
-    now = app.clock.now().timestamp()
+    run, now = Attempt.of(details), app.clock.now().timestamp()
     return EndedAttempt(
         tenant=agent.partition_key,
         session_uuid=agent.session_uuid,
@@ -138,18 +138,18 @@ def _ended_attempt(
         kind=kind,
         thread_uuid=agent.thread_uuid or agent.session_agent_uuid,
         run_uuid=run_uuid,
-        attempt=details["attempt"],
-        status=str(details.get("status")),
-        started=_started(agent, run_uuid, details, now),
-        ended=_time(details.get("ended_at"), now),
+        attempt=run.attempt or 1,
+        status=run.status or LOST,
+        started=_started(agent, run_uuid, run),
+        ended=run.ended_at.timestamp() if run.ended_at else now,
         caller=trace_context.read(agent.trace),
         epoch=agent.set_back or 0,
         in_workflow=agent.sink_count != 0,
-        error_class=details.get("error_class"),
+        error_class=run.error_class,
         model=model if isinstance(model, str) else None,
-        usage=details.get("usage") or {},
-        cost=whole_number(details.get("cost_micro_usd")),
-        tool_calls=details.get("tool_calls") or (),
+        usage=plain_usage(details.get("usage")),
+        cost=run.cost_micro_usd,
+        tool_calls=run.tool_calls or (),
         asks_model=kind in MODEL_KINDS,
         waited_for_person=agent.user_input is not None,
     )
@@ -161,19 +161,15 @@ def _definition(agent: SessionAgent) -> Mapping[str, Any]:
     return found or {}
 
 
-def _started(agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], now: float) -> float:
+def _started(agent: SessionAgent, run_uuid: str, run: Attempt) -> float:
     """When an attempt began: as its run says, or the agent while it is the latest. A lost one
     before that began when the uuid of its run was made.
     """
-    if details.get("started_at"):
-        return _time(details["started_at"], now)
+    if run.started_at is not None:
+        return run.started_at.timestamp()
     if run_uuid == agent.run_uuid and agent.started_at is not None:
         return float(agent.started_at)
     return (UUID(run_uuid).int >> 80) / 1000
-
-
-def _time(text: str | None, otherwise: float) -> float:
-    return datetime.fromisoformat(text).timestamp() if text else otherwise
 
 
 def _ended_session(session: Session) -> EndedSession:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.domain.trace_context import attempt_span, trace_id, workflow_span
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
@@ -236,3 +237,19 @@ def test_the_fallback_is_who_ran(stage: Stage, telemetry: FakeTelemetry) -> None
         ("a", "First", "failed"),
         ("z", "Second", "completed"),
     ]
+
+
+def test_what_a_client_writes_as_the_run_of_an_attempt_harms_nothing(
+    stage: Stage, telemetry: FakeTelemetry
+) -> None:
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    (run,), agent = stage.runs(session.session_uuid), stage.agent(session.session_uuid, "a")
+    strange = {"status": "failed", "attempt": "one", "started_at": 7, "usage": [], "tool_calls": 3}
+    run.async_task = strange
+    telemetry.attempts.clear()
+    traces.recorded_attempt(stage.app, agent, run)
+    run.async_task = "a text"
+    traces.recorded_attempt(stage.app, agent, run)
+    (found,) = telemetry.attempts
+    assert (found.status, found.attempt, found.usage, found.tool_calls) == ("failed", 1, {}, ())
