@@ -31,7 +31,7 @@ RUN_FILES = {
     "research_brief": ["research_brief.yaml"],
     "served": ["served.yaml"],
 }
-SCRIPTS = ["api_python", "api_typescript", "fork"]
+SCRIPTS = ["a2a", "api_python", "api_typescript", "fork"]
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,13 @@ def test_a_plan(copies: Copies) -> None:
 def test_a_fallback(copies: Copies) -> None:
     _, printed = copies.run("fallback")
     assert printed == "Our bicycle costs 890.00 (last month)."
+
+
+def test_a_call_by_a2a(copies: Copies, tmp_path: Path) -> None:
+    assert scripts.python(tmp_path, "a2a", "", API=copies.running.url) == [
+        "TASK_STATE_INPUT_REQUIRED Which colour for the door?",
+        "TASK_STATE_COMPLETED Green paint on the door",
+    ]
 
 
 def test_a_fork(copies: Copies, tmp_path: Path) -> None:
