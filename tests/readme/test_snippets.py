@@ -54,7 +54,7 @@ RUN_BY_MARK = {
             "# writer.py",
             "# my_actions.py",
         ),
-        *("# report.py", "# check_signature.py", "# mcp_report.py"),
+        *("# report.py", "# check_signature.py", "# mcp_report.py", "# a2a_report.py"),
     ),
     "js": ("// clients: apollo", "// clients: graphcache", "// clients: relay", "// live: clients"),
     "ts": ("// tour: typescript", "// codegen.ts", "// src/json.ts", "// src/sessions.ts"),
@@ -152,6 +152,8 @@ def test_an_exposed_task_is_called_as_shown(url: str) -> None:
     assert server["type"] == "http"
     said = run(sys.executable, "-c", snippet("# mcp_report.py"), MCP=address)
     assert said == "A REPORT ON RAIN, FOR CHILDREN.\n"
+    by_a2a = run(sys.executable, "-c", snippet("# a2a_report.py"), A2A=address[:-3] + "a2a")
+    assert by_a2a == "TASK_STATE_COMPLETED A REPORT ON RAIN, FOR CHILDREN.\n"
 
 
 def test_a_check_prints_what_its_page_says(
