@@ -80,22 +80,20 @@ class Invocations:
                 return response_to(event, kind, await self._mcp(event, kind, request))
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)
-            _check_size(response)
+            check_size(response)
         except Exception as error:
             response = failure(request, error, origins)
         return response_to(event, kind, response)
 
     async def _mcp(self, event: Mapping[str, object], kind: Kind, request: Request) -> Response:
-        response = await self.mcp(request, partial(tenant_from, event, kind, self.settings))
-        _check_size(response)
-        return response
+        return await self.mcp(request, partial(tenant_from, event, kind, self.settings))
 
     async def _a2a(
         self, event: Mapping[str, object], kind: Kind, request: Request, place: A2APlace
     ) -> Response:
         tenant = partial(tenant_at, event, kind, self.settings, place.endpoint_id)
         response = await self.a2a(request, place, tenant)
-        _check_size(response)
+        check_size(response)
         return response
 
     def _proven_context(self, event: Mapping[str, object], kind: Kind, method: str) -> Context:
@@ -124,7 +122,7 @@ class Invocations:
         return payload
 
 
-def _check_size(response: Response) -> None:
+def check_size(response: Response) -> None:
     """Raise `TooComplex` when the response exceeds Lambda's limit.
 
     Lambda counts the JSON form, where one byte may take six; headers take a few hundred more.

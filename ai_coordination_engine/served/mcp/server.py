@@ -95,7 +95,7 @@ class McpServer:
         except WireError as error:
             return _failed(error, message)
         except Exception as error:
-            return self._shown(error, message)
+            return _shown(error, message)
 
     async def _answer(self, asked: Asked) -> Response | EventStream:
         found = read(asked.message, asked.version)
@@ -140,6 +140,10 @@ class McpServer:
 
     async def _call_tool(self, asked: Asked, call: Call) -> Response | EventStream:
         calls = Calls(self.app, asked.tenant)
+        accepts = asked.request.headers.get("accept", "")
+        may_stream = self.has_streams and _EVENTS in accepts and not call.has_tasks
+        if may_stream:
+            self.streams.check_room()
         begun = await calls.begin(call, asked.request.headers)
         if not isinstance(begun, Begun):
             return _result(call, results.of(call, begun))
@@ -148,7 +152,7 @@ class McpServer:
             if seen.has_ended:
                 return _result(call, calls.conclude(begun, seen))
             return _result(call, results.of(call, results.task(call, seen), "task"))
-        if not self.has_streams or _EVENTS not in asked.request.headers.get("accept", ""):
+        if not may_stream:
             return _result(call, calls.conclude(begun, await calls.wait(begun, WAIT_SECONDS)))
         has_forms = call.is_modern or asked.request.headers.get(headers.SESSION, "").endswith(
             _FORMS
@@ -216,13 +220,6 @@ class McpServer:
         await asyncio.to_thread(sessions.end, self.app, asked.tenant, handle, MCP)
         return results.of(call, {})
 
-    def _shown(self, error: Exception, message: Message) -> Response:
-        found = shown(error)
-        status = _HTTP_STATUS.get(found.code, 500 if found.code == "INTERNAL" else 400)
-        more = {"www-authenticate": "Bearer"} if status == 401 else {}
-        body = WireError.of(found).body(id_of(message))
-        return _json(status, body, more)
-
 
 _Method = Callable[[McpServer, Asked, Call], Awaitable[Result]]
 _TASK_METHODS: Mapping[str, _Method] = {
@@ -267,6 +264,21 @@ def _refused(request: Request) -> Response | None:
     if not any(each in accepts for each in (_JSON, _EVENTS, "*/*", "application/*")):
         return Response(406, {})
     return None
+
+
+def refusal(error: Exception, request: Request) -> Response:
+    """Return the response to a request whose answer cannot be sent."""
+    try:
+        return _shown(error, parse(request.body))
+    except WireError:
+        return _shown(error, {})
+
+
+def _shown(error: Exception, message: Message) -> Response:
+    found = shown(error)
+    status = _HTTP_STATUS.get(found.code, 500 if found.code == "INTERNAL" else 400)
+    more = {"www-authenticate": "Bearer"} if status == 401 else {}
+    return _json(status, WireError.of(found).body(id_of(message)), more)
 
 
 def _result(call: Call, result: Result) -> Response:

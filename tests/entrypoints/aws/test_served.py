@@ -75,6 +75,16 @@ def test_others_are_refused(post: Post, path: str, grants: str | None, status: i
     assert post(path, "tools/list", grants)["statusCode"] == status
 
 
+def test_an_answer_that_is_too_large_for_a_function_is_an_error(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ai_coordination_engine.entrypoints.aws.invocations.LAMBDA_BYTES", 2_100)
+    answered = post("/mcp", "tools/list")
+    error = json.loads(answered["body"])["error"]
+    assert (answered["statusCode"], error["data"]["code"]) == (400, "TOO_COMPLEX")
+    assert json.loads(answered["body"])["id"] == 1
+
+
 def test_pages_of_other_origins_are_refused(post: Post) -> None:
     assert post("/mcp", "ping", origin="https://evil.example")["statusCode"] == 403
     allowed = post("/mcp", "ping", origin=ORIGIN)

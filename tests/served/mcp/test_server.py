@@ -10,7 +10,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Unauthenticated
 from ai_coordination_engine.http_messages import EventStream, Request, Response
-from ai_coordination_engine.served.mcp import calls, server
+from ai_coordination_engine.served.mcp import calls, server, streams
 from ai_coordination_engine.served.mcp.calls import IDEMPOTENCY_KEY
 from ai_coordination_engine.served.mcp.server import McpServer
 from tests.kit.fakes import failing
@@ -405,6 +405,33 @@ def test_what_is_no_request_of_the_protocol_is_refused(
     assert answered("POST", notice, **json_only).status == 202
     lost = b'{"jsonrpc": "2.0", "id": "ask.x.y", "result": {}}'
     assert answered("POST", lost, **json_only).status == 202  # of a session that nobody knows
+
+
+def test_streams_are_opened_up_to_a_bound_and_nothing_is_started_beyond(
+    stage: Stage, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "STREAM_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "MOST_STREAMS", 1)
+    expose(stage)
+    mcp = McpServer(stage.app, has_streams=True)
+    body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    request = Request("POST", headers, (), body)
+
+    async def both() -> tuple[object, list[str]]:
+        first = await mcp.answer(request, lambda: TENANT)
+        assert isinstance(first, EventStream)
+        events = [await anext(first.events)]
+        refused = await mcp.answer(request, lambda: TENANT)
+        return refused, events + [event async for event in first.events]
+
+    refused, events = runner.run(both())
+    assert isinstance(refused, Response)
+    assert json.loads(refused.body)["error"]["data"] == {"code": "THROTTLED", "retryable": True}
+    assert len(stage.queue.sent) == 1
+    assert "has not ended yet" in events[-1]
+    assert mcp.streams.opened == set()
 
 
 def test_a_caller_without_rights_is_refused_before_the_body_is_read(
