@@ -13,6 +13,7 @@ from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.telemetry.setup import telemetry
+from ai_coordination_engine.domain.budgets import parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
@@ -67,6 +68,12 @@ def check_default_runtime(settings: Settings) -> None:
             f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
             f" {', '.join(KINDS)}."
         )
+
+
+def check_budgets(settings: Settings) -> None:
+    """Raise `BadUserInput` for a budget of a tenant that is not valid."""
+    for tenant, budget in settings.budgets.items():
+        parse_tenant_budget(budget, f"ACE_BUDGETS.{tenant}")
 
 
 def allow_list(settings: Settings) -> AllowList:

@@ -21,6 +21,7 @@ from ai_coordination_engine.adapters.sqs import SqsQueue
 from ai_coordination_engine.assembly import (
     MAX_RECEIVES,
     application,
+    check_budgets,
     check_default_runtime,
     visible_after,
 )
@@ -28,7 +29,9 @@ from ai_coordination_engine.backend import CONNECT_SECONDS, MAX_CONNECTIONS, REA
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.settings import ClientKind, Settings, aws_region
+from ai_coordination_engine.store.budget_items import BudgetCounter
 from ai_coordination_engine.store.models import MODELS
+from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.creation import create
 from ai_coordination_engine.store.tables.dynamodb import DynamoDb
@@ -45,6 +48,7 @@ def build_app(settings: Settings) -> App:
     first used. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
     check_default_runtime(settings)
+    check_budgets(settings)
     kind = settings.aws_client
     database = connect(kind)
     session = database.connection.session
@@ -135,7 +139,7 @@ def create_tables(settings: Settings) -> list[str]:
     from ai_coordination_engine.store.connections import OPERATIONAL  # noqa: PLC0415
 
     database = connect()
-    models = (*MODELS, *OPERATIONAL)
+    models: tuple[type[Record], ...] = (*MODELS, BudgetCounter, *OPERATIONAL)
     names = {model: table_name(settings.table_prefix, model) for model in models}
     return [name for model, name in names.items() if create(database, model, name)]
 

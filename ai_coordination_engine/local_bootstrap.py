@@ -16,6 +16,7 @@ from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.assembly import (
     MAX_RECEIVES,
     application,
+    check_budgets,
     check_default_runtime,
     visible_after,
 )
@@ -44,6 +45,7 @@ def build_local_app(
     there are messages. Raises `BadUserInput` when `default_runtime` has an unknown kind.
     """
     check_default_runtime(settings)
+    check_budgets(settings)
     clock = SystemClock()
     queue = SqliteQueue(
         file, SteadyClock(), visible_after(settings), MAX_RECEIVES, process, wake_others

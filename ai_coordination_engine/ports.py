@@ -273,7 +273,7 @@ class AgentFailure(Exception):
     `retryable` says whether the same request may succeed later. `retry_after` is the wait in
     seconds that the other side asked for. `error_class` is one of `domain.policies.ERROR_CLASSES`;
     a policy's `retryOn` refers to it. `usage`: what the attempt is known to have used, and
-    `tool_calls`, as in `AgentResult`.
+    `tool_calls`, as in `AgentResult`. `final`: no fallback takes the agent's place.
     """
 
     def __init__(
@@ -285,6 +285,7 @@ class AgentFailure(Exception):
         error_class: str = "error",
         usage: Mapping[str, Any] | None = None,
         tool_calls: Sequence[Mapping[str, Any]] = (),
+        final: bool = False,
     ) -> None:
         self.message = str(message).encode("utf-8", "replace").decode()
         super().__init__(self.message)
@@ -293,6 +294,7 @@ class AgentFailure(Exception):
         self.error_class = error_class
         self.usage: Mapping[str, Any] = usage or {}
         self.tool_calls = tool_calls
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)

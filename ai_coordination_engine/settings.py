@@ -292,6 +292,19 @@ class Settings(BaseModel):
         {},
         description="allowed action functions: `module.function` → `package.module:attribute`",
     )
+    budgets: dict[str, dict[str, Any]] = Field(
+        {},
+        description=(
+            "what a tenant may spend in a UTC day: tenant, or `*` for each other one →"
+            ' `{"microUsd", "tokens", "onExceeded"}`'
+        ),
+    )
+    budget_max_tokens: int = Field(
+        4096,
+        ge=1,
+        le=10_000_000,
+        description="the output that a budget reserves for an agent without `max_tokens`",
+    )
     webhook_key: SecretStr | None = Field(
         None, description="master key for the signatures on requests to `/async-tasks`"
     )

@@ -60,7 +60,7 @@ OLD_SESSIONS = {**SESSIONS, "by_tenant": {"ProjectionType": "ALL"}}
 
 @mock_aws
 def test_an_index_projects_what_its_model_says() -> None:
-    assert len(bootstrap.create_tables(SETTINGS)) == 7
+    assert len(bootstrap.create_tables(SETTINGS)) == 8
     dynamodb = bootstrap.client("dynamodb")
     assert indexes(dynamodb, "ace-sessions") == SESSIONS
     assert indexes(dynamodb, "ace-session_agents") == {"inbox": {"ProjectionType": "ALL"}}

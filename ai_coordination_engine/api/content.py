@@ -9,6 +9,7 @@ from typing import Any
 
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.domain import statuses
+from ai_coordination_engine.domain.budgets import parse_budget, unknown_in
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.graph import check_actions
 from ai_coordination_engine.domain.ids import MAX_ID, is_id, is_plain
@@ -114,7 +115,7 @@ def coordination(
 
     Here and below, unknown keys are kept, with a warning.
     """
-    values = dict(given)
+    values = {**given, **_budget(context, given)}
     if values.get("agents") is not None:
         agents = parse_agents(values["agents"])
         _warn(
@@ -161,7 +162,7 @@ def _functions_not_allowed(
 
 def task(context: Context, given: Arguments, parent: Record | None, new: bool) -> dict[str, object]:
     """Convert a task; subtasks and actions of unknown agents are dropped with a warning."""
-    values = {**given, **_exposure(given)}
+    values = {**given, **_exposure(given), **_budget(context, given)}
     _check_task_options(values)
     about_agents = _ABOUT_AGENTS & set(given)
     if not isinstance(parent, Coordination):
@@ -199,6 +200,15 @@ def _not_planned(agents: Sequence[Agent], values: Arguments, *, is_whole: bool) 
         acting = parse_agent_actions(values.get("agent_actions"))
         if not has_own_graph(planner.agent_uuid, [each.agent_uuid for each in asked], acting):
             yield NO_FALLBACK
+
+
+def _budget(context: Context, given: Arguments) -> dict[str, object]:
+    """Return the budget in its stored form, if it is given."""
+    if given.get("budget") is None:
+        return {}
+    budget = parse_budget(given["budget"])
+    _warn(context, unknown_in(budget))
+    return {"budget": budget.stored()}
 
 
 def _check_task_options(values: Arguments) -> None:

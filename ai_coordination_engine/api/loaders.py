@@ -42,6 +42,7 @@ from ai_coordination_engine.store.records.entities import (
     TASK,
     Entity,
 )
+from ai_coordination_engine.store.transitions.budgets import Period, Used
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")
@@ -78,6 +79,19 @@ class AsyncTaskLoader(DataLoader[str, Mapping[str, object] | None]):
             async_tasks.states, self._app, self._tenant, uuids, consistent=self._consistent
         )
         return [found.get(uuid) for uuid in uuids]
+
+
+class UsedLoader(DataLoader[Period, Used]):
+    """Loads what is used of budgets."""
+
+    def __init__(self, app: App, tenant: str) -> None:
+        super().__init__()
+        self._app, self._tenant = app, tenant
+
+    async def batch_load_fn(self, periods: list[Period]) -> list[Used]:
+        """Return what is used in each period."""
+        found = await asyncio.to_thread(self._app.budgets.used, self._tenant, periods)
+        return [found[each] for each in periods]
 
 
 class PayloadLoader(DataLoader[tuple[Record, str], Any]):
@@ -302,6 +316,11 @@ class Loaders:
     def async_task(self) -> AsyncTaskLoader:
         """Loads the states of long jobs."""
         return AsyncTaskLoader(self._app, self._tenant, consistent=self._consistent)
+
+    @cached_property
+    def used(self) -> UsedLoader:
+        """Loads what is used of budgets."""
+        return UsedLoader(self._app, self._tenant)
 
     @cached_property
     def payload(self) -> PayloadLoader:

@@ -52,6 +52,7 @@ PRICES: Mapping[str, int] = {
     "Query.__type": WRITE,
     "TaskScheduleType.upcoming": RECORD,
     "TaskScheduleType.whyNotFired": RECORD,
+    "SessionType.budgets": CALL + 3 * RECORD,
     "SessionType.waitsFor": CALL + CHILDREN * RECORD,
     "SessionType.cost": CALL + CHILDREN * RECORD,
     "CoordinationType.cost": LIST,
@@ -63,7 +64,7 @@ PRICES: Mapping[str, int] = {
     "SessionRunType.asyncTask": 2,
 }
 """Units of the fields that cost more than others of their kind, without their subfields."""
-SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2}
+SIZES: Mapping[str, int] = {"SessionAgentType.sessionRuns": 2, "SessionType.budgets": 3}
 """The number of records in nested lists that are known to be short."""
 LIMITS: Mapping[str, int] = {"TaskScheduleType.sessions": SHOWN}
 """The number of records in lists without a `limit`, where it is not the default of root lists."""

@@ -13,11 +13,15 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.crud import Guard, Resource, insert_once, insert_update
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.domain import records, statuses
+from ai_coordination_engine.domain.budgets import check_fallback, parse_budget
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.lifecycle import agents, agents_by_hand, sessions
 from ai_coordination_engine.domain.lifecycle.transition import Transition, row_by_hand
 from ai_coordination_engine.domain.records import Field, Filter, Kind
+from ai_coordination_engine.domain.shapes import parse_agent_actions
+from ai_coordination_engine.engine.control import budgets
 from ai_coordination_engine.engine.control import controls as control
+from ai_coordination_engine.store.models import Coordination, Task
 from ai_coordination_engine.store.records import entities
 from ai_coordination_engine.store.records.exposed import check_name
 
@@ -109,12 +113,38 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     return _guard(agents_by_hand.DELETE_NEEDED if is_needed else agents_by_hand.DELETE_BY_HAND)
 
 
+def _write_with_budget(context: Context, resource: Resource, given: Arguments) -> object:
+    """Write a coordination or a task; agents that wait for its budget look at the new one."""
+    record = insert_update(context, resource, given)
+    if "budget" in given and isinstance(record, Coordination | Task):
+        budgets.changed(context.app, record)
+    return record
+
+
 def _write_task(context: Context, resource: Resource, given: Arguments) -> object:
     exposure = Exposure.of(given.get("expose_as"))
     if exposure is not None:
         own = (given["coordination_uuid"], given.get("task_uuid") or "")
         check_name(context.app.records, context.tenant, exposure.name, own)
-    return insert_update(context, resource, given)
+    _check_fallback(context, given)
+    return _write_with_budget(context, resource, given)
+
+
+def _check_fallback(context: Context, given: Arguments) -> None:
+    """Raise `BadUserInput` for a task whose budget wants a fallback that no agent has. A planned
+    task is not checked: its plans may have some.
+    """
+    wanted = given.get("budget")
+    if wanted is None or given.get("plan"):
+        return
+    budget, actions = parse_budget(wanted), given.get("agent_actions")
+    if budget.on_exceeded == "fallback" and actions is None and given.get("task_uuid"):
+        key = given["coordination_uuid"], given["task_uuid"]
+        task = context.app.records.get(entities.TASK, context.tenant, key, consistent=True)
+        if task is not None and task.plan:
+            return
+        actions = task.agent_actions if task is not None else None
+    check_fallback(budget, parse_agent_actions(actions))
 
 
 def _write_session(context: Context, resource: Resource, given: Arguments) -> object:
@@ -175,7 +205,7 @@ COORDINATION = Resource(
     list_arguments=_filters(records.COORDINATION),
     content=content.coordination,
     accepted_values={},
-    write=insert_update,
+    write=_write_with_budget,
 )
 TASK = Resource(
     entity=entities.TASK,

@@ -11,6 +11,7 @@ from graphql import GraphQLResolveInfo
 from pydantic.alias_generators import to_camel
 
 from ai_coordination_engine.api import scheduled
+from ai_coordination_engine.api.budgets import BudgetType, of_session
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.fields import (
     each,
@@ -42,6 +43,7 @@ from ai_coordination_engine.api.progress import (
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.api.usage_costs import coordination_cost, session_cost
 from ai_coordination_engine.domain import records
+from ai_coordination_engine.domain.budgets import Budget
 from ai_coordination_engine.domain.exposure import wire
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.engine.graph.definition import snapshot
@@ -70,6 +72,7 @@ class CoordinationType(graphene.ObjectType):
     coordination_name = graphene.String()
     coordination_description = payload(graphene.String, "coordination_description")
     agents = payload(graphene.List(JSONCamelCase), "agents", each(Agent))
+    budget = payload(JSONCamelCase, "budget", one(Budget))
     theme_uuid = graphene.String()
     cost = coordination_cost()
     vars().update(other_fields(records.COORDINATION, Coordination, vars()))
@@ -108,6 +111,7 @@ class TaskType(graphene.ObjectType):
     agent_actions = payload(JSONCamelCase, "agent_actions", each_value(AgentAction))
     on_failure = graphene.String()
     placeholders = graphene.String()
+    budget = payload(JSONCamelCase, "budget", one(Budget))
     vars().update(other_fields(records.TASK, Task, {*vars(), "expose_as"}))
     expose_as = payload(JSONCamelCase, "expose_as", wire)
     updated_by = graphene.String()
@@ -204,6 +208,12 @@ class SessionType(graphene.ObjectType):
     definition = graphene.Field(JSONCamelCase, resolver=_definition)
     waits_for = graphene.Field(graphene.List(graphene.String), resolver=people)
     cost = session_cost()
+    budgets = graphene.Field(
+        graphene.List(BudgetType),
+        resolver=of_session,
+        description="The budgets that it keeps to now, of its task, its coordination and its"
+        " tenant, and what is used of them.",
+    )
 
 
 def session_field() -> graphene.Field:

@@ -514,12 +514,12 @@ def plan_session(
 
 _INSERT_UPDATE_COORDINATION = (
     """
-mutation insertUpdateCoordination($updatedBy: String!, $agents: [JSONCamelCase],
-  $coordinationDescription: String, $coordinationName: String, $coordinationUuid: String,
-  $themeUuid: String) { insertUpdateCoordination(updatedBy: $updatedBy, agents: $agents,
-  coordinationDescription: $coordinationDescription, coordinationName: $coordinationName,
-  coordinationUuid: $coordinationUuid, themeUuid: $themeUuid) { coordination { ...Coordination
-  } } }
+mutation insertUpdateCoordination($updatedBy: String!, $agents: [JSONCamelCase], $budget:
+  JSONCamelCase, $coordinationDescription: String, $coordinationName: String,
+  $coordinationUuid: String, $themeUuid: String) { insertUpdateCoordination(updatedBy:
+  $updatedBy, agents: $agents, budget: $budget, coordinationDescription:
+  $coordinationDescription, coordinationName: $coordinationName, coordinationUuid:
+  $coordinationUuid, themeUuid: $themeUuid) { coordination { ...Coordination } } }
 """
     + Coordination.fragment
 )
@@ -529,6 +529,7 @@ def insert_update_coordination(
     *,
     updated_by: str,
     agents: list[Json] | Unset | None = UNSET,
+    budget: Json | Unset | None = UNSET,
     coordination_description: str | Unset | None = UNSET,
     coordination_name: str | Unset | None = UNSET,
     coordination_uuid: str | Unset | None = UNSET,
@@ -539,6 +540,7 @@ def insert_update_coordination(
         {
             "updatedBy": updated_by,
             "agents": agents,
+            "budget": budget,
             "coordinationDescription": coordination_description,
             "coordinationName": coordination_name,
             "coordinationUuid": coordination_uuid,
@@ -577,15 +579,15 @@ def delete_coordination(*, coordination_uuid: str) -> Operation[bool]:
 _INSERT_UPDATE_TASK = (
     """
 mutation insertUpdateTask($coordinationUuid: String!, $taskName: String!, $updatedBy:
-  String!, $agentActions: JSONCamelCase, $exposeAs: JSONCamelCase, $initialTaskQuery: String,
-  $onFailure: String, $placeholders: String, $plan: Boolean, $planFallback: String,
-  $planLimits: JSONCamelCase, $subtaskQueries: [JSONCamelCase], $taskDescription: String,
-  $taskUuid: String) { insertUpdateTask(coordinationUuid: $coordinationUuid, taskName:
-  $taskName, updatedBy: $updatedBy, agentActions: $agentActions, exposeAs: $exposeAs,
-  initialTaskQuery: $initialTaskQuery, onFailure: $onFailure, placeholders: $placeholders,
-  plan: $plan, planFallback: $planFallback, planLimits: $planLimits, subtaskQueries:
-  $subtaskQueries, taskDescription: $taskDescription, taskUuid: $taskUuid) { task { ...Task }
-  } }
+  String!, $agentActions: JSONCamelCase, $budget: JSONCamelCase, $exposeAs: JSONCamelCase,
+  $initialTaskQuery: String, $onFailure: String, $placeholders: String, $plan: Boolean,
+  $planFallback: String, $planLimits: JSONCamelCase, $subtaskQueries: [JSONCamelCase],
+  $taskDescription: String, $taskUuid: String) { insertUpdateTask(coordinationUuid:
+  $coordinationUuid, taskName: $taskName, updatedBy: $updatedBy, agentActions: $agentActions,
+  budget: $budget, exposeAs: $exposeAs, initialTaskQuery: $initialTaskQuery, onFailure:
+  $onFailure, placeholders: $placeholders, plan: $plan, planFallback: $planFallback,
+  planLimits: $planLimits, subtaskQueries: $subtaskQueries, taskDescription: $taskDescription,
+  taskUuid: $taskUuid) { task { ...Task } } }
 """
     + Task.fragment
 )
@@ -597,6 +599,7 @@ def insert_update_task(
     task_name: str,
     updated_by: str,
     agent_actions: Json | Unset | None = UNSET,
+    budget: Json | Unset | None = UNSET,
     expose_as: Json | Unset | None = UNSET,
     initial_task_query: str | Unset | None = UNSET,
     on_failure: str | Unset | None = UNSET,
@@ -615,6 +618,7 @@ def insert_update_task(
             "taskName": task_name,
             "updatedBy": updated_by,
             "agentActions": agent_actions,
+            "budget": budget,
             "exposeAs": expose_as,
             "initialTaskQuery": initial_task_query,
             "onFailure": on_failure,

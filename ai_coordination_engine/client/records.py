@@ -107,7 +107,7 @@ class Coordination(Model):
 
     fragment: ClassVar[str] = """
 fragment Coordination on CoordinationType { id endpointId partId partitionKey
-  coordinationUuid coordinationName coordinationDescription agents themeUuid updatedBy
+  coordinationUuid coordinationName coordinationDescription agents budget themeUuid updatedBy
   createdAt updatedAt }
 """
 
@@ -135,6 +135,9 @@ fragment Coordination on CoordinationType { id endpointId partId partitionKey
     agents: list[Json] | None
     """The agents. Keys: `agentUuid` (required), `agentName`, `agentDescription`, `agentType`, `runtime`, `policy`."""
 
+    budget: Json
+    """What may be spent: `microUsd`, `tokens`, `onExceeded` (`fail`, `pause`, `fallback`) and `per` (`session`, `day`, `total`). Of a task it counts for one session, of a coordination for a UTC day."""
+
     theme_uuid: str | None
     """The theme in which a frontend shows the coordination."""
 
@@ -153,8 +156,8 @@ class Task(Model):
 
     fragment: ClassVar[str] = """
 fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey taskName
-  taskDescription initialTaskQuery subtaskQueries agentActions onFailure placeholders plan
-  planLimits planFallback exposeAs updatedBy createdAt updatedAt }
+  taskDescription initialTaskQuery subtaskQueries agentActions onFailure placeholders budget
+  plan planLimits planFallback exposeAs updatedBy createdAt updatedAt }
 """
 
     id: str
@@ -192,6 +195,9 @@ fragment Task on TaskType { id taskUuid coordinationUuid endpointId partitionKey
 
     placeholders: str | None
     """What happens to a placeholder without a value: `warn` (default) warns, `strict` is an error."""
+
+    budget: Json
+    """What may be spent: `microUsd`, `tokens`, `onExceeded` (`fail`, `pause`, `fallback`) and `per` (`session`, `day`, `total`). Of a task it counts for one session, of a coordination for a UTC day."""
 
     plan: bool | None
     """Whether the coordination's `planning` agent plans each session, or else its `decompose` agent writes the subtasks; false by default."""

@@ -14,10 +14,11 @@ ERROR_CLASSES = (
     "error",
     "lost",
     "not_allowed",
+    "budget",
 )
 """The classes of errors. In this order: too slow; refused because of load; not reachable or broken;
 the request is refused; the output cannot be used; the agent raised an error; the worker died;
-forbidden by the settings.
+forbidden by the settings; it does not fit into a budget.
 """
 
 LONGEST_RETRY_AFTER = 86_400.0  # seconds; a longer `Retry-After` is cut to a day

@@ -53,12 +53,18 @@ class Field:
     description: str | None = None
 
 
+_BUDGET = (
+    "What may be spent: `microUsd`, `tokens`, `onExceeded` (`fail`, `pause`, `fallback`) and `per`"
+    " (`session`, `day`, `total`). Of a task it counts for one session, of a coordination for a UTC"
+    " day."
+)
 UPDATED_BY = Field("updated_by", needed=True, plain=True, never_empty=True)
 COORDINATION = (
     Field("coordination_uuid"),
     Field("coordination_name", filter=Filter.CONTAINS, plain=True, never_empty=True),
     Field("coordination_description", filter=Filter.CONTAINS),
     Field("agents", Kind.JSON_LIST),
+    Field("budget", Kind.JSON, description=_BUDGET),
     Field("theme_uuid", plain=True),
     UPDATED_BY,
 )
@@ -89,6 +95,7 @@ TASK = (
         description="What happens without a valid plan: `fail` (default) fails the session,"
         " `static` runs the task's own subtasks and actions.",
     ),
+    Field("budget", Kind.JSON, description=_BUDGET),
     Field(
         "expose_as",
         Kind.JSON,

@@ -105,9 +105,9 @@ class KindSpec:
     keys that it reads beside `kind`. `passes_on`: all other keys go to the agent. `wants_thread`:
     it gets the earlier turns of its thread, which costs a read. `whole_input`: the input repeats
     what is in the thread, because the agent may ignore the thread. `needs`: the extra of this
-    package that it needs; empty for none. On AWS a worker of its own has that extra.
-    `module`: the name of its module, if that is not the kind. `cancels`: its
-    long jobs are cancelled when their results are no longer wanted.
+    package that it needs; empty for none. On AWS a worker of its own has that extra. `module`: the
+    name of its module, if that is not the kind. `cancels`: its long jobs are cancelled when their
+    results are no longer wanted. `asks_model`: each attempt uses tokens, which budgets reserve.
     """
 
     setting: str
@@ -118,6 +118,7 @@ class KindSpec:
     needs: str = ""
     module: str = ""
     cancels: bool = False
+    asks_model: bool = False
 
 
 KINDS: Mapping[str, KindSpec] = {
@@ -126,7 +127,9 @@ KINDS: Mapping[str, KindSpec] = {
     ),
     "http": KindSpec("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
     "openai": KindSpec(
-        "ACE_OPENAI_ENDPOINTS", ("endpoint", "model", "instructions", *MODEL_PARAMETERS)
+        "ACE_OPENAI_ENDPOINTS",
+        ("endpoint", "model", "instructions", *MODEL_PARAMETERS),
+        asks_model=True,
     ),
     "bedrock": KindSpec(
         "ACE_BEDROCK_MODELS",
@@ -139,6 +142,7 @@ KINDS: Mapping[str, KindSpec] = {
             "stop",
             "additional_model_request_fields",
         ),
+        asks_model=True,
     ),
     "lambda": KindSpec(
         "ACE_LAMBDA_FUNCTIONS",

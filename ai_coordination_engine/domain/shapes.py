@@ -300,11 +300,15 @@ def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{_path(name, problem['loc'])}: {_message(problem)}"
-            for problem in error.errors(include_url=False)[:5]
-        )
-        raise BadUserInput(f"{problems}.") from error
+        raise BadUserInput(f"{problems_of(name, error)}.") from error
+
+
+def problems_of(name: str, error: ValidationError) -> str:
+    """What is wrong with the value `name`, each problem with its path."""
+    return "; ".join(
+        f"{_path(name, problem['loc'])}: {_message(problem)}"
+        for problem in error.errors(include_url=False)[:5]
+    )
 
 
 def _message(problem: Mapping[str, Any]) -> str:

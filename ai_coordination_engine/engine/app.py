@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ai_coordination_engine.domain.budgets import Budget, TenantBudget, parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import needs_of
 from ai_coordination_engine.live_ports import Changes, Outputs
 from ai_coordination_engine.ports import (
@@ -20,6 +21,7 @@ from ai_coordination_engine.ports import (
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.transitions.budgets import Budgets
 from ai_coordination_engine.store.transitions.counter_shards import CounterShards
 from ai_coordination_engine.store.transitions.jobs import Jobs
 from ai_coordination_engine.store.transitions.plans import Plans
@@ -92,6 +94,25 @@ class App:
     def usage_counters(self) -> UsageCounters:
         """The counters of what sessions used."""
         return UsageCounters(self.records)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """What budgets have spent and reserved."""
+        return Budgets(self.records)
+
+    @cached_property
+    def tenant_budgets(self) -> dict[str, TenantBudget]:
+        """What each tenant may spend in a UTC day, by the settings; `*` is each other tenant."""
+        given = self.settings.budgets
+        return {
+            tenant: parse_tenant_budget(budget, f"ACE_BUDGETS.{tenant}")
+            for tenant, budget in given.items()
+        }
+
+    @cached_property
+    def known_budgets(self) -> dict[tuple[str, ...], tuple[float, Budget | None]]:
+        """The limits that this process has read lately (`engine.attempt.limits`)."""
+        return {}
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -275,7 +275,7 @@ def _is_runnable(app: App, agent: SessionAgent, found: Phase) -> bool:
     match found:
         case Phase.READY | Phase.ASKING | Phase.LEASE_EXPIRED | Phase.WAITING_FOR_JOB:
             return True
-        case Phase.MAP_EXPANDING | Phase.ACTION_DUE:
+        case Phase.MAP_EXPANDING | Phase.ACTION_DUE | Phase.WAITING_FOR_BUDGET:
             return True
         case Phase.WAITING_FOR_PERSON:
             if agent.due_at is not None:

@@ -25,10 +25,12 @@ from ai_coordination_engine.engine.advance import (
     ending,
     long_jobs,
     maps,
+    over_budget,
     pinning,
     questions,
 )
 from ai_coordination_engine.engine.advance.conclusion import (
+    Record,
     conclude,
     conclude_as_recorded,
     conclude_failed,
@@ -36,11 +38,11 @@ from ai_coordination_engine.engine.advance.conclusion import (
     record_completed,
     record_failed,
 )
-from ai_coordination_engine.engine.advance.ending import lease_lost
+from ai_coordination_engine.engine.advance.ending import lease_lost_before_call
 from ai_coordination_engine.engine.advance.giving_up import dead_letter, fail, poison
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.app import wake as wake_of
-from ai_coordination_engine.engine.attempt import action, runs, structured
+from ai_coordination_engine.engine.attempt import action, budgets, runs, structured
 from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError, claim, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
@@ -62,10 +64,10 @@ from ai_coordination_engine.ports import (
 )
 from ai_coordination_engine.stand_ins import calling, is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,
     died_in_a_row,
-    lost,
     lost_since_set_back,
 )
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
@@ -265,6 +267,8 @@ def _resume(app: App, agent: SessionAgent, lease: Lease, chain: Chain) -> Sessio
     traces.job_ended(app, held, result, runs.priced(app, result.usage))
     accounts.meter(held, result.usage)
     with ExpiringOnError(app, held):
+        if not agent.acting:  # its job has ended; the run was written before
+            budgets.settle(app, held, held.run_uuid, result.usage)
         if isinstance(result, AgentFailure):
             return conclude_failed(app, held, result)
         if result.question is not None:
@@ -307,6 +311,7 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
     started = datetime.fromtimestamp(agent.started_at, UTC)
     if not is_overdue():
         log_event("attempt started", agent)
+    agent.is_attempted_here = True
     budget, held = Budget(), None
     reported: dict[str, Any] = {}
     record = partial(runs.record, app, agent, started, reported=reported)
@@ -335,12 +340,23 @@ def _attempt(app: App, agent: SessionAgent, chain: Chain) -> SessionAgent | None
         if not action.is_set(agent):
             held = check_output(edges(agent.successors), result.output, budget)
     except AgentFailure as failure:
-        log_event("attempt failed", agent, error_class=failure.error_class)
         reported["tool_calls"] = failure.tool_calls or reported.get("tool_calls")
         accounts.meter(agent, failure.usage)
-        return record_failed(app, agent, chain, record, failure)
+        return _failed(app, agent, chain, record, failure)
     log_event("attempt completed", agent)
     return record_completed(app, agent, chain, record, result.output, budget=budget, held=held)
+
+
+def _failed(
+    app: App, agent: SessionAgent, chain: Chain, record: Record, failure: AgentFailure
+) -> SessionAgent | None:
+    """Conclude an attempt that failed, or let its agent wait for room in a budget."""
+    if isinstance(failure, budgets.OverBudget) and failure.pauses:
+        log_event("attempt waits for a budget", agent)
+        over_budget.wait(app, agent, chain, failure)
+        return None
+    log_event("attempt failed", agent, error_class=failure.error_class)
+    return record_failed(app, agent, chain, record, failure)
 
 
 def _result(
@@ -368,7 +384,18 @@ def _result(
     if request is None:
         return _map(app, agent, budget)
     known = questions.again(app, agent)
-    return call(app, request, chain.instead_of(agent)) if known is None else AgentResult(known)
+    return _call(app, agent, request, chain) if known is None else AgentResult(known)
+
+
+def _call(app: App, agent: SessionAgent, request: AgentRequest, chain: Chain) -> AgentResult | None:
+    """The result of the runtime, once there is room in the budgets of the agent; None when the
+    attempt was given up meanwhile.
+    """
+    if not persist(app, agent, chain, partial(budgets.reserve, app, agent, request)):
+        stored = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
+        lease_lost_before_call(app, agent, stored)
+        return None
+    return call(app, request, chain.instead_of(agent))
 
 
 def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:
@@ -393,7 +420,7 @@ def _is_here(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
         return _is_renewed(app, agent, request)
     sent_on = app.agents.send_on(agent, needs)
     if isinstance(sent_on, Rejected):
-        _lease_lost_before_call(app, agent, sent_on.record)
+        lease_lost_before_call(app, agent, sent_on.record)
     else:
         app.queue.send([wake_of(sent_on.record)])
     return False
@@ -410,17 +437,9 @@ def _is_renewed(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
         return True
     renewed = app.agents.renew(agent, new_lease(app))
     if isinstance(renewed, Rejected):
-        _lease_lost_before_call(app, agent, renewed.record)
+        lease_lost_before_call(app, agent, renewed.record)
         return False
     return True
-
-
-def _lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
-    """Record an attempt that lost its lease before the call as lost, and earlier ones too."""
-    if now is not None:
-        for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
-            runs.record_lost(app, agent, attempt, run_uuid)
-        lease_lost(app, agent, now)
 
 
 def _conclude_earlier(
@@ -431,7 +450,7 @@ def _conclude_earlier(
     """
     given_back = app.agents.give_back(agent, runs.started_at(run, agent.started_at))
     if isinstance(given_back, Rejected):
-        _lease_lost_before_call(app, agent, given_back.record)
+        lease_lost_before_call(app, agent, given_back.record)
         return None
     with ExpiringOnError(app, given_back.record):
         return conclude_as_recorded(app, given_back.record, run, chain)

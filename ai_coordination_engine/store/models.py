@@ -13,6 +13,7 @@ from ai_coordination_engine.store.attributes import (
     UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
+from ai_coordination_engine.store.budget_items import Reservation
 from ai_coordination_engine.store.indexes import (
     Inbox,
     SessionsByStatus,
@@ -40,6 +41,7 @@ class Coordination(Record):
     coordination_name = UnicodeAttribute(null=True)
     coordination_description = Payload(null=True)
     agents = Payload(null=True)
+    budget = Payload(null=True)
     theme_uuid = UnicodeAttribute(null=True)
 
 
@@ -63,6 +65,7 @@ class Task(Record):
     plan_limits = Payload(null=True)
     plan_fallback = UnicodeAttribute(null=True)
     expose_as = Payload(null=True)
+    budget = Payload(null=True)
     by_tenant = TasksByTenant()
     # engine: the tenant, and its name with its uuid; absent if it is not exposed
     exposed = UnicodeAttribute(null=True)
@@ -288,6 +291,8 @@ class SessionAgent(Record):
     correction = Payload(null=True)
     on_fallback = BooleanAttribute(null=True)
     not_before = NumberAttribute(null=True)
+    # engine: the budget without room for its next attempt, in numbers (`attempt.budget_waits`)
+    over_budget = Payload(null=True)
     # engine: what it waits for. The wait for a person or a long job ends at `due_at` (epoch
     # seconds)
     awaits_user = UnicodeAttribute(null=True)
@@ -307,6 +312,9 @@ class SessionAgent(Record):
     generation = IntegerAttribute(null=True)  # how often it was expanded
     elements_sent = BooleanAttribute(null=True)  # all elements are written and enqueued
     map_ordinal = IntegerAttribute(null=True)  # on an element: the ordinal of its map
+    # not stored: whether this worker makes the attempt, and then what it has reserved, if anything
+    is_attempted_here: bool = False
+    reservation: Reservation | None = None
 
     @property
     def session_key(self) -> tuple[str, str]:
@@ -366,6 +374,7 @@ class SessionRun(Record):
     # whether the failure may be tried again, and after how many seconds, if the server said so
     retryable = BooleanAttribute(null=True)
     retry_after = NumberAttribute(null=True)
+    final = BooleanAttribute(null=True)  # no fallback takes the agent's place
 
     @property
     def session_key(self) -> tuple[str, str]:

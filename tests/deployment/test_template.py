@@ -12,6 +12,7 @@ from ai_coordination_engine.entrypoints.aws import sending
 from ai_coordination_engine.entrypoints.local import console
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store import connections
+from ai_coordination_engine.store.budget_items import BudgetCounter
 from ai_coordination_engine.store.models import MODELS, SessionRun
 from tests.kit import iam
 
@@ -53,7 +54,7 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
         for table in of_type(template, "AWS::DynamoDB::Table").values()
     }
     modelled = {}
-    for model in (*MODELS, *connections.OPERATIONAL):
+    for model in (*MODELS, BudgetCounter, *connections.OPERATIONAL):
         schema = model.schema()
         indexes = schema["global_secondary_indexes"]
         modelled[model.Meta.table_name] = (
@@ -69,7 +70,7 @@ def test_tables_have_the_keys_and_indexes_of_the_models(template: dict[str, Any]
 
 def test_tables_are_encrypted_on_demand_recoverable_and_retained(template: dict[str, Any]) -> None:
     tables = of_type(template, "AWS::DynamoDB::Table")
-    assert len(tables) == 7
+    assert len(tables) == 8
     for name, table in tables.items():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["SSESpecification"] == {"SSEEnabled": True}
@@ -216,7 +217,7 @@ def test_long_jobs_go_when_they_have_ended_and_no_run_does(template: dict[str, A
         if "TimeToLiveSpecification" in table
     }
     expiring = {"AttributeName": "expires_at", "Enabled": True}
-    assert times == {"SessionRuns": expiring, "Connections": expiring}
+    assert times == dict.fromkeys(("SessionRuns", "Budgets", "Connections"), expiring)
     assert "expires_at" not in SessionRun.get_attributes()
 
 

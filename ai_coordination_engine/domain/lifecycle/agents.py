@@ -55,7 +55,7 @@ _EXPIRED = Below("lease_until", NOW)
 _UNTIL_EPOCH = absent("epoch") | UpTo("epoch", EPOCH)
 _BEFORE_EPOCH = absent("epoch") | Below("epoch", EPOCH)
 
-_BEGINS = ("first_run", "not_before", "ended_at")
+_BEGINS = ("first_run", "not_before", "over_budget", "ended_at")
 # it tells whose end it was
 _ENDS = tuple(each for each in (*ATTEMPT, "asks", "lost_runs") if each != "lease_token")
 CLAIM = Transition(
@@ -127,6 +127,14 @@ ACT_LATER = Transition(
     PENDING,
     _BY_HOLDER,
     tuple(each for each in ATTEMPT if each != "acting"),
+)
+WAIT_FOR_BUDGET = Transition(
+    "wait_for_budget",
+    "a budget has no room for its attempt, which was not dispatched and does not count",
+    (EXECUTING,),
+    PENDING,
+    _BY_HOLDER,
+    ("attempt", "run_uuid", *ATTEMPT, *TIMES),
 )
 RETRY_LATER = Transition(
     "retry_later",
@@ -213,7 +221,7 @@ FAIL_POISONED = Transition(
     OPEN_AGENT_STATES,
     FAILED,
     unchanged("state", "epoch", "run_uuid", *LEASE),
-    (*ATTEMPT, "inbox", "waits_since", "lost_runs"),
+    (*ATTEMPT, "inbox", "waits_since", "over_budget", "lost_runs"),
 )
 FINISH_EDGE = Transition(
     "finish_edge", "one predecessor has ended", _ANY, None, Contains("unfinished", EDGE)
@@ -224,7 +232,7 @@ SKIP = Transition(
     _UNHELD,
     AgentState.SKIPPED,
     absent("lease_until") & _UNTIL_EPOCH,
-    (*WAIT, "async_task_uuid", "not_before"),
+    (*WAIT, "async_task_uuid", "not_before", "over_budget"),
 )
 WAIT_FOR_USER = Transition(
     "wait_for_user",
@@ -351,6 +359,7 @@ AGENT_TRANSITIONS = (
     EXPIRE_LEASE,
     ACT,
     ACT_LATER,
+    WAIT_FOR_BUDGET,
     RETRY_LATER,
     WAIT_FOR_JOB,
     ASK,

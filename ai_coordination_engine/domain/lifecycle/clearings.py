@@ -6,7 +6,7 @@ WAIT = ("inbox", "waits_since", "due_at")
 """The wait for a person."""
 ELSEWHERE = ("async_task_uuid", "acting", "resumed")
 """An attempt that goes on without its worker: in a long job, or in its action function."""
-STANDING = (*WAIT, *ELSEWHERE, "not_before")
+STANDING = (*WAIT, *ELSEWHERE, "not_before", "over_budget")
 """Why an agent does not run although its predecessors have ended."""
 LEASE = ("lease_until", "lease_token")
 ASKED = ("asks", "reply")

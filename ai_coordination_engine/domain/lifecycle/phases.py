@@ -17,6 +17,7 @@ class Phase(StrEnum):
     READY = "ready"
     ASKING = "asking"
     BACKOFF = "backoff"
+    WAITING_FOR_BUDGET = "waiting for a budget"
     EXECUTING = "executing"
     ACTING = "acting"
     ACTION_DUE = "action due"
@@ -36,6 +37,10 @@ MEANINGS: Mapping[Phase, str] = {
     Phase.READY: "it can run; the worker that gets its message claims it",
     Phase.ASKING: "it can run and needs a person; its next message asks them",
     Phase.BACKOFF: "its attempt, or its action function, failed; the next begins at `not_before`",
+    Phase.WAITING_FOR_BUDGET: (
+        "a budget has no room for its attempt; its message tries again, which is sent when there is"
+        " room, or the limit is raised"
+    ),
     Phase.EXECUTING: "a worker holds the lease of its attempt",
     Phase.ACTING: "it has answered, and a worker holds the lease of its action function",
     Phase.ACTION_DUE: "it has answered, but its action function does not run; its message runs it",
@@ -60,6 +65,7 @@ Standing = Literal[
     Phase.READY,
     Phase.ASKING,
     Phase.BACKOFF,
+    Phase.WAITING_FOR_BUDGET,
     Phase.ACTION_DUE,
     Phase.WAITING_FOR_JOB,
     Phase.MAP_EXPANDING,
@@ -69,6 +75,7 @@ Standing = Literal[
 """The phases of an open agent that no worker runs, or ran when its lease expired."""
 Waiting = Literal[
     Phase.BACKOFF,
+    Phase.WAITING_FOR_BUDGET,
     Phase.ASKING,
     Phase.WAITING_FOR_PERSON,
     Phase.MAP_EXPANDING,
@@ -108,6 +115,8 @@ class AgentRecord(Protocol):
     @property
     def not_before(self) -> float | None: ...
     @property
+    def over_budget(self) -> object: ...
+    @property
     def still_needed(self) -> int | None: ...
     @property
     def in_degree(self) -> int: ...
@@ -145,8 +154,17 @@ def standing_phase(agent: AgentRecord, now: float) -> Standing:
         return (
             Phase.WAITING_FOR_PREDECESSORS if agent.mapped is None else Phase.WAITING_FOR_ELEMENTS
         )
+    return _phase_of_satisfied(agent, now)
+
+
+def _phase_of_satisfied(agent: AgentRecord, now: float) -> Standing:
+    """The phase of a pending agent whose predecessors have ended, and whose attempt has not
+    begun.
+    """
     if agent.awaits_user:
         return Phase.ASKING
+    if agent.over_budget is not None:
+        return Phase.WAITING_FOR_BUDGET
     return Phase.BACKOFF if _is_early(agent, now) else Phase.READY
 
 
@@ -187,6 +205,6 @@ def is_unsatisfied(agent: AgentRecord) -> bool:
 def is_ready(agent: AgentRecord) -> bool:
     """Whether a worker could claim the agent, or ask its person, perhaps after a backoff."""
     waits = agent.state in (AgentState.INITIAL, AgentState.PENDING) and agent.run_uuid is None
-    if not waits or agent.paused is not None:
+    if not waits or agent.paused is not None or agent.over_budget is not None:
         return False
     return is_satisfied(agent) and not is_unsatisfied(agent)

@@ -23,7 +23,7 @@ from ai_coordination_engine.engine.advance import (
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import action, refusals, runs, structured
+from ai_coordination_engine.engine.attempt import action, budgets, refusals, runs, structured
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
 from ai_coordination_engine.engine.attempt.request import Chain
@@ -191,12 +191,14 @@ def conclude_as_recorded(
     if status == "pending":
         long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
+    failed = runs.failure(run) if status == "failed" else None
+    budgets.settle(app, agent, run.run_uuid, (run.async_task or {}).get("usage"), failed)
     traces.recorded_attempt(app, agent, run)
     if status == "asked":
         asking.park(app, agent, run.stored("agent_output"))
         return None
-    if status == "failed":
-        return conclude_failed(app, agent, runs.failure(run))
+    if failed is not None:
+        return conclude_failed(app, agent, failed)
     budget, stored = Budget(), run.stored("agent_output")
     try:
         output = maps.gather(app, agent, budget).output if stored is None else run.agent_output
@@ -216,7 +218,8 @@ def conclude_failed(
     wait, values = _next_attempt(app, agent, failure, acting=acting)
     values |= accounts.noted(agent)
     now = app.clock.now().timestamp()
-    if (wait is None and not rules.fallback(agent)) or ending.is_over(app, agent):
+    has_fallback = rules.fallback(agent) and not failure.final
+    if (wait is None and not has_fallback) or ending.is_over(app, agent):
         _fail_or_do_without(app, agent, failure, values)
     elif wait is not None:
         _begin_again(app, agent, now + wait, values, acting=acting)

@@ -17,7 +17,7 @@ from ai_coordination_engine.domain.statuses import (
 )
 from ai_coordination_engine.engine.advance import accounts
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt import budgets, runs
 from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, counts
 from ai_coordination_engine.ports import Wake
@@ -199,6 +199,7 @@ def _end_all(
     end = app.agents.cancel if session.status == "cancelled" else app.agents.abandon
     while to_end := _to_end(app, session, now.values()):
         cancel_jobs(app, to_end)
+        drop_all(app, to_end)
         calls = [partial(end, each, session.epoch or 0) for each in to_end]
         writes += len(calls)
         for read, ended in zip(to_end, app.records.parallel.run(calls), strict=True):
@@ -276,6 +277,12 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
     return max((until for until in held if until >= now), default=0)
 
 
+def drop_all(app: App, agents: Iterable[SessionAgent]) -> None:
+    """Call `budgets.drop` for these agents."""
+    dropped = [each for each in agents if budgets.is_owing(app, each)]
+    app.records.parallel.run([partial(budgets.drop, app, each) for each in dropped])
+
+
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
     """End these agents of an ended session, except held ones."""
     _end_all(app, session, agents, _Turn())
@@ -309,6 +316,7 @@ def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
     Not in the other order: while the agent is open, a slow worker may still store a result.
     """
     cancel_jobs(app, [agent])
+    budgets.drop(app, agent)
     abandoned = app.agents.abandon(agent, agent.epoch or 0)
     if isinstance(abandoned, Applied):
         record_lost(app, abandoned.record)
@@ -359,6 +367,14 @@ def record_lost(app: App, agent: SessionAgent) -> None:
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     app.agents.close(agent)
+
+
+def lease_lost_before_call(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
+    """Record an attempt that lost its lease before the call as lost, and earlier ones too."""
+    if now is not None:
+        for attempt, run_uuid in [*lost(agent), (agent.attempt, agent.run_uuid)]:
+            runs.record_lost(app, agent, attempt, run_uuid)
+        lease_lost(app, agent, now)
 
 
 def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:

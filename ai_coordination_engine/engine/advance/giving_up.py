@@ -9,7 +9,7 @@ from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.sinks import fail_for
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt import budgets, runs
 from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.attempt.leases import ExpiringOnError, new_lease
 from ai_coordination_engine.engine.graph.inputs import label
@@ -59,6 +59,7 @@ def _give_up(app: App, agent: SessionAgent, note: str) -> SessionAgent | None:
     for attempt, run_uuid in [*lost(agent), *current]:
         runs.record_lost(app, agent, attempt, run_uuid)
     cancel_jobs(app, [agent])
+    budgets.drop(app, agent)
     return applied(app.agents.fail_poisoned(agent, {"notes": note}))
 
 

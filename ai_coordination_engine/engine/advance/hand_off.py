@@ -64,8 +64,10 @@ class Followers:
                 pass  # the last predecessor to end hands off, or skips it
             case Phase.EXECUTING | Phase.ACTING | Phase.ACTION_DUE | Phase.LEASE_EXPIRED:
                 pass  # it has begun
-            case Phase.WAITING_FOR_JOB | Phase.WAITING_FOR_PERSON | Phase.PAUSED | Phase.BY_HAND:
+            case Phase.WAITING_FOR_JOB | Phase.WAITING_FOR_PERSON | Phase.WAITING_FOR_BUDGET:
                 pass  # what ends its wait sends its message
+            case Phase.PAUSED | Phase.BY_HAND:
+                pass  # likewise, and a client moves the latter
             case never:
                 assert_never(never)
 

@@ -219,7 +219,7 @@ def _template(app: App, agent: SessionAgent, named: set[str]) -> dict[str, Any]:
     kept = {
         name: value
         for name, value in given.items()
-        if name in ("policy", "fallback", "on_failure", "strict")
+        if name in ("policy", "fallback", "on_failure", "strict", "budgets")
     }
     now = app.clock.now()
     before: Sequence[int] = agent.predecessors or ()

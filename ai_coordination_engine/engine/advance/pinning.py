@@ -169,7 +169,8 @@ def _filled(
     placeholders = "strict" if planning.strict else None
     # a step may have any agent of the coordination as its fallback
     by_uuid = {**planning.by_uuid, agent.agent_uuid: Agent.model_validate(agent.definition)}
-    planned = Plan(graph, by_uuid, planning.on_failure, placeholders)
+    kept = rules.of(agent).get("budgets") or {}
+    planned = Plan(graph, by_uuid, planning.on_failure, placeholders, budgets=kept)
     return Steps(planned, fill_subtasks(planned, agent.task_query or ""), pinned)
 
 

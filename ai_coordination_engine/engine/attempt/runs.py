@@ -13,6 +13,7 @@ from ai_coordination_engine.domain.tool_calls import plain_tool_calls
 from ai_coordination_engine.domain.usage import Usage, plain_usage
 from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import budgets, limits
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, Wake
@@ -56,10 +57,23 @@ def record(
         **priced(app, usage),
     }
     given = {name: value for name, value in details.items() if value is not None}
-    again = {name: getattr(failure, name, None) for name in ("retryable", "retry_after")}
+    again = {name: getattr(failure, name, None) for name in ("retryable", "retry_after", "final")}
     kept = {"agent_output": output, "async_task_uuid": async_task_uuid, **again}
+    put = partial(_put, app, agent, agent.run_uuid, given, kept)
+    settling = _settling(app, agent, outcome, usage, failure)
     earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
-    app.records.parallel.run([partial(_put, app, agent, agent.run_uuid, given, kept), *earlier])
+    app.records.parallel.run([put, *settling, *earlier])
+
+
+def _settling(
+    app: App, agent: SessionAgent, outcome: str, usage: object, failure: AgentFailure | None
+) -> "list[partial[None]]":
+    """The call that settles what the attempt has reserved, if its agent has a budget; one that goes
+    on in a long job keeps it.
+    """
+    if outcome == "pending" or not limits.applies(app, agent):
+        return []
+    return [partial(budgets.settle, app, agent, agent.run_uuid, usage, failure)]
 
 
 def priced(app: App, usage: object) -> dict[str, Any]:
@@ -133,6 +147,7 @@ def failure(run: SessionRun) -> AgentFailure:
         retryable=bool(run.retryable),
         retry_after=run.retry_after,
         error_class=details.get("error_class", "error"),
+        final=bool(run.final),
     )
 
 
@@ -151,6 +166,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
             "error": "It met an unexpected error; the log says which.",
             "error_class": "internal",
         }
+    budgets.settle(app, agent, run_uuid)
     _put(app, agent, run_uuid, details)
 
 

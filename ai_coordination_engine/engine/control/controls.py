@@ -18,6 +18,7 @@ from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import end_agents
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt import budgets
 from ai_coordination_engine.engine.control.reconcile import SOON, find, reconcile_session
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.store.keys import Key
@@ -127,6 +128,7 @@ def agent_ends(app: App, tenant: str, key: Key) -> SessionAgent | None:
     if agent is None or agent.ordinal is None or agent.state in TERMINAL_AGENT_STATES:
         return None
     timers.keep_watching(app, agent, early=bool(agent.unfinished))
+    budgets.drop(app, agent)
     return agent
 
 

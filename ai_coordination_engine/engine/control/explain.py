@@ -230,6 +230,8 @@ def _standing(agent: SessionAgent, scene: Scene) -> Why:
             return _waits_for_others(agent, scene)
         case Phase.BACKOFF:
             return _backs_off(agent)
+        case Phase.WAITING_FOR_BUDGET:
+            return _waits_for_budget(agent)
         case Phase.READY | Phase.ASKING | Phase.ACTION_DUE | Phase.UNSATISFIED:
             again = _watched(agent, scene.session)
             return Why(
@@ -253,6 +255,16 @@ def _backs_off(agent: SessionAgent) -> Why:
     return Why(
         "BACKOFF", message, until, details={"failures": agent.failures, "attempt": agent.attempt}
     )
+
+
+def _waits_for_budget(agent: SessionAgent) -> Why:
+    details = dict(agent.over_budget)
+    message, begins = details.pop("message"), details.pop("until", None)
+    until = datetime.fromisoformat(begins) if begins else None
+    if not details.get("unpriced"):
+        message += " The agent goes on when there is room, or the limit is raised."
+        message += f" It begins anew at {until.isoformat()}." if until else ""
+    return Why("WAITS_FOR_BUDGET", message, until, details=details)
 
 
 def _waits_for_job(agent: SessionAgent, scene: Scene) -> Why:

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import assert_never
 
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase_if_resumed
@@ -60,6 +61,8 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
                 seen.times.append(agent.due_at if agent.due_at > now else later)
         case Phase.READY | Phase.ASKING | Phase.BACKOFF | Phase.ACTION_DUE | Phase.MAP_EXPANDING:
             seen.times.append(later)
+        case Phase.WAITING_FOR_BUDGET:
+            seen.times.append(min(later, budget_begins(agent) or later))
         case Phase.WAITING_FOR_PREDECESSORS | Phase.WAITING_FOR_ELEMENTS | Phase.UNSATISFIED:
             if missing := _missing(agent, is_open):
                 seen.missing.append(
@@ -69,6 +72,12 @@ def _look_at(app: App, seen: Outlook, agent: SessionAgent, is_open: set[int], no
             pass  # the first has a lease, and the second is a client's
         case never:
             assert_never(never)
+
+
+def budget_begins(agent: SessionAgent) -> float | None:
+    """When the budget that the agent waits for begins anew (epoch seconds); None: never."""
+    until = (agent.over_budget or {}).get("until")
+    return datetime.fromisoformat(until).timestamp() if until else None
 
 
 def _missing(agent: SessionAgent, is_open: set[int]) -> str:

@@ -1,7 +1,8 @@
 """Read the rules of a session agent, which were stored when its session started.
 
 `SessionAgent.rules` has the keys `policy`, `fallback` (an agent), `on_failure`, `map`, `names` (of
-its predecessors), `strict` (placeholders) and `successor_uuids`. A key without a value is left out.
+its predecessors), `strict` (placeholders), `successor_uuids` and `budgets` (of its task and its
+coordination when the session began). A key without a value is left out.
 """
 
 from collections.abc import Mapping

@@ -60,7 +60,7 @@ class Plan:
     `agents`: its session agents, by ordinal. `by_uuid`: all agents of the coordination.
     `on_failure` and `placeholders`: the task's settings; with `strict`, a placeholder without a
     value is an error. `planning`: the only agent is the planning one, and its plan is still to be
-    made.
+    made. `budgets`: those of the task and the coordination, by kind, as rules store them.
     """
 
     agents: Sequence[PlannedAgent]
@@ -68,6 +68,7 @@ class Plan:
     on_failure: str | None = None
     placeholders: str | None = None
     planning: Planning | None = None
+    budgets: Mapping[str, Any] = field(default_factory=dict)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
@@ -301,6 +302,7 @@ def _rules(plan: Plan, each: PlannedAgent) -> dict[str, Any]:
         "names": predecessor_names(action, plan.by_uuid) if action.map else None,
         "strict": plan.placeholders == "strict",
         "plan": plan.planning.stored() if plan.planning else None,
+        "budgets": plan.budgets,
         "successor_uuids": (
             list(dict.fromkeys(after)) if action.action_function.function_name else None
         ),

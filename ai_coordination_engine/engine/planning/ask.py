@@ -4,7 +4,7 @@ continues from question to question.
 An agent for triage may choose who goes on with the question (`engine.advance.questions`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from ai_coordination_engine.domain.routing import SPAN, first_route, is_router
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents
 from ai_coordination_engine.engine.advance import questions
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt.limits import budgets_of
 from ai_coordination_engine.engine.graph.keys import FIRST_QUESTION, agent_key, edge_id
 from ai_coordination_engine.engine.graph.session_agents import needs_of_agent
 from ai_coordination_engine.engine.planning.threads import Thread
@@ -82,7 +83,7 @@ def ask(app: App, tenant: str, question: Question) -> Asked:
     agents = parse_agents(coordination.agents)
     _asked_first(agents, question.agent_uuid)  # before a session is created
     session = _session(app, tenant, question)
-    asked = _write_agent(app, tenant, question, session, agents)
+    asked = _write_agent(app, tenant, question, session, agents, budgets_of(coordination))
     if asked.in_degree == 0:
         app.queue.send([wake(asked)])
     return Asked(
@@ -152,7 +153,12 @@ def _ended(session: Session) -> Conflict:
 
 
 def _write_agent(
-    app: App, tenant: str, question: Question, session: Session, agents: Sequence[Agent]
+    app: App,
+    tenant: str,
+    question: Question,
+    session: Session,
+    agents: Sequence[Agent],
+    budgets: Mapping[str, Any],
 ) -> SessionAgent:
     session_key = session.key
     ordinal = FIRST_QUESTION - 1  # lower ordinals belong to the plan and to elements of maps
@@ -170,7 +176,7 @@ def _write_agent(
         ordinal = max(ordinal, *map(_last_ordinal, earlier), 0) + 1
         if thread.last is not None and question.when_busy == "reject":
             raise Conflict(_IS_BUSY)
-        record = _agent_record(app, tenant, question, session, agents, thread, ordinal=ordinal)
+        record = _agent_record(app, question, session, agents, thread, budgets, ordinal=ordinal)
         if not app.agents.reserve(record):
             guards.remove_blobs(app.records, SESSION_AGENT, record)
             continue  # another question took this ordinal, or a client its uuid
@@ -229,19 +235,20 @@ def _chosen(
 
 def _agent_record(
     app: App,
-    tenant: str,
     question: Question,
     session: Session,
     agents: Sequence[Agent],
     thread: Thread,
+    budgets: Mapping[str, Any],
     *,
     ordinal: int,
 ) -> SessionAgent:
     """The session agent of a question, with a reservation."""
-    now, last = app.clock.now(), thread.last
+    now, last, tenant = app.clock.now(), thread.last, session.partition_key
     agent, rules = _chosen(app, question, agents, thread)
     key = agent_key(session, ordinal)
-    values = {**_asked_values(question, agent), "rules": rules}
+    kept = {**(rules or {}), **({"budgets": budgets} if budgets else {})}
+    values = {**_asked_values(question, agent), "rules": kept or None}
     nonce = write_tokens.new_nonce()
     return SessionAgent(
         *key,

@@ -8,8 +8,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
 
+from ai_coordination_engine.engine.attempt.limits import budgets_of
 from ai_coordination_engine.engine.graph.session_agents import Plan
 from ai_coordination_engine.store.models import Coordination, Task
+from ai_coordination_engine.store.payload import to_json
 
 LONGEST = 50_000  # characters of what a plan that is kept is made of
 MOST_EDGES = 2_000  # of a plan that is kept
@@ -48,7 +50,11 @@ def _texts(coordination: Coordination, task: Task) -> Texts | None:
     """What the plan is made of; None if that is long, or is stored elsewhere."""
     if task.plan:
         return None
-    texts: list[str | None] = [task.on_failure, task.placeholders]
+    texts: list[str | None] = [
+        task.on_failure,
+        task.placeholders,
+        to_json(budgets_of(coordination, task)),
+    ]
     for record, name in (
         (coordination, "agents"),
         (task, "agent_actions"),

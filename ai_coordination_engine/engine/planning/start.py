@@ -34,6 +34,7 @@ from ai_coordination_engine.domain.shapes import (
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.domain.subtasks import Subtask
 from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt.limits import budgets_of
 from ai_coordination_engine.engine.control.reconcile import reconcile_session
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
 from ai_coordination_engine.engine.graph.session_agents import (
@@ -204,13 +205,15 @@ def _plan(coordination: Coordination, task: Task) -> Plan:
     _check_agents(agents, subtasks, actions, task)
     check_rules(agents, actions)
     if task.plan:
-        return plan_to_be(agents, subtasks, actions, task)
+        planned = plan_to_be(agents, subtasks, actions, task)
+        return replace(planned, budgets=budgets_of(coordination, task))
     planned_agents = plan_agents(agents, subtasks, actions)
     return Plan(
         planned_agents,
         {agent.agent_uuid: agent for agent in agents},
         task.on_failure,
         task.placeholders,
+        budgets=budgets_of(coordination, task),
     )
 
 

@@ -16,6 +16,8 @@ def look_at(app: App, agent: SessionAgent, now: float, waits: Waiting) -> None:
     match waits:
         case Phase.BACKOFF:
             timers.wake_at(app, agent, agent.not_before)
+        case Phase.WAITING_FOR_BUDGET:
+            pass  # it was claimed, and another worker has just let it wait again
         case Phase.ASKING:
             _park(app, agent)
         case Phase.WAITING_FOR_PERSON:

@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, Self, TypeVar
 
 from ai_coordination_engine.ports import Blobs, Clock
+from ai_coordination_engine.store.budget_items import BudgetCounter, BudgetWaiter, Reservation
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import Meter, MeteredBlobs
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
@@ -39,6 +40,8 @@ class Reads:
             entity.model: Table(entity.model, database, prefix, blobs) for entity in ENTITIES
         }
         self.tables[CounterShard] = self.tables[SessionAgent].holding(CounterShard)
+        budgets = self.tables[BudgetCounter] = Table(BudgetCounter, database, prefix)
+        self.tables |= {model: budgets.holding(model) for model in (Reservation, BudgetWaiter)}
         self.blobs: Blobs = blobs
         self.clock = clock
         self.parallel = Parallel()

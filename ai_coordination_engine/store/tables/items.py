@@ -59,10 +59,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A part of a transaction: `item` is put, or the item under `key` is changed by `actions`."""
+    """A part of a transaction: `item` is put, or the item under `key` is changed by `actions`.
+
+    `condition`: None if nothing must hold.
+    """
 
     table: str
-    condition: Condition
+    condition: Condition | None
     item: RawItem | None = None
     key: Key | None = None
     actions: Sequence[Action] = ()

@@ -199,7 +199,7 @@ class SqliteItems:
 
         def part(connection: Connection) -> Statement:
             old = self.read(connection, key)
-            if not holds(write.condition, old or {}):
+            if write.condition is not None and not holds(write.condition, old or {}):
                 raise Refused(None)
             new = row or self._row(key, self._updated(key, old, write.actions))
             return self._writing(old, new)

@@ -142,13 +142,13 @@ class Table(Generic[M]):
             return cast(M, refused.old)
         return None
 
-    def put_of(self, record: M, condition: Condition) -> Write:
+    def put_of(self, record: M, condition: Condition | None) -> Write:
         """The part of a transaction that writes a whole item."""
         record.blobs = self.blobs
         return Write(self.name, condition, item=record.serialize())
 
     def update_of(
-        self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition
+        self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition | None
     ) -> Write:
         """The part of a transaction that updates one item."""
         return Write(self.name, condition, key=self._stored_key(tenant, key), actions=actions)

@@ -163,15 +163,18 @@ class AgentAttempts(AgentWrites):
         """Let the worker with the extra that the agent `needs` (None: the one without) take the
         attempt in place of this one, with the same run.
         """
-        before = agent.attempt - 1
-        actions = [
-            *([SessionAgent.attempt.set(before)] if before else []),
-            *([SessionAgent.needs.set(needs)] if needs else []),
-            SessionAgent.first_run.set(agent.run_uuid),
-            self._now(),
-        ]
-        sent_on = self._write(rows.SEND_ON, agent, *actions)
+        needed = {"needs": needs} if needs else {}
+        sent_on = self._give_up(rows.SEND_ON, agent, needed)
         return or_repeated(sent_on, state="pending", first_run=agent.run_uuid, needs=needs)
+
+    def wait_for_budget(
+        self, agent: SessionAgent, wanted: Mapping[str, Any]
+    ) -> Outcome[SessionAgent]:
+        """Let a claimed agent wait for room in a budget. The claim does not count as an attempt;
+        the next one has the same run.
+        """
+        waits = self._give_up(rows.WAIT_FOR_BUDGET, agent, {"over_budget": wanted})
+        return or_repeated(waits, state="pending", over_budget=wanted, first_run=agent.run_uuid)
 
     def retry_later(
         self, agent: SessionAgent, not_before: float, values: Mapping[str, Any]
@@ -260,6 +263,19 @@ class AgentAttempts(AgentWrites):
         ]
         held = self._write_at(row, tenant, key, [*actions, *taken], now=lease.now, **given)
         return or_repeated(held, lease_token=lease.token, state=state)
+
+    def _give_up(
+        self, row: Transition, agent: SessionAgent, values: Mapping[str, Any]
+    ) -> Outcome[SessionAgent]:
+        """Give up a claim, which does not count; the next one has the same run."""
+        before = agent.attempt - 1
+        actions = [
+            *([SessionAgent.attempt.set(before)] if before else []),
+            SessionAgent.first_run.set(agent.run_uuid),
+            *assignments(SessionAgent, values),
+            self._now(),
+        ]
+        return self._write(row, agent, *actions)
 
     def _wait_until(
         self,

@@ -85,6 +85,7 @@ SAMPLES: dict[str, tuple[Phase, dict[str, Any]]] = {
     "asks": (Phase.ASKING, {"awaits_user": "ann"}),
     "backs off": (Phase.BACKOFF, {"state": "pending", "not_before": 150, "attempt": 1}),
     "backed off": (Phase.READY, {"state": "pending", "not_before": 100, "attempt": 1}),
+    "over budget": (Phase.WAITING_FOR_BUDGET, {"state": "pending", "over_budget": {}}),
     "executes": (Phase.EXECUTING, {"state": "executing", **HELD}),
     "executes until now": (Phase.EXECUTING, {"state": "executing", **HELD, "lease_until": 100}),
     "lost": (Phase.LEASE_EXPIRED, {"state": "executing", **LOST}),

@@ -1,0 +1,164 @@
+"""Agents that wait for room in a budget: they enter a list, and who frees room or raises the limit
+wakes those that fit.
+
+The wait and the end of the need may come at the same time, so both sides write before they read: an
+agent enters the list and then looks for room, a settlement frees room and then looks at the list.
+Only as many agents are woken as fit into the room. The sweep wakes those that were missed, and
+those of a new day.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ai_coordination_engine.domain.budgets import Amount, Budget, next_day
+from ai_coordination_engine.engine.app import App, wake
+from ai_coordination_engine.engine.attempt import limits
+from ai_coordination_engine.store.budget_items import BudgetWaiter
+from ai_coordination_engine.store.models import SessionAgent
+from ai_coordination_engine.store.records.entities import SESSION_AGENT
+from ai_coordination_engine.store.transitions.budgets import Full, Period, Used
+
+_NAMES = {
+    ("task", "session"): "of the task for one session",
+    ("task", "day"): "of the task for this day",
+    ("task", "total"): "of the task",
+    ("coordination", "session"): "of the coordination for one session",
+    ("coordination", "day"): "of the coordination for this day",
+    ("coordination", "total"): "of the coordination",
+    ("tenant", "day"): "of the tenant for this day (ACE_BUDGETS)",
+}
+
+
+def wanted(app: App, full: Full) -> dict[str, Any]:
+    """What an agent stores of the budget that it waits for."""
+    now, scope = app.clock.now(), full.scope
+    return {
+        "scope": scope.kind,
+        "per": scope.per,
+        "period": scope.period,
+        "limit": {"micro_usd": scope.budget.micro_usd, "tokens": scope.budget.tokens},
+        "spent": _numbers(full.used.spent),
+        "reserved": _numbers(full.used.reserved),
+        "needed": _numbers(full.needed),
+        "until": next_day(now).isoformat() if scope.per == "day" else None,
+        "unpriced": full.unpriced,
+        "message": message(full),
+    }
+
+
+def enter(app: App, agent: SessionAgent, full: Full) -> None:
+    """Enter an agent that waits, and wake it again if there is room meanwhile."""
+    app.budgets.wait(agent, full)
+    period = Period.of(full.scope)
+    tenant = agent.partition_key
+    budget = limits.of_record(
+        app, tenant, agent.coordination_uuid, full.scope.kind, full.scope.uuid
+    )
+    used = app.budgets.used(tenant, [period])[period].all
+    has_room = budget is None or _fits(budget, full.needed, used)
+    if has_room and full.unpriced is None:
+        app.queue.send([wake(agent)])
+
+
+def wake_waiting(app: App, tenant: str, coordination_uuid: str, periods: Sequence[Period]) -> None:
+    """Wake the agents that wait for these budgets, as many as fit."""
+    for period in periods:
+        waiters = app.budgets.waiters(tenant, period)
+        budget = limits.of_record(app, tenant, coordination_uuid, period.kind, period.uuid)
+        used = app.budgets.used(tenant, [period])[period]
+        _wake(app, tenant, period, waiters, budget, used)
+
+
+def wake_all(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str) -> None:
+    """Wake the agents that wait for any period of a budget whose limit has changed."""
+    waiters = app.budgets.waiters(tenant, Period(kind, uuid, ""))
+    periods = dict.fromkeys(Period(kind, uuid, each.period) for each in waiters)
+    wake_waiting(app, tenant, coordination_uuid, [*periods])
+
+
+def _wake(
+    app: App,
+    tenant: str,
+    period: Period,
+    waiters: Sequence[BudgetWaiter],
+    budget: Budget | None,
+    used: Used,
+) -> None:
+    """Wake those that fit, and remove them from the list, with those that do not wait any more."""
+    if not waiters:
+        if used.waiting is not None:
+            app.budgets.nobody_waits(tenant, period, used.waiting)
+        return
+    keys = [(each.session_uuid, each.session_agent_uuid) for each in waiters]
+    found = app.records.get_many(SESSION_AGENT, tenant, keys, consistent=True)
+    agents = {waiter.name: found.get(key) for waiter, key in zip(waiters, keys, strict=True)}
+    waiting = [each for each in waiters if _waits(agents[each.name])]
+    fitting = _fitting(waiting, budget, used.all)
+    app.queue.send([wake(agent) for each in fitting if (agent := agents[each.name]) is not None])
+    for each in waiters:  # one by one: the caller may be in a thread of the pool
+        if each not in waiting or each in fitting:
+            app.budgets.forget(tenant, each)
+
+
+def _waits(agent: SessionAgent | None) -> bool:
+    return agent is not None and agent.over_budget is not None
+
+
+def _fitting(
+    waiting: Sequence[BudgetWaiter], budget: Budget | None, used: Amount
+) -> list[BudgetWaiter]:
+    """Those for which there is room together, those of the oldest sessions first."""
+    fitting = []
+    for each in waiting:
+        needed = Amount(each.needed_micro_usd or 0, each.needed_tokens or 0)
+        if budget is None or _fits(budget, needed, used):
+            used += needed
+            fitting.append(each)
+    return fitting
+
+
+def _fits(budget: Budget, needed: Amount, used: Amount) -> bool:
+    return all(
+        limit is None or most + have <= limit
+        for limit, most, have in (
+            (budget.micro_usd, needed.micro_usd, used.micro_usd),
+            (budget.tokens, needed.tokens, used.tokens),
+        )
+    )
+
+
+def _numbers(amount: Amount) -> dict[str, int]:
+    return {"micro_usd": amount.micro_usd, "tokens": amount.tokens}
+
+
+def message(full: Full) -> str:
+    """Why there is no room, in words."""
+    scope, used, needed = full.scope, full.used, full.needed
+    name = f"The budget {_NAMES[scope.kind, scope.per]}"
+    if full.unpriced is not None:
+        return (
+            f"{name} limits microUsd, and the price of the model {full.unpriced[:200]!r} is not"
+            " known: set it in ACE_PRICES, or limit tokens alone."
+        )
+    parts = [
+        f"of {limit:,} {unit}, {spent:,} are spent and {reserved:,} reserved, and the attempt may"
+        f" need {most:,}"
+        for limit, unit, spent, reserved, most in (
+            (
+                scope.budget.micro_usd,
+                "microUsd",
+                used.spent.micro_usd,
+                used.reserved.micro_usd,
+                needed.micro_usd,
+            ),
+            (
+                scope.budget.tokens,
+                "tokens",
+                used.spent.tokens,
+                used.reserved.tokens,
+                needed.tokens,
+            ),
+        )
+        if limit is not None and spent + reserved + most > limit
+    ]
+    return f"{name} has no room: {'; '.join(parts)}."
