@@ -6,7 +6,7 @@ import { Grid } from "./graph.js";
 import { Answer } from "./inbox.js";
 import { watch } from "./live.js";
 import { Output } from "./text.js";
-import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, useLoaded, usePages, useTick, visible } from "./ui.js";
+import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, plural, useLoaded, usePages, useTick, visible } from "./ui.js";
 
 const RUNS = 10; // on a page
 const RESULTS = 4;
@@ -73,6 +73,8 @@ function Written({ session, agent }) {
 const tokens = (run) => [[run.inputTokens, "in"], [run.outputTokens, "out"]].filter(([count]) => count !== null)
   .map(([count, word]) => `${count.toLocaleString()} ${word}`).join(" · ");
 
+const money = (micro) => micro != null && html`<span>$${(micro / 1e6).toFixed(micro < 10_000 ? 6 : 2)}</span>`;
+
 function Attempts({ runs }) {
   const [shown, pages] = usePages(runs.toReversed(), RUNS);
   if (!runs.length) return null;
@@ -84,8 +86,10 @@ function Attempts({ runs }) {
       ${run.error && html`<${Plain} text=${run.error} wrong />`}
       <p class="line muted">${run.errorClass && html`<code>${run.errorClass}</code>`}
         ${run.model && html`<span>${visible(run.model)}</span>`}
-        ${tokens(run) && html`<span>${tokens(run)} tokens</span>`}
-        ${run.threadUuid && html`<span>thread <${Uuid} value=${run.threadUuid} /></span>`}</p></li>`)}
+        ${tokens(run) && html`<span>${tokens(run)} tokens</span>`} ${money(run.costMicroUsd)}
+        ${run.threadUuid && html`<span>thread <${Uuid} value=${run.threadUuid} /></span>`}</p>
+      ${run.toolCalls?.length > 0 && html`<details><summary>${plural(run.toolCalls.length, "tool call")}:
+        ${visible(run.toolCalls.map((each) => each.name).join(", "))}</summary><${Output} text=${JSON.stringify(run.toolCalls)} label="calls" /></details>`}</li>`)}
     </ol>${pages}<//>`;
 }
 

@@ -121,7 +121,7 @@ function Conditions({ graph: { edges, names: of }, places: { paths } }) {
 /** The layout of a large graph, made off the page's thread; "late" when it takes longer than the deadline. */
 function laidOut(input) {
   if (input.nodes.length > MOST.nodes || input.edges.length > MOST.edges) return "late";
-  const worker = new Worker("/console/worker.js", { type: "module" });
+  const worker = new Worker("/console/layout.js?beside", { type: "module" });
   return new Promise((resolve) => {
     worker.onmessage = ({ data }) => resolve(data);
     setTimeout(() => resolve("late"), DEADLINE);

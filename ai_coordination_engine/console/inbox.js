@@ -46,7 +46,7 @@ const useLetters = (onLetter) => useKeys((event) => {
 
 function Question({ agent }) {
   const keys = { s: agent.sessionUuid, a: agent.sessionAgentUuid };
-  const [found, error, again] = useLoaded(() => ask("Output", keys), [keys.s, keys.a]);
+  const [found, error, again] = useLoaded(() => ask("Output", keys), [keys.s, keys.a, agent.updatedAt]);
   const detail = found?.sessionAgent;
   return html`<article class="panel"><header><h2>${visible(agent.agentName ?? agent.agentUuid ?? "")}</h2>
       <a href=${to("session", agent.coordinationUuid, agent.sessionUuid, { agent: agent.sessionAgentUuid })}>Show the session</a></header>
@@ -54,9 +54,9 @@ function Question({ agent }) {
       ${agent.dueAt && html`<span class="muted">until <${Ago} time=${agent.dueAt} />${agent.agentAction?.defaultAnswer != null
         && html`, then the answer is <code>${visible(String(agent.agentAction.defaultAnswer))}</code>`}</span>`}</p>
     <${Problem} error=${error} again=${again} />
-    ${detail?.agentOutput && html`<section><h3>Plan</h3><${Output} text=${detail.agentOutput} label="plan" /></section>`}
+    ${detail?.agentOutput && !detail.question && html`<section><h3>Plan</h3><${Output} text=${detail.agentOutput} label="plan" /></section>`}
     ${detail?.agentInput && html`<section><h3>What it asks</h3><${Output} text=${detail.agentInput} label="question" /></section>`}
-    <${Answer} agent=${{ ...agent, agentOutput: detail?.agentOutput }} keyboard /></article>`;
+    <${Answer} agent=${{ ...agent, ...detail }} keyboard /></article>`;
 }
 
 // Answers
@@ -74,12 +74,13 @@ export function twoAnswers(schema, isPlan) {
 }
 
 export function Answer({ agent, onDone, keyboard }) {
-  const { agentAction: action } = agent;
-  const schema = action?.answerSchema;
-  const isPlan = Boolean(agent.agentOutput);
+  const { question } = agent;
+  const schema = (question ?? agent.agentAction)?.answerSchema;
+  const isPlan = !question && Boolean(agent.agentOutput);
+  const asked = Object.keys(question?.details ?? {}).length > 0 && JSON.stringify(question.details); // such as tool calls
   const two = twoAnswers(schema, isPlan);
   const [send, busy, error] = useSending(async (text) => {
-    await ask("Answer", { s: agent.sessionUuid, a: agent.sessionAgentUuid, text });
+    await ask("Answer", { s: agent.sessionUuid, a: agent.sessionAgentUuid, text, question: question?.id });
     say("Answered.");
     onDone?.();
   });
@@ -87,7 +88,8 @@ export function Answer({ agent, onDone, keyboard }) {
     const chosen = keyboard && two?.[{ a: 0, r: 1 }[key]];
     if (chosen) send(chosen);
   });
-  return html`<section class="answer"><h3>Answer</h3>
+  return html`${asked && html`<section><h3>What it wants to do</h3><${Output} text=${asked} label="request" /></section>`}
+    <section class="answer"><h3>Answer</h3>
     ${two && html`<div class="actions"><button class="approve" disabled=${busy} onClick=${() => send(two[0])}>
         <span aria-hidden="true">✓ </span>${words(two[0])} ${keyboard && html`<kbd>a</kbd>`}</button>
       <button class="danger" disabled=${busy} onClick=${() => send(two[1])}><span aria-hidden="true">✕ </span>${words(two[1])}

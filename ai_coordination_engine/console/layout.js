@@ -126,3 +126,5 @@ function spread(wanted, offsets) {
   });
   return blocks.flatMap(({ sum, size }) => new Array(size).fill(sum / size)).map((at, place) => at + offsets[place]);
 }
+
+if (!globalThis.document) onmessage = ({ data }) => postMessage(layout(data)); // as a worker, beside the page

@@ -10,7 +10,7 @@ const STATES = {
   in_transit: ["◐", "Restarting", "run"], wait_for_user_input: ["?", "Waits for a person", "ask"],
   paused: ["‖", "Paused", "hold"], completed: ["✓", "Completed", "done"], failed: ["✕", "Failed", "fail"],
   timeout: ["✕", "Timed out", "fail"], skipped: ["→", "Skipped"], cancelled: ["⊘", "Cancelled"],
-  lost: ["✕", "Lost", "fail"], expired: ["✕", "Expired", "fail"],
+  asked: ["?", "Asked", "ask"], lost: ["✕", "Lost", "fail"], expired: ["✕", "Expired", "fail"],
 };
 export const FINAL = new Set(["completed", "failed", "timeout", "skipped", "cancelled"]); // of sessions and agents
 export const word = (state) => STATES[state]?.[1] ?? state;

@@ -391,7 +391,7 @@ def test_of_a_thousand_agents_only_one_that_changes_is_drawn_again(page: Page, s
     expect(page.locator(".head .progress")).to_contain_text(
         re.compile("[0-9]{2,} completed"), timeout=30_000
     )
-    assert workers == ["/console/worker.js"]  # a graph is laid out once, beside the page
+    assert workers == ["/console/layout.js"]  # a graph is laid out once, beside the page
     page.get_by_role("tab", name="Agents").click()
     expect(page.locator(".grid .node")).to_have_count(400)
     expect(page.get_by_role("button", name="Next")).to_be_enabled()
@@ -399,7 +399,7 @@ def test_of_a_thousand_agents_only_one_that_changes_is_drawn_again(page: Page, s
 
 def test_a_layout_that_takes_too_long_becomes_a_grid(page: Page, site: Site) -> None:
     page.route(
-        "**/worker.js",
+        "**/layout.js?*",
         lambda route: route.fulfill(
             content_type="text/javascript", body="onmessage = () => { for (;;); };"
         ),
@@ -618,6 +618,24 @@ def test_a_form_is_made_from_the_schema_of_the_answer(page: Page, site: Site) ->
     expect(page.locator(".panel .json").first).to_contain_text('"score": 7')
 
 
+def test_what_a_runtime_asks_is_shown_with_its_tool_calls(page: Page, site: Site) -> None:
+    page.goto(site.start(saying("").replace("name: say", "name: pay")))
+    agent(page, "speaker").click()
+    expect(page.locator(".panel")).to_contain_text("May I pay?")
+    page.goto(f"{site.page}#/inbox")
+    question = page.locator("article")
+    expect(question).to_contain_text("May I pay?")
+    wanted = question.locator("section", has_text="What it wants to do")
+    expect(wanted.locator(".json")).to_contain_text('"amount": 250')
+    page.screenshot(path=SHOTS / "approval.png")
+    page.keyboard.press("a")
+    expect(page.get_by_text("Nobody is waited for")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".panel")).to_contain_text("answered yes")
+    page.get_by_text("1 tool call").click()
+    expect(page.locator(".attempts .json")).to_contain_text('"result": "paid"')
+
+
 def test_the_timeline_cuts_idle_stretches_short_and_keeps_the_order(page: Page, site: Site) -> None:
     page.goto(site.page)
     found = page.evaluate(
@@ -643,7 +661,7 @@ def test_markdown_of_any_kind_is_read_in_time(page: Page, site: Site) -> None:
     hostile += ["_a " * 20_000, "~~" * 30_000, "1. x\n" * 20_000, "![](" * 20_000, "**a" * 20_000]
     taken = page.evaluate(
         """async (texts) => {
-          const { Markdown } = await import("/console/markdown.js");
+          const { Markdown } = await import("/console/text.js");
           return texts.map((text) => {
             const begun = performance.now();
             Markdown({ text });

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from ai_coordination_engine import AgentFailure, AgentRequest
+from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult, Question
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.local.server import Running, serving
 from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
@@ -25,8 +25,10 @@ needs_chromium = pytest.mark.skipif(
 )
 SHOTS = Path(__file__).parents[2] / "build" / "console"
 FUNCTIONS = {
-    name: f"tests.kit.console:{name}" for name in ("hold", "fail_at_first", "say", "some", "write")
+    name: f"tests.kit.console:{name}"
+    for name in ("hold", "fail_at_first", "say", "some", "write", "pay")
 }
+YES_OR_NO = {"type": "string", "enum": ["yes", "no"]}
 
 held = threading.Event()
 """Agents that `hold` go on when it is set."""
@@ -57,6 +59,16 @@ def some(request: AgentRequest) -> str:
     """Return the input at once up to number 36, as `hold` does after that."""
     number = re.search(r"\d+", request.query)
     return request.input if number and int(number[0]) < 37 else hold(request)
+
+
+def pay(request: AgentRequest) -> AgentResult:
+    """Ask a person to approve a tool call, then make it, and say what it has used."""
+    call = {"name": "pay", "arguments": {"amount": 250}}
+    if request.resumed is None:
+        asked = Question("May I pay?", YES_OR_NO, details={"toolCalls": [call]})
+        return AgentResult("", question=asked)
+    made = {**call, "outcome": "completed", "duration_ms": 12, "result": "paid"}
+    return AgentResult(f"answered {request.resumed.answer}", tool_calls=[made])
 
 
 def write(request: AgentRequest) -> str:
