@@ -117,9 +117,13 @@ class RemoteAgent:
         assert self.loop is not None
         self.loop.call_soon_threadsafe(self.executor.go.set)
 
-    def calls(self, *, of: str = "") -> list[str]:
-        """The paths that were called, those of the card left out."""
-        return [path for _, path, _ in self.requests if "agent-card" not in path and of in path]
+    def forget(self) -> None:
+        """Forget what was called; long tasks wait again."""
+        self.requests.clear()
+        self.executor.messages.clear()
+        self.executor.cancelled.clear()
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.executor.go.clear)
 
 
 class _Recording:

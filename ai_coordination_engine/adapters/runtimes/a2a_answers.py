@@ -6,6 +6,7 @@ from typing import Any
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import one_line
 from ai_coordination_engine.domain import a2a, json_text
+from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.ports import AgentFailure, AgentResult
 
 MOST_INLINE = 100_000  # characters of a file that is sent as a part, in base64
@@ -37,6 +38,7 @@ def failure_of(task: Mapping[str, Any], service: str) -> AgentFailure | None:
         f"{service} {words}{': ' if said else ''}{said}",
         retryable=retryable,
         error_class=error_class,
+        usage=plain_usage(_object(task.get("metadata")).get("usage")),
     )
 
 

@@ -138,7 +138,8 @@ def _end(app: App, agent: SessionAgent, job: Job, result: AgentResult | AgentFai
     """End the job with what the look has found; a report that was faster counts."""
     values: dict[str, Any]
     if isinstance(result, AgentFailure):
-        status, values = "failed", {"notes": result.message}
+        status = "failed"
+        values = {"notes": result.message, "usage": plain_usage(result.usage) or None}
         details = {"error_class": result.error_class, "final": not result.retryable}
     else:
         status, details = "asked" if result.question else "completed", {}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.adapters.runtimes import a2a_answers as answers
 from ai_coordination_engine.adapters.runtimes.a2a import A2ARuntime
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Resumed
 from ai_coordination_engine.setting_types import A2AAgent
@@ -14,10 +15,17 @@ from tests.kit.fakes import FakeSecrets
 Requests = Callable[..., AgentRequest]
 
 
-@pytest.fixture(params=BINDINGS)
-def remote(request: pytest.FixtureRequest) -> Iterator[RemoteAgent]:
+@pytest.fixture(scope="module", params=BINDINGS)
+def running(request: pytest.FixtureRequest) -> Iterator[RemoteAgent]:
     with remote_agent([request.param]) as agent:
         yield agent
+
+
+@pytest.fixture
+def remote(running: RemoteAgent) -> RemoteAgent:
+    """An agent that nobody has called yet."""
+    running.forget()
+    return running
 
 
 def runtime_of(remote: RemoteAgent, **given: Any) -> A2ARuntime:
@@ -171,6 +179,15 @@ def test_a_task_that_failed_after_the_answer_is_begun_anew(
     assert anew.state != question.state
     forgotten = Resumed({"async_task_uuid": "no-such-task"}, "red")
     assert asked(runtime, asking("ask me", run_uuid="run-4", resumed=forgotten)).text
+
+
+def test_the_usage_in_the_metadata_is_that_of_the_attempt() -> None:
+    usage = {"metadata": {"usage": {"inputTokens": 7, "model": "m", "nested": {}}}}
+    done = {**usage, "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": []}
+    assert answers.result_of(done, "desk").usage == {"input_tokens": 7, "model": "m"}
+    failed = answers.failure_of({**usage, "status": {"state": "TASK_STATE_FAILED"}}, "desk")
+    assert failed is not None
+    assert failed.usage == {"input_tokens": 7, "model": "m"}
 
 
 def test_cancel_is_passed_on_and_may_be_repeated(remote: RemoteAgent, asking: Requests) -> None:

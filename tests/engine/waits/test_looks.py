@@ -1,5 +1,6 @@
 """Long jobs that the engine looks at, in case their report is lost, and that it cancels."""
 
+import os
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import attempts, complete, pending, state, waiting_for_a_job, work_now
 
+EVERY = 1 if os.environ.get("CI") else 4  # points at which somebody dies
 REMOTE = {"b": {"runtime": {"kind": "a2a", "agent": "desk", "instructions": "Be brief."}}}
 
 
@@ -267,7 +269,7 @@ def test_a_job_that_asks_is_cancelled_with_its_session(stage: Stage) -> None:
     assert stage.runtime.cancelled == ["job-1"]
 
 
-@pytest.mark.parametrize("point", range(1, 40, 2))
+@pytest.mark.parametrize("point", range(1, 40, 2 * EVERY))
 def test_a_worker_may_die_at_any_point_of_a_question(stage: Stage, point: int) -> None:
     session = asks(stage)
     with tripping(stage, point):
@@ -283,7 +285,7 @@ def test_a_worker_may_die_at_any_point_of_a_question(stage: Stage, point: int) -
     assert stage.agent(session.session_uuid, "b").agent_output == "red it is"
 
 
-@pytest.mark.parametrize("point", range(1, 28))
+@pytest.mark.parametrize("point", range(1, 28, EVERY))
 def test_a_worker_may_die_at_any_point_of_a_look(stage: Stage, point: int) -> None:
     ends(stage, AgentResult("found"), after=2)
     session = begun(stage)
@@ -300,7 +302,7 @@ def test_a_worker_may_die_at_any_point_of_a_look(stage: Stage, point: int) -> No
     assert stage.agent(session.session_uuid, "b").agent_output == "found"
 
 
-@pytest.mark.parametrize("point", range(1, 24))
+@pytest.mark.parametrize("point", range(1, 24, EVERY))
 def test_whoever_cancels_may_die_at_any_point(stage: Stage, point: int) -> None:
     session = begun(stage)
     with tripping(stage, point):
