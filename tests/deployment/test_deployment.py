@@ -179,6 +179,18 @@ def test_every_route_answers(stack: Stack, tokens: Issuer, path: str) -> None:
     assert got.json()["data"]["ping"].startswith("Hello at ")
 
 
+def test_other_systems_find_what_is_exposed_to_them(stack: Stack, tokens: Issuer) -> None:
+    headers = {"authorization": f"Bearer {tokens.token(AUDIENCE, tenant='nobody')}"}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    for path in ("/mcp", "/nobody/mcp"):
+        answered = stack.request("POST", path, headers, json=asked)
+        assert (answered.status_code, answered.json()["error"]["message"]) == (
+            404,
+            "nothing is exposed to other systems here",
+        )
+    assert stack.request("POST", "/acme/mcp", headers, json=asked).status_code == 403
+
+
 def test_caller_without_good_token_is_refused(stack: Stack, tokens: Issuer) -> None:
     good = tokens.token(AUDIENCE, tenant="acme")
     forged = f"{good.rpartition('.')[0]}.{tokens.token(AUDIENCE, tenant='x').rpartition('.')[2]}"

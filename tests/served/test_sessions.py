@@ -10,7 +10,9 @@ from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.sessions import Question, ServedSession
 from ai_coordination_engine.served.tasks import served_task, served_tasks
-from ai_coordination_engine.store.records.entities import TASK
+from ai_coordination_engine.store.records.entities import SESSION, TASK
+from ai_coordination_engine.store.records.lists import read_page
+from tests.kit.crashes import Crash, tripping
 from tests.kit.fakes import asking, failing
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -60,6 +62,27 @@ def test_the_same_key_finds_the_session_in_whatever_state_it_is(stage: Stage) ->
     assert len(stage.runtime.requests) == 3
     other = begin(stage, idempotency_key="l")
     assert other.handle != begun.handle
+
+
+def test_a_call_that_died_is_repeated_by_its_key(stage: Stage) -> None:
+    expose(stage)
+    died, point = 0, 1
+    while True:
+        with tripping(stage, point) as trips:
+            try:
+                begin(stage, idempotency_key=f"k{point}")
+            except Crash:
+                died += 1
+        stage.clock.advance(61)
+        begun = begin(stage, idempotency_key=f"k{point}")
+        stage.drain()
+        assert look(stage, begun).state == "completed"
+        if not trips.trips:
+            break
+        point += 1
+    assert died == point - 1 > 5
+    page = read_page(stage.app.records, SESSION, TENANT, {}, limit=100)
+    assert len(page.records) == point
 
 
 def test_the_same_key_for_other_arguments_is_a_conflict(stage: Stage) -> None:
