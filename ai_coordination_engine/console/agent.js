@@ -6,7 +6,7 @@ import { Grid } from "./graph.js";
 import { Answer } from "./inbox.js";
 import { watch } from "./live.js";
 import { Output } from "./text.js";
-import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, plural, useLoaded, usePages, useTick, visible } from "./ui.js";
+import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, plural, useCalm, useLoaded, usePages, useTick, visible } from "./ui.js";
 
 const RUNS = 10; // on a page
 const RESULTS = 4;
@@ -95,6 +95,8 @@ function Attempts({ runs }) {
 
 /** The session itself: what it was asked, and what came of it. */
 export function SessionPanel({ session, graph, onSelect }) {
+  const [found] = useLoaded(() => ask("Cost", { c: session.coordinationUuid, s: session.sessionUuid }), [useCalm(graph, 2000)]);
+  const cost = found?.session?.cost;
   const from = new Set(graph.edges.map((edge) => edge.from));
   const results = graph.nodes.filter((each) => !from.has(each.sessionAgentUuid) && each.state === "completed");
   return html`<aside class="panel" aria-label="Session">
@@ -107,6 +109,8 @@ export function SessionPanel({ session, graph, onSelect }) {
     <dl class="facts"><dt>Session</dt><dd><${Uuid} value=${session.sessionUuid} /></dd>
       <dt>Coordination</dt><dd><${Uuid} value=${session.coordinationUuid} /></dd>
       ${session.userId && html`<dt>User</dt><dd>${session.userId}</dd>`}
+      ${cost?.inputTokens > 0 && html`<dt>Cost</dt><dd>${money(cost.microUsd)} ${tokens(cost)} tokens
+        ${cost.unpricedRuns > 0 && `, ${plural(cost.unpricedRuns, "attempt")} without a price`}</dd>`}
       <dt>Created</dt><dd><${Ago} time=${session.createdAt} /></dd>
       <dt>Changed</dt><dd><${Ago} time=${session.updatedAt} /> by ${session.updatedBy ?? "–"}</dd></dl>
     <p class="muted">Choose an agent to see its input, output and attempts.</p></aside>`;

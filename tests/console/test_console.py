@@ -634,6 +634,10 @@ def test_what_a_runtime_asks_is_shown_with_its_tool_calls(page: Page, site: Site
     expect(page.locator(".panel")).to_contain_text("answered yes")
     page.get_by_text("1 tool call").click()
     expect(page.locator(".attempts .json")).to_contain_text('"result": "paid"')
+    expect(page.locator(".attempts")).to_contain_text("$0.000200")
+    page.keyboard.press("Escape")
+    facts = page.get_by_label("Session", exact=True).locator(".facts")
+    expect(facts).to_contain_text("$0.000200 1,200 in · 34 out tokens")
 
 
 def test_the_timeline_cuts_idle_stretches_short_and_keeps_the_order(page: Page, site: Site) -> None:

@@ -68,7 +68,9 @@ def pay(request: AgentRequest) -> AgentResult:
         asked = Question("May I pay?", YES_OR_NO, details={"toolCalls": [call]})
         return AgentResult("", question=asked)
     made = {**call, "outcome": "completed", "duration_ms": 12, "result": "paid"}
-    return AgentResult(f"answered {request.resumed.answer}", tool_calls=[made])
+    usage = {"input_tokens": 1200, "output_tokens": 34, "model": "gpt-4o-mini"}
+    answered = f"answered {request.resumed.answer}"
+    return AgentResult(answered, usage={**usage, "provider": "openai"}, tool_calls=[made])
 
 
 def write(request: AgentRequest) -> str:
