@@ -13,12 +13,13 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.adapters.sqs import SqsQueue, body_of, group_of, message_from_body
 from ai_coordination_engine.entrypoints.cli.dead_letters import DeadLetters, _SqsDeadLetters
 from ai_coordination_engine.errors import BadUserInput, NotFound, Throttled
-from ai_coordination_engine.ports import Backfill, Fire, QueueMessage, Wake
+from ai_coordination_engine.ports import Backfill, CancelJob, Fire, QueueMessage, Wake
 from ai_coordination_engine.settings import Settings
 
 WAKE = Wake("acme#eu", "s-1", "sa-1")
 FIRE = Fire("acme#eu", "t-1", "sc-1", nominal=1793610600, revision="", sent_at=1793610540.25)
 BACKFILL = Backfill("acme#eu", "t-1", "sc-1")
+CANCEL = CancelJob("acme#eu", "s-1", "a-1", "r-1", "job-1", '{"kind": "a2a"}', 2)
 OF_A_SCHEDULE = '{"v":1,"tenant":"acme#eu","task_uuid":"t-1","schedule_uuid":"sc-1"'
 
 
@@ -107,6 +108,7 @@ def test_the_bodies_of_the_messages_of_a_schedule() -> None:
         FIRE,
         Fire("ü", "\N{ROCKET}", '"', nominal=0, revision="x" * 40, sent_at=0.1 + 0.2),
         BACKFILL,
+        CANCEL,
     ],
     ids=repr,
 )
@@ -126,7 +128,7 @@ def test_a_message_of_an_earlier_version_has_no_epoch() -> None:
     )
 
 
-@pytest.mark.parametrize("message", [WAKE, FIRE, BACKFILL], ids=repr)
+@pytest.mark.parametrize("message", [WAKE, FIRE, BACKFILL, CANCEL], ids=repr)
 def test_reader_accepts_keys_of_a_later_writer(message: QueueMessage) -> None:
     body = json.loads(body_of(message)) | {"trace": "x"}
     assert message_from_body(json.dumps(body)) == message

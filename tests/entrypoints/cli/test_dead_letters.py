@@ -30,7 +30,7 @@ from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.entrypoints.local.home import StartError, home
 from ai_coordination_engine.entrypoints.local.local_worker import SqsMessages
 from ai_coordination_engine.errors import NotFound
-from ai_coordination_engine.ports import Backfill, Fire
+from ai_coordination_engine.ports import Backfill, CancelJob, Fire
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.entities import TASK_SCHEDULE
 from ai_coordination_engine.store.transitions.schedules import Handled
@@ -357,6 +357,18 @@ def test_a_dead_letter_of_a_backfill_goes_on_with_it(app: App, runner: asyncio.R
     work(app)
     assert told(api, key)["sessions"] == [{"status": "completed"}]
     assert told(api, key)["runCount"] == 1
+
+
+def test_a_dead_letter_of_a_cancelled_job_is_sent_again(app: App) -> None:
+    dead = bootstrap.dead_letter_queues(app.settings)[0]
+    message = CancelJob("acme", "s-1", "a-1", "r-1", "job-1", '{"kind": "function"}')
+    bootstrap.client("sqs").send_message(QueueUrl=dead, MessageBody=body_of(message))
+    (letter,) = listed(app, letters(app))
+    assert letter.line.endswith("  tenant acme, session s-1, the end of job job-1")
+    ((_, done),) = list(redrive(app, letters(app)))
+    assert done == "its job is cancelled again"
+    work(app)
+    assert list(listed(app, letters(app))) == []
 
 
 # From the command line
