@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.trace_context import attempt_span, trace_id, workflow_span
 from ai_coordination_engine.engine import traces
+from ai_coordination_engine.engine.advance import sinks
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
@@ -253,3 +256,18 @@ def test_what_a_client_writes_as_the_run_of_an_attempt_harms_nothing(
     traces.recorded_attempt(stage.app, agent, run)
     (found,) = telemetry.attempts
     assert (found.status, found.attempt, found.usage, found.tool_calls) == ("failed", 1, {}, ())
+
+
+def test_what_is_stored_already_is_not_exported_again(
+    stage: Stage, telemetry: FakeTelemetry
+) -> None:
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    agent = stage.agent(session.session_uuid, "a")
+    telemetry.attempts.clear()
+    telemetry.sessions.clear()
+    sinks.finish_sink(stage.app, agent)  # as a worker does that takes over before it is sure
+    runs.record_lost(stage.app, agent, 1, agent.run_uuid)
+    runs.record_lost(stage.app, agent, 2, new_uuid(stage.clock.now()))
+    assert seen(telemetry) == [("a", 2, "lost", "lost")]
+    assert telemetry.sessions == []

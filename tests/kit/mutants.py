@@ -36,6 +36,7 @@ CRASHES = ("promises/test_crash_points.py",)
 BATCHES = ("store/tables/test_batches.py",)
 TRANSITIONS = ("store/transitions/test_transitions.py",)
 GUARDS = ("store/records/test_guards.py", "store/records/test_guards_crashes.py")
+OBSERVED = ("engine/test_observed.py",)
 QUESTIONS = ("promises/test_questions.py",)
 STAND_INS = ("promises/test_stand_ins.py",)
 LOG = ("database/test_log.py",)
@@ -261,6 +262,20 @@ MUTANTS = (
         "    return Applied(record, again=True) if is_written else outcome\n",
         "    return outcome\n",
         TRANSITIONS,
+    ),
+    Mutant(
+        "the end of a session is exported by all who meet it",
+        "engine/traces.py",
+        " and not outcome.again:",
+        ":",
+        OBSERVED,
+    ),
+    Mutant(
+        "an attempt is exported as lost though its run is there",
+        "engine/attempt/runs.py",
+        "    if not put.again:",
+        "    if True:",
+        OBSERVED,
     ),
     Mutant(
         "somebody else's record counts as one's own",

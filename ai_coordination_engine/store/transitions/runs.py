@@ -23,8 +23,13 @@ class SessionRuns:
             there = self._runs.put_new(run)
         except Refused as refused:
             return Rejected(refused.old)
-        is_own = there is None or there.created_at == run.created_at  # the answer was lost
-        return Applied(run if there is None else there, again=not is_own)
+        if there is None:
+            return Applied(run)
+        # the answer to this very write was lost
+        is_own = all(
+            there.stored(name) == run.stored(name) for name in ("created_at", "async_task")
+        )
+        return Applied(there, again=not is_own)
 
     def take_back(self, agent: SessionAgent, run_uuid: str) -> bool:
         """Delete the run of an attempt whose agent is deleted. False when the engine has not
