@@ -151,8 +151,13 @@ def _ended_attempt(
         cost=run.cost_micro_usd,
         tool_calls=run.tool_calls or (),
         asks_model=kind in MODEL_KINDS,
-        waited_for_person=agent.user_input is not None,
+        waited_for_person=_has_waited(agent),
     )
+
+
+def _has_waited(agent: SessionAgent) -> bool:
+    """Whether a person answered before the attempt: to its task, or to what its runtime asked."""
+    return agent.user_input is not None or agent.stored("reply") is not None
 
 
 def _definition(agent: SessionAgent) -> Mapping[str, Any]:

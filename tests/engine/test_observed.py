@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine import ports
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.trace_context import attempt_span, trace_id, workflow_span
 from ai_coordination_engine.engine import traces
@@ -15,7 +16,7 @@ from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
-from ai_coordination_engine.ports import AgentResult
+from ai_coordination_engine.ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash, tripping
@@ -271,3 +272,29 @@ def test_what_is_stored_already_is_not_exported_again(
     runs.record_lost(stage.app, agent, 2, new_uuid(stage.clock.now()))
     assert seen(telemetry) == [("a", 2, "lost", "lost")]
     assert telemetry.sessions == []
+
+
+def test_an_attempt_that_asks_a_person_is_exported_and_so_is_the_one_that_goes_on(
+    stage: Stage, telemetry: FakeTelemetry
+) -> None:
+    call = {"name": "pay", "outcome": "asked"}
+
+    def ask_first(request: AgentRequest) -> AgentResult:
+        if request.resumed is None:
+            question = ports.Question("May I pay?", None, {})
+            return AgentResult("", {"input_tokens": 3}, question=question, tool_calls=[call])
+        return AgentResult("paid")
+
+    stage.runtime.behaviours["a"] = ask_first
+    session = stage.start(stage.define({"a": ""}))
+    stage.drain()
+    key = session.session_uuid, stage.agent(session.session_uuid, "a").session_agent_uuid
+    execute_for_user_input(stage.app, TENANT, *key, "yes")
+    stage.drain()
+    check_redelivery_changes_nothing(stage, session)
+    assert [(each.attempt, each.status, each.waited_for_person) for each in telemetry.attempts] == [
+        (1, "asked", False),
+        (2, "completed", True),
+    ]
+    assert telemetry.attempts[0].usage == {"input_tokens": 3}
+    assert [each["name"] for each in telemetry.attempts[0].tool_calls] == ["pay"]
