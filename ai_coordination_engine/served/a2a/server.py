@@ -5,15 +5,16 @@ below it are HTTP+JSON. Source: "Agent2Agent (A2A) Protocol Specification" 1.0, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain import a2a, json_text, trace_context
 from ai_coordination_engine.domain.a2a import Reason
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import NotFound
+from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.http_messages import EventStream, Request, Response
 from ai_coordination_engine.served.a2a import wire
 from ai_coordination_engine.served.a2a.errors import ProtocolError, protocol_error
@@ -26,6 +27,7 @@ WAIT_SECONDS = 20.0
 """For which SendMessage waits on AWS, where a function ends after 29 seconds."""
 LONG_WAIT_SECONDS = 300.0
 CARD_SECONDS = 60
+MOST_STREAMS = 200  # of one process
 JSONObject = dict[str, Any]
 RpcId = tuple[str | int | float]
 
@@ -36,6 +38,7 @@ class A2AServer:
 
     app: App
     has_streams: bool = False
+    open_streams: set[object] = field(default_factory=set)
 
     async def answer(
         self, request: Request, tenant: Callable[[], str], url: str, path: Sequence[str]
@@ -94,6 +97,8 @@ class A2AServer:
                 Reason.UNSUPPORTED_OPERATION,
                 "this agent does not stream: use SendMessage and GetTask",
             )
+        if len(self.open_streams) >= MOST_STREAMS:
+            raise Throttled(f"the server has {MOST_STREAMS} streams already: try again later")
         length = None
         if asked.method == "SubscribeToTask":
             seen = await subscribed(caller, asked.params)
@@ -105,7 +110,18 @@ class A2AServer:
         events = events_of(
             caller.app, caller.tenant, seen, length, wrap, partial(_error, asked.rpc_id)
         )
-        return EventStream(HEADERS, events)
+        return EventStream(HEADERS, self._counted(events))
+
+    async def _counted(self, events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+        """Yield the events; meanwhile their stream counts as open."""
+        own = object()
+        self.open_streams.add(own)
+        try:
+            async with aclosing(events):
+                async for each in events:
+                    yield each
+        finally:
+            self.open_streams.discard(own)
 
 
 def failed(error: Exception, rpc_id: RpcId | None, *, is_rpc: bool) -> Response:

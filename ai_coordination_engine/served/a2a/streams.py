@@ -1,7 +1,7 @@
 """The events of a task, on one machine: the task, then what has changed, until it ends or asks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -41,7 +41,7 @@ async def events_of(
     history_length: int | None,
     wrap: Callable[[JSONObject], JSONObject],
     failed: Callable[[Exception], JSONObject],
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Yield the events of a task as texts. `wrap` makes the message of a binding, `failed` that of
     an error.
     """
