@@ -34,10 +34,11 @@ mutation ($coordinationUuid: String!, $taskUuid: String!, $taskQuery: String) {
 READ = """
 query ($coordinationUuid: String!, $sessionUuid: String!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
+    sessionUuid
     status
     logs
-    sessionAgents { agentUuid state inDegree agentOutput }
-    sessionRuns { agentUuid }
+    sessionAgents { agentUuid sessionAgentUuid state inDegree agentOutput }
+    sessionRuns { agentUuid asyncTaskUuid }
   }
 }"""
 

@@ -18,6 +18,12 @@ from benchmarks.harness.emulator import REGION, Emulator
 
 ROOT = Path(__file__).parents[2]
 CODE_BUCKET = "code"
+_IMAGE = "      PackageType: Image\n      ImageUri: !Ref AgentsImageUri\n"
+_WITHOUT_GLOBALS = "    IgnoreGlobals: [Layers, Runtime]\n"
+_PACKAGE = (
+    "      CodeUri: build/lambda/\n"
+    "      Handler: ai_coordination_engine.entrypoints.aws.worker.handler\n"
+)
 
 
 def build_package() -> Path:
@@ -38,6 +44,9 @@ def upload(emulator: Emulator, package: Path) -> None:
 def template() -> str:
     text = (ROOT / "template.yaml").read_text()
     assert text.count("CodeUri: build/lambda/") == 5
+    assert text.count(_IMAGE) == text.count(_WITHOUT_GLOBALS) == 1
+    # the emulator runs no images here: the second worker gets the package, too
+    text = text.replace(_IMAGE, _PACKAGE).replace(_WITHOUT_GLOBALS, "")
     return text.replace("CodeUri: build/lambda/", f"CodeUri: s3://{CODE_BUCKET}/package.zip")
 
 

@@ -4,17 +4,21 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
 
+from ai_coordination_engine.adapters.sqs import body_of
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.client import Forbidden
+from ai_coordination_engine.ports import Wake
 from benchmarks.harness import emulator
 from benchmarks.harness.emulator import REGION, Emulator
 from tests.deployment import issuer
@@ -64,9 +68,13 @@ def stack(aws: Emulator, tokens: Issuer) -> Stack:
     secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)[
         "ARN"
     ]
+    writer = write_function(aws, "writer", WRITER)
     return deploy(
         aws,
         "engine",
+        LambdaFunctions=json.dumps({"writer": writer}),
+        LambdaFunctionArns=writer,
+        AgentsImageUri="an image",
         JwtIssuer=tokens.url,
         JwtAudience=AUDIENCE,
         WebhookSecret=secret,
@@ -80,6 +88,34 @@ def stack(aws: Emulator, tokens: Issuer) -> Stack:
 def client(stack: Stack, tokens: Issuer) -> Client:
     return Client(stack, tokens.token(AUDIENCE, tenant=["acme", "other"]))
 
+
+def write_function(aws: Emulator, name: str, code: str) -> str:
+    """Create a Lambda function; return its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+    policy = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+    role = aws.client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(policy)
+    )["Role"]["Arn"]
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{name}.py", code)
+    made = aws.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=role,
+        Handler=f"{name}.handler",
+        Code={"ZipFile": file.getvalue()},
+    )
+    return str(made["FunctionArn"])
+
+
+WRITER = """
+def handler(event, context):
+    return {"output": event["input"].upper(), "usage": {"input_tokens": 3}}
+"""
+
+COMPLETE = """
+mutation ($job: String!) { completeAsyncTask(asyncTaskUuid: $job, result: "later") { ok } }"""
 
 SCHEDULE = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $schedule: String!) {
@@ -97,8 +133,15 @@ query ($taskUuid: String!, $scheduleUuid: String!) {
 }"""
 
 
-def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """Run a session of the agents `left`, `right` and `join`, which waits for both; return it."""
+def run_session(
+    client: Client,
+    agents: list[dict[str, Any]],
+    query: str,
+    meanwhile: Callable[[dict[str, Any]], None] = lambda session: None,
+) -> dict[str, Any]:
+    """Run a session of the agents `left`, `right` and `join`, which waits for both; return it.
+    `meanwhile` sees it until it has ended.
+    """
     created = client.data(CREATE_COORDINATION, agents=agents)["insertUpdateCoordination"][
         "coordination"
     ]
@@ -116,6 +159,7 @@ def run_session(client: Client, agents: list[dict[str, Any]], query: str) -> dic
         session = client.data(READ, coordinationUuid=coordination, sessionUuid=session_uuid)[
             "session"
         ]
+        meanwhile(session)
         return session if session["status"] in ("completed", "failed") else None
 
     return dict(wait_for("the end of the session", ended))
@@ -153,6 +197,43 @@ def test_agent_that_fails_fails_its_session_with_a_note(client: Client, stack: S
     assert "unknown" in session["logs"]
     wait_for("the end of the messages", lambda: stack.depth("QueueUrl") == 0)
     assert stack.depth("DeadLetterQueueUrl") == 0
+
+
+def test_agents_may_be_lambda_functions_that_answer_or_do_long_jobs(
+    client: Client, stack: Stack
+) -> None:
+    runtime = {"kind": "lambda", "function": "writer"}
+    left = {"agentUuid": "left", "runtime": runtime}
+    right = {"agentUuid": "right", "runtime": {**runtime, "longJob": True}}
+    completed: set[str] = set()
+
+    def complete(session: dict[str, Any]) -> None:
+        runs = [run for run in session["sessionRuns"] if run["agentUuid"] == "right"]
+        for job in {run["asyncTaskUuid"] for run in runs} - completed:
+            client.data(COMPLETE, job=job)
+            completed.add(job)
+
+    session = run_session(client, [left, right, AGENTS[2]], "Say hello", complete)
+    outputs = {each["agentUuid"]: each["agentOutput"] for each in session["sessionAgents"]}
+    assert (session["status"], len(completed)) == ("completed", 1)
+    assert (outputs["left"], outputs["right"]) == ("SAY HELLO", "later")
+
+
+def test_the_second_worker_sends_on_what_is_not_its_own(client: Client, stack: Stack) -> None:
+    session = run_session(client, AGENTS, "Say hello")
+    first = session["sessionAgents"][0]
+    wake = Wake("acme", session["sessionUuid"], first["sessionAgentUuid"])
+    sqs = stack.emulator.client("sqs")
+    sqs.send_message(QueueUrl=stack.outputs["AgentsQueueUrl"], MessageBody=body_of(wake))
+    for queue in ("AgentsQueueUrl", "QueueUrl"):
+        wait_for("the end of the messages", lambda queue=queue: stack.depth(queue) == 0)
+    for queue in ("AgentsDeadLetterQueueUrl", "DeadLetterQueueUrl"):
+        assert stack.depth(queue) == 0
+    variables = stack.emulator.client("lambda").get_function_configuration(
+        FunctionName=stack.resource("AgentsFunction")
+    )["Environment"]["Variables"]
+    assert variables["ACE_WORKER_EXTRA"] == "agents"
+    assert variables["ACE_AGENTS_QUEUE_URL"] == stack.outputs["AgentsQueueUrl"]
 
 
 def test_value_too_large_for_an_item_goes_through_the_bucket(client: Client, stack: Stack) -> None:
