@@ -445,6 +445,7 @@ def test_the_second_worker_is_off_and_differs_in_its_queue_its_extra_and_its_pac
     second = ours["AgentsFunction"]["Properties"]
     assert ours["AgentsFunction"]["IgnoreGlobals"] == ["Layers", "Runtime"]
     own = {"ACE_WORKER_EXTRA", "AWS_LAMBDA_EXEC_WRAPPER"}
+    own |= {"ACE_AGENT_MODELS", "ACE_TOOLS", "ACE_MCP_SERVERS"}
     variables = second["Environment"]["Variables"]
     assert variables["ACE_WORKER_EXTRA"] == "agents"
     assert {name: each for name, each in variables.items() if name not in own} == plain[

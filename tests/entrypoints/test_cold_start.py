@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.entrypoints.cold_start import without_collections
 
 AWS_CLIENTS = {"boto3", "botocore.client", "botocore.session", "pynamodb.connection", "urllib3"}
@@ -14,7 +15,24 @@ API = {"graphene", "graphql", "aiodataloader", "ai_coordination_engine.api"}
 SERVER = {"cyclopts", "rich", "starlette", "uvicorn"}
 SERVED = "ai_coordination_engine.served"
 SQLITE = {"sqlite3", "ai_coordination_engine.database_file"}
+OF_AGENTS = {  # what runs agents: of the extra, and what the runtimes of the kinds load
+    "anthropic",
+    "fastmcp",
+    "genai_prices",
+    "google.genai",
+    "httpx2",
+    "mcp",
+    "openai",
+    "opentelemetry.sdk",
+    "pydantic_ai",
+}
+OF_AGENTS |= {
+    f"ai_coordination_engine.adapters.runtimes.{each.module or kind}"
+    for kind, each in KINDS.items()
+    if kind not in ("function", "agent")  # whose allow-lists are checked at a start
+}
 OTHERS = {
+    *OF_AGENTS,
     "aws_lambda_powertools.utilities.batch",
     "httpx",
     "jsonschema",

@@ -60,6 +60,7 @@ class RuntimeRegistry:
         try:
             # Safe to import: `kind` is a key of `KINDS`, not free text of a record.
             module = import_module(f"{__name__}.{spec.module or kind}")
+            runtime: Runtime = module.load(self._settings, self._secrets)
         except ImportError as error:
             if not extra:
                 raise
@@ -69,7 +70,6 @@ class RuntimeRegistry:
                 f" template's parameter {extra.capitalize()}ImageUri"
             )
             raise AgentFailure(message, error_class="not_allowed") from error
-        runtime: Runtime = module.load(self._settings, self._secrets)
         return runtime
 
 
