@@ -186,13 +186,14 @@ def conclude_as_recorded(
     others = [(agent.attempt, agent.run_uuid)] if run.run_uuid != agent.run_uuid else []
     for attempt, run_uuid in [*lost(agent), *others]:
         runs.record_lost(app, agent, attempt, run_uuid)
-    accounts.meter(agent, (run.async_task or {}).get("usage"))
+    usage = (run.async_task or {}).get("usage")
+    accounts.meter(agent, usage)
     status, job = runs.status(run), run.async_task_uuid
     if status == "pending":
         long_jobs.park(app, agent, job, app.jobs.get(agent.partition_key, job))
         return None
     failed = runs.failure(run) if status == "failed" else None
-    budgets.settle(app, agent, run.run_uuid, (run.async_task or {}).get("usage"), failed)
+    budgets.settle(app, agent, run.run_uuid, usage, failed)
     traces.recorded_attempt(app, agent, run)
     if status == "asked":
         asking.park(app, agent, run.stored("agent_output"))
