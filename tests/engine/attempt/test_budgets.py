@@ -371,7 +371,7 @@ def test_a_model_without_a_price_does_not_fit_a_budget_of_money(stage: Stage) ->
 # Calls
 
 
-@pytest.mark.only_on("dynamodb")
+@pytest.mark.only_on("dynamodb")  # it counts calls of AWS
 def test_an_attempt_with_budgets_makes_two_calls_more_and_one_without_none(stage: Stage) -> None:
     def calls(budget: Mapping[str, Any] | None) -> dict[str, int]:
         session = stage.start(define(stage, budget))
