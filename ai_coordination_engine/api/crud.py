@@ -159,9 +159,9 @@ def resolve_one(
     """Return the record under the key in the arguments, or what it must be awaited from."""
 
     def below(loaders: Loaders) -> ChildrenLoader[Any] | None:
-        if any(_selects(info, to_camel(name)) for name in resource.from_agents):
+        if any(selects(info, to_camel(name)) for name in resource.from_agents):
             return loaders.session_agents
-        if any(_selects(info, to_camel(name)) for name in resource.from_runs):
+        if any(selects(info, to_camel(name)) for name in resource.from_runs):
             return loaders.session_runs
         return None
 
@@ -186,7 +186,7 @@ async def _resolve_list(
         resource.entity,
         context.tenant,
         given,
-        with_total=_selects(info, "total"),
+        with_total=selects(info, "total"),
         **paging,
     )
     for warning in page.warnings:
@@ -200,7 +200,7 @@ async def _resolve_list(
     }
 
 
-def _selects(info: GraphQLResolveInfo, name: str) -> bool:
+def selects(info: GraphQLResolveInfo, name: str) -> bool:
     """Whether the query selects this field of the object."""
     return any(_selected(node.selection_set, name, info.fragments) for node in info.field_nodes)
 

@@ -5,11 +5,17 @@ from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.content import check_arguments, unusable_ids
 from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.api.crud import selects
 from ai_coordination_engine.api.scalars import JSONCamelCase
 from ai_coordination_engine.domain.dry_run import DryRun
-from ai_coordination_engine.engine.planning.preview import plan_session
+from ai_coordination_engine.engine.planning.preview import plan_session, with_forecast
+from ai_coordination_engine.store.transitions.usage_counters import UsageCounters
 
-_NOT_YET = "Always null: not estimated yet."
+_RANGE = (
+    "`low`, `expected` and `high`, from what the same agents have used before; null where that is"
+    " not known, and a warning says why."
+)
+_FORECAST = ("tokens", "costMicroUsd")
 
 
 class PlanType(graphene.ObjectType):
@@ -33,8 +39,10 @@ class PlanType(graphene.ObjectType):
     warnings = graphene.List(
         graphene.String, description="The warnings; each begins with its place in the task."
     )
-    tokens = graphene.Field(JSONCamelCase, resolver=lambda *_: None, description=_NOT_YET)
-    cost_micro_usd = graphene.Field(JSONCamelCase, resolver=lambda *_: None, description=_NOT_YET)
+    tokens = graphene.Field(JSONCamelCase, description=f"The tokens: {_RANGE}")
+    cost_micro_usd = graphene.Field(
+        JSONCamelCase, description=f"The cost in millionths of a dollar: {_RANGE}"
+    )
 
 
 def plan_field() -> graphene.Field:
@@ -45,7 +53,11 @@ def plan_field() -> graphene.Field:
         check_arguments(given, are_filters=True)
         if unusable_ids(given):
             return None
-        return await context.call(plan_session, context.reading, context.tenant, **given)
+        found = await context.call(plan_session, context.reading, context.tenant, **given)
+        if found is None or not any(selects(info, name) for name in _FORECAST):
+            return found
+        uuid, counters = given["coordination_uuid"], UsageCounters(context.reading.records)
+        return await context.call(with_forecast, counters, context.tenant, uuid, found)
 
     return graphene.Field(
         PlanType,

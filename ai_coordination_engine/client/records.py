@@ -690,10 +690,10 @@ fragment Plan on PlanType { layers width criticalPath agentCalls modelCalls warn
     """The warnings; each begins with its place in the task."""
 
     tokens: Json
-    """Always null: not estimated yet."""
+    """The tokens: `low`, `expected` and `high`, from what the same agents have used before; null where that is not known, and a warning says why."""
 
     cost_micro_usd: Json
-    """Always null: not estimated yet."""
+    """The cost in millionths of a dollar: `low`, `expected` and `high`, from what the same agents have used before; null where that is not known, and a warning says why."""
 
 
 class ProcedureTaskSession(Model):

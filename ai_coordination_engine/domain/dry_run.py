@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from ai_coordination_engine.domain import task_warnings
@@ -19,7 +19,8 @@ class DryRun:
 
     `layers`: an agent is in the layer after its last predecessor, once for each of its subtasks.
     `critical_path`: the longest chain. The calls assume that no attempt fails; None stands for a
-    map, whose number of elements is not known.
+    map, whose number of elements is not known. `models`: the model of each agent, if it names one.
+    `tokens` and `cost_micro_usd`: ranges (`domain.forecast`), if they were asked for.
     """
 
     layers: Sequence[Sequence[str]]
@@ -27,6 +28,9 @@ class DryRun:
     agent_calls: Mapping[str, int | None]
     model_calls: Mapping[str, int | None]
     warnings: Sequence[str]
+    models: Mapping[str, str | None] = field(default_factory=dict)
+    tokens: Mapping[str, int] | None = None
+    cost_micro_usd: Mapping[str, int] | None = None
 
     @property
     def width(self) -> int:
@@ -58,6 +62,7 @@ def dry_run(
         critical_path=_critical_path(planned, depths),
         agent_calls=calls,
         model_calls=_calls(planned, model_of),
+        models={each.agent.agent_uuid: model_of(each.agent) for each in planned},
         warnings=[
             warning
             for kind in _warnings(agents, subtask_queries, planned, subtasks, is_strict=is_strict)

@@ -192,3 +192,17 @@ def test_another_tenant_sees_nothing_of_it(stage: Stage, client: Api, api: Api) 
     other = Api(stage.app, api._runner, "other")
     assert data(other, "usageByDay", LIST, **WHOLE)["usageByDayList"] == []
     assert len(data(client, "usageByDay", LIST, **WHOLE)["usageByDayList"]) == 1
+
+
+def test_a_dry_run_says_what_the_same_agents_used_before(stage: Stage, client: Api) -> None:
+    names = stage.define({"a": "", "b": "a"})
+    used(stage, names)
+    asked = {"coordinationUuid": names[0], "taskUuid": names[1]}
+    told = data(client, "planSession", "{ tokens costMicroUsd warnings }", **asked)
+    assert (told["tokens"], told["costMicroUsd"]) == (
+        {"low": 30, "expected": 30, "high": 30},
+        {"low": 10, "expected": 10, "high": 10},
+    )
+    stage.requests.clear()
+    data(client, "planSession", "{ width }", **asked)
+    assert stage.requests["Query"] + stage.requests["query"] == 0

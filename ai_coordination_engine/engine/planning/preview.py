@@ -5,8 +5,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.domain.accounts import Counts
 from ai_coordination_engine.domain.decomposition import Decomposition
 from ai_coordination_engine.domain.dry_run import DryRun, dry_run
+from ai_coordination_engine.domain.forecast import forecast
 from ai_coordination_engine.domain.plan_graph import own_graph
 from ai_coordination_engine.domain.planning import NO_FALLBACK, Planning
 from ai_coordination_engine.domain.runtimes import KINDS
@@ -19,6 +21,7 @@ from ai_coordination_engine.engine.planning.start import plan_of
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Coordination, Task
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
+from ai_coordination_engine.store.transitions.usage_counters import UsageCounters
 
 
 def plan_session(
@@ -38,6 +41,22 @@ def plan_session(
     if coordination is None or task is None:
         return None
     return preview(app.settings, coordination, task, task_query)
+
+
+def with_forecast(
+    counters: UsageCounters, tenant: str, coordination_uuid: str, found: DryRun
+) -> DryRun:
+    """Add what the start will probably use and cost. One Query."""
+    past: dict[str, Counts] = {}
+    for each in counters.of_agents(tenant, coordination_uuid):
+        past[each.agent_uuid] = past.get(each.agent_uuid, Counts()) + each.counts
+    told = forecast(found.agent_calls, found.models, past)
+    return replace(
+        found,
+        tokens=told.tokens,
+        cost_micro_usd=told.micro_usd,
+        warnings=[*found.warnings, *told.warnings],
+    )
 
 
 def preview(
