@@ -58,3 +58,9 @@ def traced(request: AgentRequest) -> AgentResult:
     usage = {"input_tokens": 3, "output_tokens": 2, "model": "small"}
     output = json.dumps({"trace": trace, "text": "content-output"})
     return AgentResult(output, usage, tool_calls=[call])
+
+
+def spend(request: AgentRequest) -> AgentResult:
+    """An agent that says that it has asked a model with a price."""
+    usage = {"input_tokens": 1000, "output_tokens": 234, "model": "gpt-4o-mini"}
+    return AgentResult("fine", {**usage, "provider": "openai"})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.cli.client import Client
+from ai_coordination_engine.entrypoints.cli.cost_command import cost_line
 from ai_coordination_engine.entrypoints.cli.example_files import example
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.moving import SCREEN, moving, with_steady
@@ -98,10 +99,12 @@ def run(
     given.check(plan)
     ran, absence = _Run(console, plan, given), Absence(console)
     view: SessionView | None = None
+    cost: str | None = None
     while view is None:
         try:
             with _client(console, settings, place, plan) as client:
                 view = ran.on(client)
+                cost = cost_line(client, view)
         except NoServer:
             if ran.session_uuid is None:
                 raise
@@ -116,6 +119,8 @@ def run(
         write_json(as_json(view))
     else:
         write(as_text(view))
+    if cost:
+        console.print(cost)
     check_completed(view)
 
 

@@ -1,6 +1,6 @@
 """The commands and options for sessions. Each command imports its code when it runs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -25,7 +25,7 @@ NOWHERE = Remote()
 
 def add_session_commands(app: App) -> None:
     """Add them to `ace`."""
-    looking = (sessions, show, watch, logs, inbox)
+    looking = (sessions, show, watch, logs, inbox, costs)
     for each in (*looking, answer, cancel, pause, resume, retry, rerun, fork):
         app.command(each)
 
@@ -135,6 +135,26 @@ def answer(
     from ai_coordination_engine.entrypoints.cli import control_commands
 
     control_commands.answer(remote, where, text, agent=agent, with_json=json_)
+
+
+def costs(
+    *,
+    from_: Annotated[
+        str | None,
+        Parameter(name="--from", help="The first day. Default: 29 days before the last."),
+    ] = None,
+    to: Annotated[str | None, Parameter(help="The last day. Default: today.")] = None,
+    by: Annotated[
+        Literal["day", "agent", "model", "coordination"],
+        Parameter(help="What the rows are of."),
+    ] = "day",
+    json_: Json = False,
+    remote: Remote = NOWHERE,
+) -> None:
+    """Print what agents used and cost, day by day in UTC; a session counts once it has ended."""
+    from ai_coordination_engine.entrypoints.cli import cost_command
+
+    cost_command.costs(remote, first=from_, last=to, by=by, with_json=json_)
 
 
 def cancel(

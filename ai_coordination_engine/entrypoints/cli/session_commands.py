@@ -8,6 +8,7 @@ from typing import Any
 from ai_coordination_engine.client import NotFound
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.columns import columns
+from ai_coordination_engine.entrypoints.cli.cost_command import cost_line
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.finding import (
     SessionKey,
@@ -116,7 +117,11 @@ def show(remote: Remote, session: str, *, with_all: bool, with_json: bool) -> No
         if states := [each for each in _EXPLAINED if any(each == a.state for a in view.agents)]:
             view = view.with_reasons(client.reasons(key.session_uuid, states))
         task = _task_name(client, view)
-    write_json(as_json(view)) if with_json else write(as_tree(view, task, with_all=with_all))
+        cost = None if with_json else cost_line(client, view)
+    if with_json:
+        write_json(as_json(view))
+    else:
+        write("\n".join(filter(None, (as_tree(view, task, with_all=with_all), cost))))
 
 
 def _view(client: Client, key: SessionKey) -> SessionView:
@@ -142,12 +147,14 @@ def watch(remote: Remote, session: str, *, with_json: bool) -> None:
     absence, key = Absence(console), None
     progress = Progress(console, lambda uuid: remote.command("answer", uuid, "TEXT"))
     view: SessionView | None = None
+    cost: str | None = None
     try:
         while view is None:
             try:
                 with client_of(remote) as client, progress:
                     key = key or find_session(client, session)
                     view = _watched(client, key, absence, progress)
+                    cost = cost_line(client, view)
             except NoServer:
                 if key is None:
                     raise
@@ -162,6 +169,8 @@ def watch(remote: Remote, session: str, *, with_json: bool) -> None:
             )
         raise
     write_json(as_json(view)) if with_json else write(as_text(view))
+    if cost:
+        console.print(cost)
     check_completed(view)
 
 
