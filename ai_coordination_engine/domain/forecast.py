@@ -1,6 +1,6 @@
 """What a start of a task will probably use and cost, from what its agents used before. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
@@ -33,29 +33,31 @@ def forecast(
     An agent that asked no model before, and names none, uses none; nothing is known if there are no
     others.
     """
-    tokens, costs, warnings = list[_Spread](), list[_Spread](), list[str]()
-    unknown = unpriced = False
-    for agent, count in calls.items():
-        counts = past.get(agent, Counts())
-        if not counts.runs and models.get(agent) is None:
-            continue
-        why = _why_unknown(count, counts)
-        if why is not None:
-            unknown = True
-            warnings.append(f"tokens and costMicroUsd: {agent} {why}.")
-            continue
-        assert count is not None
-        tokens.append(_of_tokens(count, counts))
+    asking = {
+        agent: (count, past.get(agent, Counts()))
+        for agent, count in calls.items()
+        if past.get(agent, Counts()).runs or models.get(agent) is not None
+    }
+    unknown = [*_unknown(asking)]
+    if unknown or not asking:
+        return Forecast(None, None, unknown)
+    known = {agent: (count or 0, counts) for agent, (count, counts) in asking.items()}
+    unpriced = [*_unpriced(known)]
+    tokens = _range([_of_tokens(*each) for each in known.values()])
+    costs = None if unpriced else _range([_of_cost(*each) for each in known.values()])
+    return Forecast(tokens, costs, unpriced)
+
+
+def _unknown(asking: Mapping[str, tuple[int | None, Counts]]) -> Iterator[str]:
+    for agent, (count, counts) in asking.items():
+        if (why := _why_unknown(count, counts)) is not None:
+            yield f"tokens and costMicroUsd: {agent} {why}."
+
+
+def _unpriced(known: Mapping[str, tuple[int, Counts]]) -> Iterator[str]:
+    for agent, (_, counts) in known.items():
         if counts.unpriced_runs == counts.runs:
-            unpriced = True
-            warnings.append(f"costMicroUsd: the model that {agent} asked before has no price.")
-        else:
-            costs.append(_of_cost(count, counts))
-    return Forecast(
-        None if unknown or not tokens else _range(tokens),
-        None if unknown or unpriced or not tokens else _range(costs),
-        warnings,
-    )
+            yield f"costMicroUsd: the model that {agent} asked before has no price."
 
 
 def _why_unknown(count: int | None, counts: Counts) -> str | None:
