@@ -27,6 +27,7 @@ from benchmarks import (
     serving,
     statements,
     steps,
+    tool_calls,
     watching,
 )
 from benchmarks.table import Row, markdown
@@ -38,6 +39,7 @@ NAMES = (
     "steps",
     "statements",
     "exporting",
+    "tool_calls",
     "graphs",
     "serving",
     "handoff",
@@ -104,6 +106,7 @@ def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measu
     yield "steps", steps.measure
     yield "statements", statements.measure
     yield "exporting", exporting.measure
+    yield "tool_calls", tool_calls.measure
     for home in chosen:
         yield "graphs", partial(graphs.measure, home)
         yield "serving", partial(serving.measure, home, long=long)

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client as McpClient
@@ -29,6 +31,7 @@ RUN_FILES = {
     "own_function": ["own_function", "run.yaml"],
     "planned": ["planned.yaml"],
     "research_brief": ["research_brief.yaml"],
+    "tools": ["tools", "run.yaml"],
     "served": ["served.yaml"],
 }
 SCRIPTS = ["a2a", "api_python", "api_typescript", "fork"]
@@ -59,7 +62,7 @@ class Copies:
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
     folder = tmp_path_factory.mktemp("examples")
-    allowed: dict[str, dict[str, str]] = {"ACE_FUNCTIONS": {}, "ACE_ACTION_FUNCTIONS": {}}
+    allowed: dict[str, dict[str, Any]] = defaultdict(dict)
     with pytest.MonkeyPatch.context() as patch:
         for each in examples():
             written = each.copy(folder)
@@ -70,8 +73,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
                     patch.syspath_prepend(written)
         settings = Settings(
             auth="local",
-            functions=allowed["ACE_FUNCTIONS"],
-            action_functions=allowed["ACE_ACTION_FUNCTIONS"],
+            **{name.removeprefix("ACE_").lower(): value for name, value in allowed.items()},
         )
         with serving(settings, port=0) as running:
             yield Copies(folder, running)
@@ -165,6 +167,19 @@ def test_a_call_by_a2a(copies: Copies, tmp_path: Path) -> None:
         "TASK_STATE_INPUT_REQUIRED Which colour for the door?",
         "TASK_STATE_COMPLETED Green paint on the door",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("yes", "Done: 3 boxes of tea are ordered (with a key)"),
+        ("too many", "Done: The user did not allow this call: too many"),
+    ],
+)
+def test_tools(copies: Copies, answer: str, result: str) -> None:
+    view, printed = copies.run("tools", answer)
+    notes = [(each.state, each.record.notes) for each in view.agents]
+    assert (notes, printed) == ([("completed", None)], result)
 
 
 def test_a_fork(copies: Copies, tmp_path: Path) -> None:
