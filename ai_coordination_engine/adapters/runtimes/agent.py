@@ -64,6 +64,11 @@ class ToolAgentRuntime:
             self._attempts = Attempts(self._settings, self._secrets, self.functions)
         return self._attempts.run(request, tools, limits(request.runtime, self._settings))
 
+    def close(self) -> None:
+        """Close the connections to models; they are opened again when they are needed."""
+        if self._attempts is not None:
+            self._attempts.close()
+
     def check(self, runtime: Mapping[str, object]) -> list[Chosen]:
         """Return the tools of the record; raises `AgentFailure` when the settings do not allow the
         model or a tool, or a key has a value that cannot work.

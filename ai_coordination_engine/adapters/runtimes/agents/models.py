@@ -64,6 +64,12 @@ class Models:
         make = partial(_at_endpoint, model, endpoint, key)
         return Asked(self._kept(name, model, key, make), service, provider, key)
 
+    async def close(self) -> None:
+        """Close the connections; they are opened again when they are needed."""
+        for _, model in self._made.values():
+            async with model:
+                pass
+
     def _kept(self, endpoint: str | None, model: str, key: str, make: Any) -> Model:
         with self._lock:
             known = self._made.get((endpoint, model))

@@ -129,6 +129,10 @@ class Attempts:
                 failure.usage, failure.tool_calls = run.counts(), run.recorder.calls
                 raise
 
+    def close(self) -> None:
+        """Close the connections to models."""
+        run_in_loop(self._models.close(), 5)
+
     def _may_have_run(
         self, state: Mapping[str, Any], decided: Mapping[str, str | None], request: AgentRequest
     ) -> bool:
