@@ -200,6 +200,12 @@ def conclude_as_recorded(
         return None
     if failed is not None:
         return conclude_failed(app, agent, failed)
+    return _conclude_completed(app, agent, run, chain)
+
+
+def _conclude_completed(
+    app: App, agent: SessionAgent, run: SessionRun, chain: Chain
+) -> SessionAgent | None:
     budget, stored = Budget(), run.stored("agent_output")
     try:
         output = maps.gather(app, agent, budget).output if stored is None else run.agent_output
