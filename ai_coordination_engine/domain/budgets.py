@@ -154,37 +154,48 @@ def next_day(now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The most tokens that an attempt can use: `requests` requests, each with so much input and
-    output.
+    """The most tokens that an attempt can use. `dearest`: how many of them can be output, if that
+    is not `output`.
     """
 
     input: int
     output: int
-    requests: int = 1
+    dearest: int | None = None
 
     @property
     def total(self) -> int:
         """All of them."""
-        return (self.input + self.output) * self.requests
+        return self.input + self.output
 
 
 def most_tokens(
-    runtime: Mapping[str, Any], texts: Iterable[str], messages: int, default: int
+    runtime: Mapping[str, Any], texts: Iterable[str], messages: int, default: int, of_agent: int
 ) -> Tokens | None:
     """An upper bound of the tokens of one attempt; None for a runtime that asks no model.
 
     A token of a byte-level tokenizer is at least one byte, so the input has at most as many tokens
     as bytes in UTF-8, plus what the model's chat template adds for each message. `default` is the
-    output of a runtime that names no `max_tokens`.
+    output of a runtime that names no `max_tokens`. An agent that calls tools ends with the request
+    that exceeds its `max_total_tokens`, or `of_agent`.
     """
-    spec = KINDS.get(str(runtime.get("kind")))
-    named = [runtime.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    most = next((each for each in named if _is_count(each)), None)
-    if most is None and not (spec is not None and spec.asks_model):
+    most = _first_count(runtime.get("max_completion_tokens"), runtime.get("max_tokens"))
+    if most is None and not _asks_model(runtime):
         return None
+    output = default if most is None else most
+    if runtime.get("kind") == "agent":
+        total = _first_count(runtime.get("max_total_tokens"), of_agent) or 0
+        return Tokens(total, output, dearest=total + output)
     bytes_ = sum(len(each.encode("utf-8", "replace")) for each in texts)
-    output = default if most is None else int(most)
     return Tokens(bytes_ + _PER_REQUEST + _PER_MESSAGE * messages, output)
+
+
+def _asks_model(runtime: Mapping[str, Any]) -> bool:
+    spec = KINDS.get(str(runtime.get("kind")))
+    return spec is not None and spec.asks_model
+
+
+def _first_count(*values: object) -> int | None:
+    return next((each for each in values if isinstance(each, int) and _is_count(each)), None)
 
 
 def _is_count(value: object) -> bool:

@@ -151,7 +151,7 @@ KINDS: Mapping[str, KindSpec] = {
         module="lambda_function",  # `lambda` is a word of Python
     ),
     "agentcore": KindSpec("ACE_AGENTCORE_RUNTIMES", ("agent", "instructions"), whole_input=True),
-    "agent": KindSpec("ACE_AGENT_MODELS", AGENT_KEYS, needs="agents"),
+    "agent": KindSpec("ACE_AGENT_MODELS", AGENT_KEYS, needs="agents", asks_model=True),
     "a2a": KindSpec("ACE_A2A_AGENTS", ("agent", "instructions"), wants_thread=False, cancels=True),
 }
 

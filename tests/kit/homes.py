@@ -42,6 +42,7 @@ BOTH = (
     "tests/engine/test_step.py",
     "tests/engine/waits/",
     "tests/promises/test_at_once.py",
+    "tests/promises/test_budgets.py",
     "tests/promises/test_crash_points.py",
     "tests/promises/test_elsewhere.py",
     "tests/promises/test_faults.py",

@@ -90,9 +90,9 @@ def worst_case(app: App, request: AgentRequest) -> Tokens | None:
         to_json(request.runtime),
         to_json(request.output_schema),
     ]
-    return most_tokens(
-        request.runtime, texts, len(request.thread) + 2, app.settings.budget_max_tokens
-    )
+    settings, messages = app.settings, len(request.thread) + 2
+    defaults = settings.budget_max_tokens, settings.agent_max_tokens
+    return most_tokens(request.runtime, texts, messages, *defaults)
 
 
 def _unpriced(

@@ -8,13 +8,16 @@ from ai_coordination_engine.domain.budgets import Tokens
 from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.engine.app import App
 
+_PROVIDERS = {"bedrock": "aws"}
+"""Who is paid for the models of a kind, where that is always the same."""
+
 
 def most(app: App, runtime: Mapping[str, Any], tokens: Tokens) -> int | None:
     """The most that an attempt of this runtime may cost with so many tokens."""
     model, provider = model_of(app, runtime)
     now = app.clock.now()
-    cost = app.prices.worst_case(model, provider, tokens.input, tokens.output, now)
-    return None if cost is None else cost * tokens.requests
+    output = tokens.output if tokens.dearest is None else tokens.dearest
+    return app.prices.worst_case(model, provider, tokens.input, output, now)
 
 
 def cost(app: App, usage: Usage) -> int | None:
@@ -27,8 +30,17 @@ def model_of(app: App, runtime: Mapping[str, Any]) -> tuple[str, str | None]:
     """The model that a runtime asks, and who is paid for it; "" if it names no model. Its endpoint
     may say both.
     """
-    endpoint = app.settings.openai_endpoints.get(str(runtime.get("endpoint") or "default"))
-    if endpoint is None:
-        return str(runtime.get("model") or ""), None
-    provider = endpoint.provider or urlsplit(endpoint.base_url).hostname
-    return str(runtime.get("model") or endpoint.model or ""), provider
+    named, kind = str(runtime.get("model") or ""), runtime.get("kind")
+    if kind == "openai" or (kind == "agent" and runtime.get("endpoint")):
+        return _at_endpoint(app, named, str(runtime.get("endpoint") or "default"))
+    provider, _, model = named.partition(":")
+    if kind == "agent" and model:
+        return model, provider
+    return named, _PROVIDERS.get(str(kind))
+
+
+def _at_endpoint(app: App, named: str, endpoint: str) -> tuple[str, str | None]:
+    found = app.settings.openai_endpoints.get(endpoint)
+    if found is None:
+        return named, None
+    return named or found.model or "", found.provider or urlsplit(found.base_url).hostname

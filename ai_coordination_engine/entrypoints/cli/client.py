@@ -34,12 +34,13 @@ _TASK = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $name: String!, $description: String,
           $subtaskQueries: [JSONCamelCase], $agentActions: JSONCamelCase, $onFailure: String,
           $placeholders: String, $plan: Boolean, $planLimits: JSONCamelCase,
-          $planFallback: String, $exposeAs: JSONCamelCase, $by: String!) {
+          $planFallback: String, $exposeAs: JSONCamelCase, $budget: JSONCamelCase,
+          $by: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid, taskName: $name,
       taskDescription: $description, subtaskQueries: $subtaskQueries, agentActions: $agentActions,
       onFailure: $onFailure, placeholders: $placeholders, plan: $plan,
       planLimits: $planLimits, planFallback: $planFallback, exposeAs: $exposeAs,
-      updatedBy: $by) {
+      budget: $budget, updatedBy: $by) {
     task { taskUuid }
   }
 }"""
@@ -124,6 +125,7 @@ class Client(ApiClient):
             "planLimits": run.plan_limits,
             "planFallback": run.plan_fallback,
             "exposeAs": run.expose_as,
+            "budget": run.budget,
             "by": UPDATED_BY,
         }
         self.execute(_TASK, ids | task, repeatable=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.domain.budgets import check_fallback, parse_budget
 from ai_coordination_engine.domain.charsets import Undecodable, decode, without_bom
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.graph import plan
@@ -80,6 +81,7 @@ class RunFile:
     plan_limits: JSONObject | None = None
     plan_fallback: str | None = None
     expose_as: JSONObject | None = None
+    budget: JSONObject | None = None
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -169,6 +171,7 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         plan_limits=_checked(reader, task.get("plan_limits"), PlanLimits.of),
         plan_fallback=_word(reader, task.get("plan_fallback"), "plan_fallback", PLAN_FALLBACKS),
         expose_as=_checked(reader, task.get("expose_as"), Exposure.of),
+        budget=_checked(reader, task.get("budget"), parse_budget),
         name=name,
     )
     if reader.problems:
@@ -218,7 +221,10 @@ def _refused(run: RunFile) -> Iterator[str]:
             yield error.message
     if not wrong:
         try:
-            plan(agents, subtasks, parse_agent_actions(run.agent_actions))
+            actions = parse_agent_actions(run.agent_actions)
+            plan(agents, subtasks, actions)
+            if run.budget is not None and not run.plan:
+                check_fallback(parse_budget(run.budget), actions)
         except BadUserInput as error:
             yield error.message
 

@@ -30,6 +30,7 @@ TASK = keys_of(
     plan_limits="",
     plan_fallback="",
     expose_as="",
+    budget="",
 )
 SUBTASK = keys_of(agent_uuid="agent", subtask_query="query")
 ACTION = keys_of(

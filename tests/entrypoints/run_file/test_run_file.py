@@ -218,6 +218,8 @@ def test_a_task_may_be_exposed(key: str) -> None:
             ' did you mean "steps"?',
         ),
         ("plan_fallback: run", "plan_fallback must be one of fail, static"),
+        ("budget: {tokens: -1}", "budget.tokens: must be greater than or equal to 0."),
+        ("budget: {}", "budget: needs microUsd, tokens or both."),
         ("exposeAs: {name: a b}", "letters from a to z, digits, _, - and dots."),
         ("expose_as: report", 'exposeAs must be an object, for example {name: "report"}.'),
     ],
