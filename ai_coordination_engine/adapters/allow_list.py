@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
-from ai_coordination_engine.adapters.runtimes.agent import ToolAgentRuntime
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.ports import AgentFailure
@@ -63,6 +62,11 @@ class SettingsAllowList:
             yield f"{_DEFAULT}: {problem.removesuffix(f'; see {_DEFAULT}')}"
 
     def _tools(self) -> Iterator[str]:
+        # Imported here because most processes check no tools: a cold start is without it.
+        from ai_coordination_engine.adapters.runtimes.agent import (  # noqa: PLC0415
+            ToolAgentRuntime,
+        )
+
         try:
             agents = self._runtimes.find("agent")
         except AgentFailure:  # no agent that calls tools runs here

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from importlib.resources import files
+from pathlib import Path
 
 from ai_coordination_engine.domain.prices import Cost, PriceTable, Rates
 from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.settings import OwnPrice
 
-TABLE = files("ai_coordination_engine.adapters") / "prices.json"
+TABLE = Path(__file__).with_name("prices.json")
 
 
 class LazyPrices:
