@@ -90,6 +90,20 @@ def streaming_model() -> FunctionModel:
     return FunctionModel(stream_function=_stream, model_name="streams")
 
 
+refusals: list[Exception] = []
+"""What the next streams of the model below raise."""
+
+
+async def _refuse(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+    raise refusals.pop(0)
+    yield ""
+
+
+def refusing() -> FunctionModel:
+    """The scripted model, at a provider that refuses streams."""
+    return FunctionModel(script, stream_function=_refuse, model_name="scripted")
+
+
 seen: list[ToolContext] = []
 """What the tools below were told of who calls them."""
 ordered: list[str] = []

@@ -18,6 +18,7 @@ from pydantic_ai.messages import (
     TextPartDelta,
     UserPromptPart,
 )
+from pydantic_ai.models import Model
 from pydantic_ai.output import NativeOutput, PromptedOutput, ToolOutput
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import DeferredToolRequests
@@ -30,6 +31,7 @@ from ai_coordination_engine.adapters.runtimes.agents.failures import failure_of
 from ai_coordination_engine.adapters.runtimes.agents.loop import run_in_loop
 from ai_coordination_engine.adapters.runtimes.agents.models import Asked, Models
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder
+from ai_coordination_engine.adapters.runtimes.agents.streamed import Streamed
 from ai_coordination_engine.adapters.runtimes.agents.tools import Tools
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed
@@ -187,7 +189,9 @@ class Attempts:
         used = (state or {}).get("used", {})
         async with AsyncExitStack() as stack:
             toolsets = await self._tools.open(tools, request, run.recorder, stack)
-            agent = _agent(request, asked, toolsets)
+            is_watched = request.is_watched
+            model = Streamed(asked.model) if is_watched else asked.model
+            agent = _agent(request, model, toolsets)
             _note_denied(run, state, decided)
             result = await agent.run(
                 None if state is not None else request.input,
@@ -197,7 +201,7 @@ class Attempts:
                 usage=run.usage,
                 usage_limits=_left(limits, used),
                 timeout=max(request.timeout_seconds - (time.monotonic() - began), 0.001),
-                event_stream_handler=partial(_stream, request) if request.is_watched else None,
+                event_stream_handler=partial(_stream, request) if is_watched else None,
             )
             run.note_model(result.all_messages())
             if not isinstance(result.output, DeferredToolRequests):
@@ -220,7 +224,7 @@ def _left(limits: Mapping[str, int], used: Mapping[str, int]) -> UsageLimits:
     )
 
 
-def _agent(request: AgentRequest, asked: Asked, toolsets: Sequence[Any]) -> Agent[ToolContext, Any]:
+def _agent(request: AgentRequest, model: Model, toolsets: Sequence[Any]) -> Agent[ToolContext, Any]:
     runtime = request.runtime
     schema = request.output_schema or runtime.get("output_schema")
     output: Any = str
@@ -229,7 +233,7 @@ def _agent(request: AgentRequest, asked: Asked, toolsets: Sequence[Any]) -> Agen
         output = _MODES[runtime.get("output_mode") or "tool"](structured)
     parameters = {name: runtime[name] for name in _PARAMETERS if runtime.get(name) is not None}
     agent: Agent[ToolContext, Any] = Agent(
-        asked.model,
+        model,
         output_type=[output, DeferredToolRequests],
         instructions=request.instructions or None,
         deps_type=ToolContext,

@@ -10,6 +10,7 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelHTTPError,
     ModelRateLimitError,
+    ModelRequestRejectedError,
     UnexpectedModelBehavior,
 )
 
@@ -280,6 +281,47 @@ def test_the_text_streams_to_who_watches(asking: Requests) -> None:
     runtime = runtime_of(agent_models=models)
     result = runtime.run(asking({"on_delta": parts.append}, model="streams:one"))
     assert (result.output, parts) == ("hello you", ["hello", " you"])
+
+
+REJECTED = ModelHTTPError(400, "m", "no such tool")
+REFUSES = ModelHTTPError.for_category(
+    ModelRequestRejectedError,
+    status_code=400,
+    model_name="m",
+    body={"message": "Your organization must be verified to Stream this model."},
+)
+
+
+@pytest.mark.parametrize(
+    "error", [None, REFUSES, ModelHTTPError(400, "m", "no streaming"), NotImplementedError()]
+)
+def test_a_model_that_cannot_stream_answers_who_watches_too(
+    asking: Requests, error: Exception | None
+) -> None:
+    """Also a model class without streams (the error is None) and a provider that refuses them."""
+    turns = [("add", {"a": 1, "b": 2})], "three"
+    script.play(*turns)
+    unwatched = runtime_of().run(asking())
+    models = {MODEL: {"factory": "tests.kit.tool_agents:" + ("refusing" if error else "model")}}
+    parts: list[str] = []
+    kit.refusals[:] = [error] * 2 if error else []
+    script.play(*turns)
+    result = runtime_of(agent_models=models).run(asking({"on_delta": parts.append}))
+    assert (result.output, parts, result.usage) == ("three", ["three"], unwatched.usage)
+    assert (calls(result), kit.refusals) == (calls(unwatched), [])
+
+
+@pytest.mark.parametrize("error", [ModelHTTPError(429, "m", "too many streams"), REJECTED])
+def test_other_errors_of_a_stream_are_those_of_the_attempt(
+    asking: Requests, error: Exception
+) -> None:
+    models = {MODEL: {"factory": "tests.kit.tool_agents:refusing"}}
+    kit.refusals[:] = [error]
+    assert (
+        str(error)
+        in failure_of(runtime_of(agent_models=models), asking({"on_delta": print})).message
+    )
+    assert script.asked == []
 
 
 # Approvals
