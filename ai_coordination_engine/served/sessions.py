@@ -68,8 +68,8 @@ class ServedSession:
 
     `message`: why it failed, or that it is paused; else empty. `outputs`: once it has completed.
     `questions`: while it is open. `answers`: what people have answered, by the uuid of the session
-    agent. `ended`: how many of its `agents` have ended. `task`: its task as
-    it is now.
+    agent. `ended`: how many of its `agents` have ended. `task`: its task as it is now.
+    `updated_at`: when the session, or an agent of it while it is open, was changed last.
     """
 
     handle: str
@@ -267,7 +267,7 @@ def _seen(app: App, session: Session, task: Task) -> ServedSession:
         state,
         _message(session),
         session.created_at,
-        session.updated_at,
+        session.updated_at if has_ended else _changed_at(session, agents),
         outputs_of(agents) if state is ServedState.COMPLETED else [],
         questions,
         [(each.session_agent_uuid, each.user_input) for each in agents if each.user_input],
@@ -276,6 +276,11 @@ def _seen(app: App, session: Session, task: Task) -> ServedSession:
         session,
         task,
     )
+
+
+def _changed_at(session: Session, agents: Sequence[SessionAgent]) -> datetime:
+    """When an open session was changed last: a question is a change of its agent alone."""
+    return max([session.updated_at, *(each.updated_at for each in agents)])
 
 
 def _state(session: Session, *, is_asking: bool) -> ServedState:

@@ -272,6 +272,40 @@ def test_other_systems_find_what_is_exposed_to_them(stack: Stack, tokens: Issuer
     assert stack.request("POST", "/acme/mcp", headers, json=asked).status_code == 403
 
 
+EXPOSE = """
+mutation ($coordinationUuid: String!) {
+  insertUpdateTask(coordinationUuid: $coordinationUuid, taskName: "echo", updatedBy: "test",
+      exposeAs: {name: "echo", as: ["a2a"]}) { task { taskUuid } }
+}"""
+
+
+def test_an_exposed_task_is_called_by_a2a(stack: Stack, tokens: Issuer) -> None:
+    token = tokens.token(AUDIENCE, tenant="agents")
+    headers = {"authorization": f"Bearer {token}", "a2a-version": "1.0"}
+    of = partial(Client(stack, token).answer, tenant="agents")
+    created = of(CREATE_COORDINATION, agents=[{"agentUuid": "a"}])["data"]
+    uuid = created["insertUpdateCoordination"]["coordination"]["coordinationUuid"]
+    assert "errors" not in of(EXPOSE, coordinationUuid=uuid)
+    card = stack.request("GET", "/agents/.well-known/agent-card.json", headers).json()
+    assert ([each["id"] for each in card["skills"]], card["capabilities"]["streaming"]) == (
+        ["echo"],
+        False,
+    )
+    message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "Say hello"}]}
+    sent = {"message": message, "configuration": {"returnImmediately": True}}
+    path = "/agents/a2a"
+    begun = stack.request("POST", f"{path}/message:send", headers, json=sent).json()["task"]
+    call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
+    task = stack.request("POST", path, headers, json=call).json()["result"]["task"]
+    assert (task["id"], task["status"]["state"]) == (begun["id"], "TASK_STATE_COMPLETED")
+    assert task["artifacts"][0]["parts"][0]["text"].startswith("Say hello")
+    assert stack.request("GET", f"{path}/tasks/{task['id']}", headers).json() == task
+    found = stack.request("GET", f"{path}/tasks?status=TASK_STATE_COMPLETED", headers).json()
+    assert ([each["id"] for each in found["tasks"]], found["totalSize"]) == ([task["id"]], 1)
+    cancel = stack.request("POST", f"{path}/tasks/{task['id']}:cancel", headers)
+    assert cancel.json()["error"]["details"][0]["reason"] == "TASK_NOT_CANCELABLE"
+
+
 def test_caller_without_good_token_is_refused(stack: Stack, tokens: Issuer) -> None:
     good = tokens.token(AUDIENCE, tenant="acme")
     forged = f"{good.rpartition('.')[0]}.{tokens.token(AUDIENCE, tenant='x').rpartition('.')[2]}"

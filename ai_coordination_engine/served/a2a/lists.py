@@ -1,6 +1,12 @@
-"""ListTasks: the sessions of the exposed tasks, newest first, a page at a time."""
+"""ListTasks: the sessions of the exposed tasks, a page at a time.
 
-from collections.abc import Iterator, Mapping, Sequence
+The pages follow each other by the creation of the sessions, newest first, for no index has the
+times of their changes. The tasks of one page are in the order of the protocol: those that have
+changed last come first (section 3.1.4).
+"""
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ai_coordination_engine.domain.a2a import TaskState
@@ -12,6 +18,7 @@ from ai_coordination_engine.served.a2a.cards import skills_of
 from ai_coordination_engine.served.a2a.errors import invalid
 from ai_coordination_engine.served.a2a.tasks import state_of, task_of
 from ai_coordination_engine.served.a2a.wire import Listing
+from ai_coordination_engine.served.sessions import ServedSession
 from ai_coordination_engine.store.records.entities import SERVED_SESSION
 from ai_coordination_engine.store.records.lists import read_page
 
@@ -29,10 +36,11 @@ _STATUSES: Mapping[TaskState, Sequence[str]] = {
 
 
 def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
-    """One page of the tasks, in order of creation, and the token of the next (empty at the end).
+    """One page of the tasks, and the token of the next (empty at the end).
 
     A page may be short although another follows. The total is counted for the first page, up to a
-    bound, and goes on in the token.
+    bound, and goes on in the token. If there is but one page, it is the number of its tasks; else
+    it may count open sessions that do not pass the filters.
     """
     total, cursor = _position(asked.token)
     tasks = {each.task.task_uuid: each.task for each in skills_of(app, tenant)}
@@ -56,15 +64,22 @@ def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
         )
     except BadUserInput as error:
         raise invalid("pageToken", error.message) from error
-    total = page.total if total is None else total
     found = _tasks(app, asked, [(each, tasks[each.task_uuid]) for each in page.records])
-    return _page([*found], page.next_cursor, asked, total or 0)
+    if total is None:
+        total = page.total if page.next_cursor else len(found)
+    return _page(found, page.next_cursor, asked, total or 0)
 
 
-def _tasks(app: App, asked: Listing, found: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    for seen in sessions.seen_together(app, found):
-        if asked.state in (None, state_of(seen)):
-            yield task_of(seen, asked.history_length, with_artifacts=asked.with_artifacts)
+def _tasks(app: App, asked: Listing, found: Sequence[Any]) -> list[dict[str, Any]]:
+    seen = [each for each in sessions.seen_together(app, found) if _is_asked_for(asked, each)]
+    seen.sort(key=attrgetter("updated_at"), reverse=True)
+    with_artifacts = asked.with_artifacts
+    return [task_of(each, asked.history_length, with_artifacts=with_artifacts) for each in seen]
+
+
+def _is_asked_for(asked: Listing, seen: ServedSession) -> bool:
+    is_recent = asked.after is None or seen.updated_at >= asked.after
+    return is_recent and asked.state in (None, state_of(seen))
 
 
 def _page(

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic
 
 from ai_coordination_engine.domain import records
+from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.store.models import (
     Coordination,
@@ -126,7 +127,10 @@ SERVED_SESSION = replace(
         "context_id": lambda read, value: (
             value in ((read("served") or {}).get("context_id"), read("session_uuid"))
         ),
-        "changed_since": lambda read, value: (read("updated_at") or value) >= value,
+        # an agent of an open session may have changed since
+        "changed_since": lambda read, value: (
+            read("status") in OPEN_SESSION_STATUSES or (read("updated_at") or value) >= value
+        ),
     },
 )
 """The sessions that other systems see."""
