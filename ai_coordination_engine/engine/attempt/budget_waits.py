@@ -7,7 +7,7 @@ Only as many agents are woken as fit into the room. The sweep wakes those that w
 those of a new day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.budgets import Amount, Budget, next_day
@@ -51,9 +51,10 @@ def enter(app: App, agent: SessionAgent, full: Full) -> None:
     app.budgets.wait(agent, full)
     period = Period.of(full.scope)
     tenant = agent.partition_key
-    budget = limits.of_record(
+    limit = limits.of_record(
         app, tenant, agent.coordination_uuid, full.scope.kind, full.scope.uuid
     )
+    budget = limit(agent)
     used = app.budgets.used(tenant, [period])[period].all
     has_room = budget is None or _fits(budget, full.needed, used)
     if has_room and full.unpriced is None:
@@ -63,10 +64,11 @@ def enter(app: App, agent: SessionAgent, full: Full) -> None:
 def wake_waiting(app: App, tenant: str, coordination_uuid: str, periods: Sequence[Period]) -> None:
     """Wake the agents that wait for these budgets, as many as fit."""
     for period in periods:
-        waiters = app.budgets.waiters(tenant, period)
-        budget = limits.of_record(app, tenant, coordination_uuid, period.kind, period.uuid)
+        # before the list: the mark of an agent that enters meanwhile must stay
         used = app.budgets.used(tenant, [period])[period]
-        _wake(app, tenant, period, waiters, budget, used)
+        waiters = app.budgets.waiters(tenant, period)
+        limit = limits.of_record(app, tenant, coordination_uuid, period.kind, period.uuid)
+        _wake(app, tenant, period, waiters, limit, used)
 
 
 def wake_all(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str) -> None:
@@ -81,7 +83,7 @@ def _wake(
     tenant: str,
     period: Period,
     waiters: Sequence[BudgetWaiter],
-    budget: Budget | None,
+    limit: Callable[[SessionAgent], Budget | None],
     used: Used,
 ) -> None:
     """Wake those that fit, and remove them from the list, with those that do not wait any more."""
@@ -92,28 +94,31 @@ def _wake(
     keys = [(each.session_uuid, each.session_agent_uuid) for each in waiters]
     found = app.records.get_many(SESSION_AGENT, tenant, keys, consistent=True)
     agents = {waiter.name: found.get(key) for waiter, key in zip(waiters, keys, strict=True)}
-    waiting = [each for each in waiters if _waits(agents[each.name])]
-    fitting = _fitting(waiting, budget, used.all)
-    app.queue.send([wake(agent) for each in fitting if (agent := agents[each.name]) is not None])
+    waiting = [
+        (each, agent)
+        for each in waiters
+        if (agent := agents[each.name]) is not None and agent.over_budget is not None
+    ]
+    fitting = _fitting(waiting, limit, used.all)
+    app.queue.send([wake(agent) for _, agent in fitting])
+    stay = {each.name for each, _ in waiting} - {each.name for each, _ in fitting}
     for each in waiters:  # one by one: the caller may be in a thread of the pool
-        if each not in waiting or each in fitting:
+        if each.name not in stay:
             app.budgets.forget(tenant, each)
 
 
-def _waits(agent: SessionAgent | None) -> bool:
-    return agent is not None and agent.over_budget is not None
-
-
 def _fitting(
-    waiting: Sequence[BudgetWaiter], budget: Budget | None, used: Amount
-) -> list[BudgetWaiter]:
+    waiting: Sequence[tuple[BudgetWaiter, SessionAgent]],
+    limit: Callable[[SessionAgent], Budget | None],
+    used: Amount,
+) -> list[tuple[BudgetWaiter, SessionAgent]]:
     """Those for which there is room together, those of the oldest sessions first."""
     fitting = []
-    for each in waiting:
-        needed = Amount(each.needed_micro_usd or 0, each.needed_tokens or 0)
+    for each, agent in waiting:
+        needed, budget = Amount(each.needed_micro_usd or 0, each.needed_tokens or 0), limit(agent)
         if budget is None or _fits(budget, needed, used):
             used += needed
-            fitting.append(each)
+            fitting.append((each, agent))
     return fitting
 
 

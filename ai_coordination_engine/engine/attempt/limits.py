@@ -5,8 +5,9 @@ A session keeps to the budgets that its task and coordination have when it start
 change while it runs: a lower one counts after some seconds, a higher one at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ai_coordination_engine.domain import budgets
@@ -121,15 +122,28 @@ def _read(app: App, agent: SessionAgent, given: Mapping[str, Any]) -> dict[str, 
     return found
 
 
-def of_record(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str) -> Budget | None:
-    """The budget of a task or a coordination as it is now, or of a tenant."""
+def of_record(
+    app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str
+) -> Callable[[SessionAgent], Budget | None]:
+    """The budget of a task or a coordination as it is now, or of a tenant, for an agent of it; of a
+    record that is deleted, as it was when the agent's session started.
+    """
     if kind == "tenant":
-        return of_tenant(app, tenant)
+        return partial(_same, of_tenant(app, tenant))
     above = tenant if kind == "coordination" else coordination_uuid
     model = _MODELS[kind]
     found = app.records.get_many_of(tenant, {model: [(above, uuid)]}, consistent=True)
     record = found[model].get((above, uuid))
-    return None if record is None else parsed(record.budget)
+    return partial(_at_start, kind) if record is None else partial(_same, parsed(record.budget))
+
+
+def _same(budget: Budget | None, agent: SessionAgent) -> Budget | None:
+    return budget
+
+
+def _at_start(kind: str, agent: SessionAgent) -> Budget | None:
+    given = rules.of(agent).get("budgets", {})
+    return parsed(given[kind]["budget"]) if kind in given else None
 
 
 def parsed(stored: Mapping[str, Any] | None) -> Budget | None:

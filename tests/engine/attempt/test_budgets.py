@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.domain.budgets import Amount, Budget, Scope
+from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import budgets
+from ai_coordination_engine.engine.attempt.budget_waits import wake_waiting
 from ai_coordination_engine.engine.attempt.limits import FRESH_SECONDS
 from ai_coordination_engine.engine.control import budgets as control
 from ai_coordination_engine.engine.control.controls import cancel_session
@@ -16,9 +18,11 @@ from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.budget_items import BudgetWaiter
 from ai_coordination_engine.store.models import Session, Task
+from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
-from ai_coordination_engine.store.transitions.budgets import Period
+from ai_coordination_engine.store.transitions.budgets import Budgets, Full, Period, Used
 from tests.kit.crashes import tripping
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises
@@ -205,6 +209,47 @@ def test_an_agent_goes_on_when_the_budget_is_removed(stage: Stage) -> None:
     change(stage, names, None)
     stage.drain()
     assert stage.status(session) == "completed"
+
+
+@pytest.mark.parametrize("per", ["session", "total"])
+def test_the_budget_of_a_deleted_task_stays_as_it_was_and_nobody_is_woken_for_nothing(
+    stage: Stage, per: str
+) -> None:
+    names = define(stage, {"tokens": 0, "on_exceeded": "pause", "per": per}, "ab")
+    session = stage.start(names)
+    stage.drain()
+    guards.delete(stage.app.records, TASK, TENANT, names)
+    sent = len(stage.queue.sent)
+    (agent,) = (each for each in stage.agents(session.session_uuid) if each.agent_uuid == "a")
+    stage.queue.send([wake(agent)])
+    stage.drain()
+    assert len(stage.queue.sent) == sent + 1
+    assert [why(stage, session, each).code for each in "ab"] == ["WAITS_FOR_BUDGET"] * 2
+    period = of_session(session) if per == "session" else Period("task", names[1], "total")
+    wake_waiting(stage.app, TENANT, session.coordination_uuid, [period])
+    assert len(stage.queue.sent) == sent + 1
+
+
+def test_an_agent_that_enters_the_list_while_it_is_read_is_woken_by_the_next_settlement(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = define(stage, {"tokens": 0, "on_exceeded": "pause"})
+    session = stage.start(names)
+    agent, period = stage.agent(session.session_uuid, "a"), Period("task", "t", "total")
+    full = Full(Scope("task", "t", "total", Budget(tokens=1)), Used(), Amount(tokens=2))
+    stage.app.budgets.wait(agent, full)
+    (waiter,) = stage.app.budgets.waiters(TENANT, period)
+    stage.app.budgets.forget(TENANT, waiter)
+    read = Budgets.waiters
+
+    def meanwhile(self: Budgets, tenant: str, period: Period) -> list[BudgetWaiter]:
+        found = read(self, tenant, period)
+        self.wait(agent, full)
+        return found
+
+    monkeypatch.setattr(Budgets, "waiters", meanwhile)
+    wake_waiting(stage.app, TENANT, session.coordination_uuid, [period])
+    assert stage.app.budgets.used(TENANT, [period])[period].waiting is not None
 
 
 def test_a_lower_limit_holds_for_a_session_that_runs(stage: Stage) -> None:
