@@ -6,11 +6,12 @@ is seen as long as its task is exposed by the protocol.
 
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from ai_coordination_engine.domain.budget import Budget
@@ -68,8 +69,9 @@ class ServedSession:
 
     `message`: why it failed, or that it is paused; else empty. `outputs`: once it has completed.
     `questions`: while it is open. `answers`: what people have answered, by the uuid of the session
-    agent. `ended`: how many of its `agents` have ended. `task`: its task as it is now.
-    `updated_at`: when the session, or an agent of it while it is open, was changed last.
+    agent, and `answered_by` which messages (their digests). `ended`: how many of its `agents` have
+    ended. `task`: its task as it is now. `updated_at`: when the session, or an agent of it while it
+    is open, was changed last.
     """
 
     handle: str
@@ -80,6 +82,7 @@ class ServedSession:
     outputs: Sequence[Output]
     questions: Sequence[Question]
     answers: Sequence[tuple[str, str]]
+    answered_by: Set[str]
     ended: int
     agents: int
     session: Session
@@ -177,20 +180,29 @@ def answer(
     question: str | None = None,
     *,
     asked_id: str | None = None,
+    message: str | None = None,
 ) -> ServedSession:
     """Answer a question of the session, and return the session as it is then.
 
     `question`: the uuid of the session agent that asks; None if there is only one question.
-    `asked_id`: the `Question.asked_id` that was shown. The same answer again has no effect. Raises
-    `NotFound`, `Conflict` if nothing is asked or another question is, and `BadUserInput` if the
-    answer does not conform to the schema, or it is not clear what it answers.
+    `asked_id`: the `Question.asked_id` that was shown. `message`: as `digest_of` makes it. The same
+    answer again has no effect. Raises `NotFound`, `Conflict` if nothing is asked or another
+    question is, and `BadUserInput` if the answer does not conform to the schema, or it is not clear
+    what it answers.
     """
     session, task = _find(app, tenant, handle, protocol)
     if question is None:
         only = _only(_seen(app, session, task))
         question, asked_id = only.uuid, only.asked_id
-    execute_for_user_input(app, tenant, session.session_uuid, question, text, asked_id)
+    execute_for_user_input(
+        app, tenant, session.session_uuid, question, text, asked_id, message=message
+    )
     return look(app, tenant, handle, protocol)
+
+
+def digest_of(message_id: str) -> str:
+    """What identifies a message with an answer."""
+    return sha256(message_id.encode(errors="replace")).hexdigest()[:24]
 
 
 def _only(seen: ServedSession) -> Question:
@@ -271,6 +283,7 @@ def _seen(app: App, session: Session, task: Task) -> ServedSession:
         outputs_of(agents) if state is ServedState.COMPLETED else [],
         questions,
         [(each.session_agent_uuid, each.user_input) for each in agents if each.user_input],
+        {digest for each in agents for digest in each.answered_by or ()},
         sum(each.state in TERMINAL_AGENT_STATES for each in agents),
         len(agents),
         session,

@@ -303,6 +303,8 @@ class SessionAgent(Record):
     # engine: what its runtime asks a person (`engine.advance.asking`), and the answer
     asks = Payload(null=True)
     reply = Payload(null=True)
+    # engine: which messages have brought its answers (their digests): none is taken twice
+    answered_by = UnicodeSetAttribute(null=True)
     paused = UnicodeAttribute(null=True)
     inbox = UnicodeAttribute(null=True)
     waits_since = UnicodeAttribute(null=True)

@@ -51,9 +51,7 @@ def enter(app: App, agent: SessionAgent, full: Full) -> None:
     app.budgets.wait(agent, full)
     period = Period.of(full.scope)
     tenant = agent.partition_key
-    limit = limits.of_record(
-        app, tenant, agent.coordination_uuid, full.scope.kind, full.scope.uuid
-    )
+    limit = limits.of_record(app, tenant, agent.coordination_uuid, full.scope.kind, full.scope.uuid)
     budget = limit(agent)
     used = app.budgets.used(tenant, [period])[period].all
     has_room = budget is None or _fits(budget, full.needed, used)
@@ -91,20 +89,26 @@ def _wake(
         if used.waiting is not None:
             app.budgets.nobody_waits(tenant, period, used.waiting)
         return
-    keys = [(each.session_uuid, each.session_agent_uuid) for each in waiters]
-    found = app.records.get_many(SESSION_AGENT, tenant, keys, consistent=True)
-    agents = {waiter.name: found.get(key) for waiter, key in zip(waiters, keys, strict=True)}
-    waiting = [
-        (each, agent)
-        for each in waiters
-        if (agent := agents[each.name]) is not None and agent.over_budget is not None
-    ]
+    waiting = _still_waiting(app, tenant, waiters)
     fitting = _fitting(waiting, limit, used.all)
     app.queue.send([wake(agent) for _, agent in fitting])
     stay = {each.name for each, _ in waiting} - {each.name for each, _ in fitting}
     for each in waiters:  # one by one: the caller may be in a thread of the pool
         if each.name not in stay:
             app.budgets.forget(tenant, each)
+
+
+def _still_waiting(
+    app: App, tenant: str, waiters: Sequence[BudgetWaiter]
+) -> list[tuple[BudgetWaiter, SessionAgent]]:
+    keys = [(each.session_uuid, each.session_agent_uuid) for each in waiters]
+    found = app.records.get_many(SESSION_AGENT, tenant, keys, consistent=True)
+    agents = [(waiter, found.get(key)) for waiter, key in zip(waiters, keys, strict=True)]
+    return [
+        (waiter, agent)
+        for waiter, agent in agents
+        if agent is not None and agent.over_budget is not None
+    ]
 
 
 def _fitting(

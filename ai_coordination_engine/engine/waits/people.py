@@ -26,6 +26,8 @@ def execute_for_user_input(
     session_agent_uuid: str,
     user_input: str,
     question_id: str | None = None,
+    *,
+    message: str | None = None,
 ) -> None:
     """Store a person's answer and wake the agent that waits for it.
 
@@ -34,16 +36,17 @@ def execute_for_user_input(
     wait for an answer; `BadUserInput` if the answer is empty, has more than `MAX_TEXT` characters,
     or does not conform to the `answerSchema` of the question or of the action, or is not a review
     of the plan. `question_id`: the question of the agent's runtime that is answered; it is a
-    `Conflict` when the agent asks another one.
+    `Conflict` when the agent asks another one. `message`: identifies the message with the answer;
+    the same message again answers no later question.
     """
-    if not user_input.strip():
-        raise BadUserInput("userInput is empty; an answer cannot be taken back.")
-    if len(user_input) > MAX_TEXT:
-        raise BadUserInput(f"userInput has {len(user_input)} characters; it takes {MAX_TEXT}.")
+    _check_text(user_input)
     key = (session_uuid, session_agent_uuid)
     waiting = app.records.get(SESSION_AGENT, tenant, key, consistent=True)
     if waiting is None:
         raise SESSION_AGENT.missing(key)
+    if message in (waiting.answered_by or ()):
+        _go_on(app, waiting)
+        return
     if question_id is not None:
         _check_question(waiting, question_id)
     if waiting.state == "wait_for_user_input":
@@ -52,12 +55,24 @@ def execute_for_user_input(
     stored_values = app.records.store(SESSION_AGENT, tenant, key, {name: user_input}, waiting.nonce)
     if is_waiting := waiting.state == "wait_for_user_input":
         timers.keep_watching(app, waiting)
-    answered = app.agents.answer(waiting, stored_values)
+    answered = app.agents.answer(waiting, stored_values, message=message)
     agent = applied(answered)
     if agent is None:
         agent = _answered_before(tenant, key, answered.record, name, stored_values[name])
+    _go_on(app, agent, is_watched=is_waiting)
+
+
+def _check_text(user_input: str) -> None:
+    if not user_input.strip():
+        raise BadUserInput("userInput is empty; an answer cannot be taken back.")
+    if len(user_input) > MAX_TEXT:
+        raise BadUserInput(f"userInput has {len(user_input)} characters; it takes {MAX_TEXT}.")
+
+
+def _go_on(app: App, agent: SessionAgent, *, is_watched: bool = False) -> None:
+    """Wake an agent that has its answer."""
     if agent.state == "pending":
-        if not is_waiting:  # it waits since then, or this is a repetition
+        if not is_watched:  # it waits since then, or this is a repetition
             timers.keep_watching(app, agent)
         app.queue.send([wake(agent)])
 
@@ -70,9 +85,10 @@ def _name_of_answer(agent: SessionAgent) -> str:
 
 
 def _check_question(agent: SessionAgent, question_id: str) -> None:
-    """Raise `Conflict` if the agent's latest question is another one."""
+    """Raise `Conflict` if the agent asks another question, or its latest one was another."""
     asked = agent.asks.get("id") if agent.stored("asks") is not None else None
-    if asked is not None and asked != question_id:
+    is_over = asked is None and agent.state != "wait_for_user_input"  # perhaps it was the last one
+    if asked != question_id and not is_over:
         raise Conflict("The session agent asks another question by now.", state=agent.state)
 
 

@@ -13,7 +13,7 @@ from ai_coordination_engine.served.a2a.errors import ProtocolError, invalid
 from ai_coordination_engine.served.a2a.tasks import context_of, state_of
 from ai_coordination_engine.served.a2a.wire import Sent
 from ai_coordination_engine.served.arguments import QUERY
-from ai_coordination_engine.served.sessions import Beside, ServedSession
+from ai_coordination_engine.served.sessions import Beside, Question, ServedSession
 from ai_coordination_engine.served.tasks import ServedTask, served_task
 
 _NAMES = ("skill", "skillId")
@@ -124,7 +124,9 @@ def _answer(app: App, tenant: str, sent: Sent, task_id: str) -> ServedSession:
     seen = find(app, tenant, task_id)
     if sent.context_id is not None and sent.context_id != context_of(seen):
         raise invalid("message.contextId", "is not the context of this task")
-    text = answer_text(sent)
+    text, message = answer_text(sent), sessions.digest_of(sent.message_id)
+    if message in seen.answered_by:
+        return seen  # a repetition, whatever is asked by now
     if any(text == said for _, said in seen.answers) and not seen.questions:
         return seen  # a repetition
     if not seen.questions:
@@ -134,7 +136,9 @@ def _answer(app: App, tenant: str, sent: Sent, task_id: str) -> ServedSession:
             Reason.UNSUPPORTED_OPERATION, f"the task {words}: it takes no message", taskId=task_id
         )
     try:
-        return sessions.answer(app, tenant, task_id, PROTOCOL, text, _question(sent, seen))
+        asked = _question(sent, seen)
+        of = (app, tenant, task_id, PROTOCOL)
+        return sessions.answer(*of, text, asked.uuid, asked_id=asked.asked_id, message=message)
     except BadUserInput as error:
         raise invalid("message.parts", error.message) from error
     except Conflict as error:
@@ -147,12 +151,12 @@ def answer_text(sent: Sent) -> str:
     return "\n\n".join([*sent.texts, *data])
 
 
-def _question(sent: Sent, seen: ServedSession) -> str | None:
+def _question(sent: Sent, seen: ServedSession) -> Question:
     """The question that the metadata names, or the only one."""
     name = sent.metadata.get("question")
-    known = {key: each.uuid for each in seen.questions for key in (each.uuid, each.key)}
+    known = {key: each for each in seen.questions for key in (each.uuid, each.key)}
     if name is None and len(seen.questions) == 1:
-        return seen.questions[0].uuid
+        return seen.questions[0]
     if not isinstance(name, str) or name not in known:
         raise invalid(
             "message.metadata.question",

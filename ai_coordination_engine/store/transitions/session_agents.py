@@ -120,13 +120,19 @@ class SessionAgents(AgentStarts, AgentAttempts, AgentControls):
         return self._write(rows.WAIT_FOR_USER, agent, *self._inbox(agent, due_at), self._now())
 
     def answer(
-        self, waiting: SessionAgent, values: Mapping[str, Any], *, by_default: bool = False
+        self,
+        waiting: SessionAgent,
+        values: Mapping[str, Any],
+        *,
+        by_default: bool = False,
+        message: str | None = None,
     ) -> Outcome[SessionAgent]:
         """Store the person's answer to an agent that was seen waiting, or the default answer unless
-        its deadline has moved.
+        its deadline has moved. `message`: what identifies the message with the answer.
         """
         row = rows.ANSWER_BY_DEFAULT if by_default else rows.ANSWER
-        return self._write(row, waiting, *assignments(SessionAgent, values), self._now())
+        noted = [] if message is None else [SessionAgent.answered_by.add({message})]
+        return self._write(row, waiting, *assignments(SessionAgent, values), *noted, self._now())
 
     def fail_waiting(self, agent: SessionAgent, values: Mapping[str, Any]) -> Outcome[SessionAgent]:
         """Fail an agent whose person has not answered in time; its lost attempts are recorded."""
