@@ -21,8 +21,11 @@ from ai_coordination_engine.served.a2a.wire import Listing
 from ai_coordination_engine.served.sessions import ServedSession
 from ai_coordination_engine.store.records.entities import SERVED_SESSION
 from ai_coordination_engine.store.records.lists import read_page
+from ai_coordination_engine.store.records.waiting import waiting_sessions
 
 _SEPARATOR = "."
+_OF_QUESTIONS = "q"
+"""In a token: the sessions are looked for among the open questions, unless these are too many."""
 _STATUSES: Mapping[TaskState, Sequence[str]] = {
     TaskState.SUBMITTED: ("initial", "dispatched"),
     TaskState.WORKING: tuple(
@@ -42,11 +45,13 @@ def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
     bound, and goes on in the token. If there is but one page, it is the number of its tasks; else
     it may count open sessions that do not pass the filters.
     """
-    total, cursor = _position(asked.token)
+    total, cursor, among = _position(asked.token)
     tasks = {each.task.task_uuid: each.task for each in skills_of(app, tenant)}
     if asked.state is not None and asked.state not in _STATUSES:  # no session is in this state
         return _page([], None, asked, 0)
     statuses = None if asked.state is None else list(_STATUSES[asked.state])
+    if cursor is None and asked.state is TaskState.INPUT_REQUIRED:
+        among = _OF_QUESTIONS if waiting_sessions(app.records, tenant).is_all else ""
     try:
         page = read_page(
             app.records,
@@ -57,6 +62,7 @@ def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
                 "task_uuids": sorted(tasks),
                 "context_id": asked.context_id,
                 "changed_since": asked.after,
+                "waits_for_person": True if among else None,
             },
             limit=asked.size,
             cursor=cursor,
@@ -67,7 +73,8 @@ def list_tasks(app: App, tenant: str, asked: Listing) -> dict[str, Any]:
     found = _tasks(app, asked, [(each, tasks[each.task_uuid]) for each in page.records])
     if total is None:
         total = page.total if page.next_cursor else len(found)
-    return _page(found, page.next_cursor, asked, total or 0)
+    token = page.next_cursor and f"{total or 0}{among}{_SEPARATOR}{page.next_cursor}"
+    return _page(found, token, asked, total or 0)
 
 
 def _tasks(app: App, asked: Listing, found: Sequence[Any]) -> list[dict[str, Any]]:
@@ -83,17 +90,23 @@ def _is_asked_for(asked: Listing, seen: ServedSession) -> bool:
 
 
 def _page(
-    tasks: list[dict[str, Any]], cursor: str | None, asked: Listing, total: int
+    tasks: list[dict[str, Any]], token: str | None, asked: Listing, total: int
 ) -> dict[str, Any]:
-    token = "" if cursor is None else f"{total}{_SEPARATOR}{cursor}"
-    return {"tasks": tasks, "nextPageToken": token, "pageSize": asked.size, "totalSize": total}
+    return {
+        "tasks": tasks,
+        "nextPageToken": token or "",
+        "pageSize": asked.size,
+        "totalSize": total,
+    }
 
 
-def _position(token: str) -> tuple[int | None, str | None]:
-    """The total and the cursor in a token."""
+def _position(token: str) -> tuple[int | None, str | None, str]:
+    """The total and the cursor in a token, and `_OF_QUESTIONS` if the list is made from these."""
     if not token:
-        return None, None
+        return None, None, ""
     total, separator, cursor = token.partition(_SEPARATOR)
+    among = _OF_QUESTIONS if total.endswith(_OF_QUESTIONS) else ""
+    total = total.removesuffix(_OF_QUESTIONS)
     if not separator or not (total.isascii() and total.isdecimal() and len(total) < 10):
         raise invalid("pageToken", "is not one that this server gave")
-    return int(total), cursor
+    return int(total), cursor, among

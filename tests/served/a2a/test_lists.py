@@ -7,9 +7,11 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.a2a import wire
+from ai_coordination_engine.served.a2a.errors import ProtocolError
 from ai_coordination_engine.served.a2a.lists import list_tasks
 from ai_coordination_engine.served.a2a.tasks import task_of
 from ai_coordination_engine.served.tasks import served_task
+from ai_coordination_engine.store.records import waiting
 from tests.kit.fakes import asking
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -123,3 +125,29 @@ def test_pages_show_each_task_once_whatever_changes_meanwhile(stage: Stage) -> N
         answer(stage, seen[-1])
         run(stage)
     assert (sorted(seen), token) == (sorted(made), "")
+
+
+@pytest.mark.parametrize("most", [1_000, 2])
+def test_the_tasks_that_ask_are_found_among_those_that_do_not(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_QUESTIONS", most)
+    asks = {begin(stage, name) for name in ("ask", "ask-by-runtime", "ask")}
+    run(stage)
+    for _ in range(4):
+        begin(stage, "echo")
+    pages, token = [], ""
+    while not pages or token:
+        pages.append(listed(stage, status=ASKING, pageSize=2, pageToken=token))
+        token = pages[-1]["nextPageToken"]
+    sizes = [len(each["tasks"]) for each in pages]
+    # with more questions than are read, all open sessions are looked at
+    assert (sizes, pages[0]["totalSize"]) == (([2, 1], 3) if most > 3 else ([0, 0, 2, 1], 7))
+    assert {task for each in pages for task in ids(each)} == asks
+
+
+@pytest.mark.parametrize("token", ["q.x", "1q", "1q.x", "q1.x", "1qq.x", ".", "²q.x"])
+def test_a_token_that_this_server_did_not_give_is_refused(stage: Stage, token: str) -> None:
+    with pytest.raises(ProtocolError, match=r"^pageToken: ") as refused:
+        listed(stage, pageToken=token)
+    assert refused.value.field == "pageToken"
