@@ -100,7 +100,7 @@ class A2AServer:
         if len(self.open_streams) >= MOST_STREAMS:
             raise Throttled(f"the server has {MOST_STREAMS} streams already: try again later")
         length = None
-        if asked.method == "SubscribeToTask":
+        if is_subscription := asked.method == "SubscribeToTask":
             seen = await subscribed(caller, asked.params)
         else:
             sent = wire.sent(asked.params)
@@ -108,7 +108,13 @@ class A2AServer:
             seen = await begun(caller, sent)
         wrap = partial(_result, asked.rpc_id)
         events = events_of(
-            caller.app, caller.tenant, seen, length, wrap, partial(_error, asked.rpc_id)
+            caller.app,
+            caller.tenant,
+            seen,
+            length,
+            wrap,
+            partial(_error, asked.rpc_id),
+            until_end=is_subscription,
         )
         return EventStream(HEADERS, self._counted(events))
 

@@ -1,4 +1,8 @@
-"""The events of a task, on one machine: the task, then what has changed, until it ends or asks."""
+"""The events of a task, on one machine: the task, then what has changed.
+
+The events that answer a message end once the task has ended or asks, those of a subscription only
+once it has ended (section 3.1.6): the answer may come from somebody else.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -41,9 +45,11 @@ async def events_of(
     history_length: int | None,
     wrap: Callable[[JSONObject], JSONObject],
     failed: Callable[[Exception], JSONObject],
+    *,
+    until_end: bool = False,
 ) -> AsyncGenerator[str, None]:
     """Yield the events of a task as texts. `wrap` makes the message of a binding, `failed` that of
-    an error.
+    an error. `until_end`: a question does not end them.
     """
     try:
         told = _Told(begun)
@@ -53,7 +59,7 @@ async def events_of(
             async for seen in looks:
                 for news in told.news(seen):
                     yield _event(wrap(news))
-                if seen.has_ended or seen.questions:
+                if seen.has_ended or (seen.questions and not until_end):
                     return
                 if told.is_silent():
                     yield _KEEP_ALIVE

@@ -234,6 +234,29 @@ def test_a_subscription_and_a_cancel(agent: A2AClient, server: Running, key: str
         agent.subscribe(task["id"])
 
 
+def test_a_subscription_goes_on_while_somebody_is_asked(agent: A2AClient, key: str) -> None:
+    asked = agent.send(skill("ask", message_id=key), streaming=True)
+    last = asked[-1]
+    status = last["task"]["status"] if "task" in last else last["statusUpdate"]["status"]
+    assert status["state"] == "TASK_STATE_INPUT_REQUIRED"  # the events of the message end here
+    (task,) = [each["task"] for each in asked if "task" in each]
+    seen: list[Any] = []
+    has_begun = threading.Event()
+
+    def watch(event: Any) -> None:
+        seen.append(event)
+        has_begun.set()
+
+    thread = threading.Thread(target=agent.subscribe, args=(task["id"], watch))
+    thread.start()
+    assert has_begun.wait(10)
+    agent.task(said("red", message_id=f"{key}-2", task_id=task["id"]))
+    thread.join(10)
+    assert seen[0]["task"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+    assert seen[-2]["artifactUpdate"]["artifact"]["parts"][0]["text"] == "red"
+    assert seen[-1]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
+
+
 def test_a_task_that_has_ended_cannot_be_cancelled(agent: A2AClient, key: str) -> None:
     task = agent.task(skill("echo", message_id=key))
     with pytest.raises(errors.TaskNotCancelableError):
