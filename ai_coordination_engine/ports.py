@@ -172,6 +172,8 @@ class AgentRequest:
     - `traceparent` and `tracestate` (W3C Trace Context): what the attempt sends to the services
       that it calls, so that their spans are below its own; empty if there is no trace. The same for
       all deliveries of one attempt.
+    - `max_tokens`: where a budget applies, the output that is reserved for a request; who asks a
+      model asks for no more. None: no budget applies, or nobody knows what the agent uses.
     - `on_delta`: an agent may call it with each part of its answer while it writes it, so that
       people who watch see it. It never raises. The answer is what the agent returns.
 
@@ -203,6 +205,7 @@ class AgentRequest:
     lost_runs: Sequence[str] = ()
     traceparent: str = ""
     tracestate: str = ""
+    max_tokens: int | None = None
     on_delta: Callable[[str], None] = field(default=no_delta, compare=False, repr=False)
 
     @property
@@ -402,9 +405,16 @@ class Prices(Protocol):
         """
 
     def worst_case(
-        self, model: str, provider: str | None, input_tokens: int, max_tokens: int, at: datetime
+        self,
+        model: str,
+        provider: str | None,
+        input_tokens: int,
+        max_tokens: int,
+        at: datetime,
+        *,
+        requests: int = 1,
     ) -> int | None:
-        """Return what one request costs at most; None for a model without a price."""
+        """Return what requests of so many tokens cost at most; None for a model without a price."""
 
 
 class Queue(Protocol):

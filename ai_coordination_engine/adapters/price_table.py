@@ -26,10 +26,18 @@ class LazyPrices:
         return None if usage.model is None else self._table.cost(usage, at)
 
     def worst_case(
-        self, model: str, provider: str | None, input_tokens: int, max_tokens: int, at: datetime
+        self,
+        model: str,
+        provider: str | None,
+        input_tokens: int,
+        max_tokens: int,
+        at: datetime,
+        *,
+        requests: int = 1,
     ) -> int | None:
-        """What one request costs at most; None for a model without a price."""
-        return self._table.worst_case(model, provider, input_tokens, max_tokens, at)
+        """What requests of so many tokens cost at most; None for a model without a price."""
+        sizes = input_tokens, max_tokens
+        return self._table.worst_case(model, provider, *sizes, at, requests=requests)
 
     @cached_property
     def _table(self) -> PriceTable:

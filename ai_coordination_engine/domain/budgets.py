@@ -5,11 +5,11 @@ Pure.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
 from ai_coordination_engine.domain.shapes import Shape, Whole, problems_of, unknown_keys
 from ai_coordination_engine.errors import BadUserInput
 
@@ -22,6 +22,8 @@ ON_EXCEEDED: tuple[str, ...] = get_args(OnExceeded)
 PER: Mapping[Kind, Per] = {"task": "session", "coordination": "day", "tenant": "day"}
 """The period of a budget that names none."""
 _Limit = Annotated[Whole, Field(ge=0, le=MOST)]
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+"""The keys of a runtime that limit the output of one request."""
 _PER_REQUEST, _PER_MESSAGE = 64, 16  # tokens of a chat template that no text has
 
 
@@ -154,13 +156,14 @@ def next_day(now: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The most tokens that an attempt can use. `dearest`: how many of them can be output, if that
-    is not `output`.
+    """The most tokens that an attempt can use, in so many requests. `dearest`: how many of them can
+    be output, if that is not `output`.
     """
 
     input: int
     output: int
     dearest: int | None = None
+    requests: int = 1
 
     @property
     def total(self) -> int:
@@ -169,34 +172,64 @@ class Tokens:
 
 
 def most_tokens(
-    runtime: Mapping[str, Any], texts: Iterable[str], messages: int, default: int, of_agent: int
+    runtime: Mapping[str, Any],
+    texts: Iterable[str],
+    messages: int,
+    default: int,
+    of_agent: tuple[int, int],
 ) -> Tokens | None:
     """An upper bound of the tokens of one attempt; None for a runtime that asks no model.
 
     A token of a byte-level tokenizer is at least one byte, so the input has at most as many tokens
     as bytes in UTF-8, plus what the model's chat template adds for each message. `default` is the
-    output of a runtime that names no `max_tokens`. An agent that calls tools ends with the request
-    that exceeds its `max_total_tokens`, or `of_agent`.
+    output of a runtime that names no limit. All requests together of an agent that calls tools keep
+    to its `max_total_tokens` and `max_requests`, which are at most those `of_agent`.
     """
-    most = _first_count(runtime.get("max_completion_tokens"), runtime.get("max_tokens"))
-    if most is None and not _asks_model(runtime):
+    output = most_output(runtime, default)
+    if output is None:
         return None
-    output = default if most is None else most
     if runtime.get("kind") == "agent":
-        total = _first_count(runtime.get("max_total_tokens"), of_agent) or 0
-        return Tokens(total, output, dearest=total + output)
+        total, requests = (
+            min(given, most) if is_limit(given := runtime.get(name)) else most
+            for name, most in zip(("max_total_tokens", "max_requests"), of_agent, strict=True)
+        )
+        return Tokens(total, 0, dearest=total, requests=requests)
     bytes_ = sum(len(each.encode("utf-8", "replace")) for each in texts)
     return Tokens(bytes_ + _PER_REQUEST + _PER_MESSAGE * messages, output)
 
 
-def _asks_model(runtime: Mapping[str, Any]) -> bool:
+def most_output(runtime: Mapping[str, Any], default: int) -> int | None:
+    """The most output of one request: what the runtime names, the larger of two limits, or
+    `default`; None for a runtime that asks no model and names no limit.
+    """
     spec = KINDS.get(str(runtime.get("kind")))
-    return spec is not None and spec.asks_model
+    asks_model = spec is not None and spec.asks_model
+    named = [
+        value
+        for name in OUTPUT_LIMITS
+        if is_limit(value := runtime.get(name)) and (not asks_model or _reads(spec, name))
+    ]
+    return max(named, default=default if asks_model else None)
 
 
-def _first_count(*values: object) -> int | None:
-    return next((each for each in values if isinstance(each, int) and _is_count(each)), None)
+def limited(parameters: Mapping[str, Any], most: int | None, name: str) -> dict[str, Any]:
+    """The parameters of a request whose output has at most so many tokens, `name`d like this if
+    they have no limit of their own; unchanged if `most` is None.
+    """
+    if most is None:
+        return {**parameters}
+    kept = {
+        key: value
+        for key, value in parameters.items()
+        if key not in OUTPUT_LIMITS or (is_limit(value) and value <= most)
+    }
+    return kept if any(key in kept for key in OUTPUT_LIMITS) else {**kept, name: most}
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def is_limit(value: object) -> TypeGuard[int]:
+    """Whether it limits tokens; for some servers 0 and -1 are no limit."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _reads(spec: KindSpec | None, name: str) -> bool:
+    return spec is not None and name in spec.reads

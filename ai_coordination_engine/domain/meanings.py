@@ -46,6 +46,7 @@ ERROR_CLASSES: Mapping[str, str] = {
     "error": "The agent raised an error.",
     "lost": "The worker died.",
     "not_allowed": "The settings forbid it.",
+    "budget": "It does not fit into a budget.",
 }
 OVERLAP_POLICIES: Mapping[str, str] = {
     "skip": "The time is skipped.",

@@ -62,8 +62,8 @@ class Rates:
         total = sum(part for part in parts if part is not None) + requests * self.request * MILLION
         return (total + MILLION // 2) // MILLION
 
-    def most(self, input_tokens: int, output_tokens: int) -> int | None:
-        """What one request of so many tokens costs at most, rounded up."""
+    def most(self, input_tokens: int, output_tokens: int, requests: int = 1) -> int | None:
+        """What requests of so many tokens together cost at most, rounded up."""
         dearest_in = [_part(input_tokens, rate, input_tokens) for rate in self._of_input()]
         dearest_out = [_part(output_tokens, rate, input_tokens) for rate in self._of_output()]
         if None in (*dearest_in, *dearest_out):
@@ -71,7 +71,7 @@ class Rates:
         known = [
             max(each for each in parts if each is not None) for parts in (dearest_in, dearest_out)
         ]
-        return -(-(sum(known) + self.request * MILLION) // MILLION)
+        return -(-(sum(known) + requests * self.request * MILLION) // MILLION)
 
     def _of_input(self) -> Iterator[Rate | None]:
         yield from (self.input, _or(self.cached, self.input), _or(self.cache_write, self.input))
@@ -143,14 +143,22 @@ class PriceTable:
         return None if cost is None else Cost(cost, version)
 
     def worst_case(
-        self, model: str, provider: str | None, input_tokens: int, max_tokens: int, at: datetime
+        self,
+        model: str,
+        provider: str | None,
+        input_tokens: int,
+        max_tokens: int,
+        at: datetime,
+        *,
+        requests: int = 1,
     ) -> int | None:
-        """What a request costs at most, in micro-USD; None for a model without a price.
+        """What requests of so many tokens together cost at most, in micro-USD; None for a model
+        without a price.
 
         It may end when another price of the day holds, so all of these count.
         """
         rates, _ = self._rates(model, provider, at)
-        each = [rate.most(input_tokens, max_tokens) for rate in rates]
+        each = [rate.most(input_tokens, max_tokens, requests) for rate in rates]
         known = [cost for cost in each if cost is not None]
         return max(known) if known and len(known) == len(each) else None
 

@@ -395,7 +395,7 @@ def _call(app: App, agent: SessionAgent, request: AgentRequest, chain: Chain) ->
         stored = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
         lease_lost_before_call(app, agent, stored)
         return None
-    return call(app, request, chain.instead_of(agent))
+    return call(app, budgets.capped(app, agent, request), chain.instead_of(agent))
 
 
 def _map(app: App, agent: SessionAgent, budget: Budget) -> AgentResult | None:

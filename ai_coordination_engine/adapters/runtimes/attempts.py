@@ -53,4 +53,5 @@ def payload(request: AgentRequest) -> dict[str, object]:
         "thread": [{"role": each.role, "content": each.content} for each in request.thread],
         "timeoutSeconds": request.timeout_seconds,
         **(structured if request.output_schema is not None else {}),
+        **({"maxTokens": request.max_tokens} if request.max_tokens is not None else {}),
     }

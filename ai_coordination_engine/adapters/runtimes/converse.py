@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.domain.usage import whole_number
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
 
@@ -49,15 +50,17 @@ def question(request: AgentRequest) -> dict[str, Any]:
     }
     if request.instructions.strip():
         asked["system"] = [{"text": request.instructions}]
-    if inference := dict(_inference(request.runtime)):
+    if inference := dict(_inference(request)):
         asked["inferenceConfig"] = inference
     more = request.runtime.get("additional_model_request_fields")
     return asked if more is None else {**asked, "additionalModelRequestFields": more}
 
 
-def _inference(runtime: Fields) -> Iterator[tuple[str, object]]:
+def _inference(request: AgentRequest) -> Iterator[tuple[str, object]]:
+    given = {name: request.runtime.get(name) for name in _PARAMETERS}
+    given = limited(given, request.max_tokens, "max_tokens")
     for name, theirs in _PARAMETERS.items():
-        value = runtime.get(name)
+        value = given.get(name)
         if value is not None:
             yield theirs, [value] if name == "stop" and isinstance(value, str) else value
 

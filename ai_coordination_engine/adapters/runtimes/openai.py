@@ -21,12 +21,14 @@ from ai_coordination_engine.adapters.runtimes.web import (
     more_than,
     redacting,
 )
+from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
 from ai_coordination_engine.settings import OpenAIEndpoint, Settings
 
 # Keys that a record must not set: the operator decides where requests go and who pays for them.
 _OPERATOR_KEYS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}
+_OPENAI = ("openai", "azure")
 _PATH = "/chat/completions"
 _SECRET = re.compile("key|token|secret|sig|password|auth|credential|code", re.IGNORECASE)
 
@@ -180,8 +182,17 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
         "model": model,
         "messages": [*system, *turns, {"role": "user", "content": request.input}],
         **_format(request),
-        **chosen,
+        **limited(chosen, request.max_tokens, _limit_of(endpoint)),
     }
+
+
+def _limit_of(endpoint: OpenAIEndpoint) -> str:
+    """The parameter that limits the output: OpenAI's reasoning models take the new one only, and
+    other servers may know the old one only.
+    """
+    host = urlsplit(endpoint.base_url).hostname or ""
+    is_openai = endpoint.provider in _OPENAI or host.endswith((".openai.com", ".openai.azure.com"))
+    return "max_completion_tokens" if is_openai else "max_tokens"
 
 
 def _format(request: AgentRequest) -> dict[str, object]:

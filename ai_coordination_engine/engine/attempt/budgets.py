@@ -5,7 +5,16 @@ An agent without a budget makes no call. `engine.step`, `attempt.runs` and what 
 the callers; `limits` knows what each budget allows.
 """
 
-from ai_coordination_engine.domain.budgets import NOTHING, Amount, Scope, Tokens, most_tokens
+from dataclasses import replace
+
+from ai_coordination_engine.domain.budgets import (
+    NOTHING,
+    Amount,
+    Scope,
+    Tokens,
+    most_output,
+    most_tokens,
+)
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.engine.app import App
@@ -42,6 +51,14 @@ class OverBudget(AgentFailure):
 
 
 # It begins
+
+
+def capped(app: App, agent: SessionAgent, request: AgentRequest) -> AgentRequest:
+    """The request, limited to the output that is reserved for it, if its agent has a budget."""
+    if not applies(app, agent):
+        return request
+    most = most_output(request.runtime, app.settings.budget_max_tokens)
+    return replace(request, max_tokens=most)
 
 
 def reserve(app: App, agent: SessionAgent, request: AgentRequest) -> bool:
@@ -91,8 +108,9 @@ def worst_case(app: App, request: AgentRequest) -> Tokens | None:
         to_json(request.output_schema),
     ]
     settings, messages = app.settings, len(request.thread) + 2
-    defaults = settings.budget_max_tokens, settings.agent_max_tokens
-    return most_tokens(request.runtime, texts, messages, *defaults)
+    of_agent = settings.agent_max_tokens, settings.agent_max_requests
+    default = settings.budget_max_tokens
+    return most_tokens(request.runtime, texts, messages, default, of_agent)
 
 
 def _unpriced(

@@ -17,7 +17,8 @@ def most(app: App, runtime: Mapping[str, Any], tokens: Tokens) -> int | None:
     model, provider = model_of(app, runtime)
     now = app.clock.now()
     output = tokens.output if tokens.dearest is None else tokens.dearest
-    return app.prices.worst_case(model, provider, tokens.input, output, now)
+    sizes = tokens.input, output
+    return app.prices.worst_case(model, provider, *sizes, now, requests=tokens.requests)
 
 
 def cost(app: App, usage: Usage) -> int | None:

@@ -214,7 +214,7 @@ def _lost_runs(agent: SessionAgent) -> list[str]:
     return [run for _, run in lost_since_set_back(agent)]
 
 
-def _trace(app: App, agent: SessionAgent) -> Mapping[str, str]:
+def _trace(app: App, agent: SessionAgent) -> Mapping[str, Any]:
     """The values of the request for the trace of the attempt."""
     trace = traces.of_attempt(app, agent)
     return {"traceparent": trace.traceparent, "tracestate": trace.state} if trace else {}

@@ -109,6 +109,24 @@ def test_a_model_gets_the_conversation_and_its_parameters(
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, 40),
+        ({"max_tokens": 7}, 7),
+        ({"max_tokens": 0}, 40),
+        ({"max_tokens": "900"}, 40),
+        ({"max_completion_tokens": 7}, 40),  # no key of this kind
+    ],
+)
+def test_where_a_budget_applies_no_more_is_asked_for_than_it_has_reserved(
+    server: Any, runtime: BedrockRuntime, agent_request: Requests, given: Any, sent: int
+) -> None:
+    server.answers(converse())
+    runtime.run(agent_request(runtime={"kind": "bedrock", **given}, max_tokens=40))
+    assert server.received[0].json()["inferenceConfig"] == {"maxTokens": sent}
+
+
 def test_the_tokens_of_a_cache_are_input_too(
     server: Any, runtime: BedrockRuntime, calling: Requests
 ) -> None:

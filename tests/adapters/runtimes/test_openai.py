@@ -108,6 +108,34 @@ def test_a_record_sets_the_models_parameters_and_nothing_else(
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "provider", "sent"),
+    [
+        ({}, None, {"max_tokens": 40}),
+        ({}, "openai", {"max_completion_tokens": 40}),
+        ({}, "azure", {"max_completion_tokens": 40}),
+        ({"max_tokens": 40}, "openai", {"max_tokens": 40}),
+        ({"max_completion_tokens": 7}, None, {"max_completion_tokens": 7}),
+        ({"max_tokens": 40, "max_completion_tokens": 7}, None, "given"),
+        ({"max_tokens": -1}, None, {"max_tokens": 40}),
+        ({"max_tokens": 0}, None, {"max_tokens": 40}),
+        ({"max_tokens": "900"}, None, {"max_tokens": 40}),
+        ({"max_tokens": True}, None, {"max_tokens": 40}),
+        ({"max_tokens": 900.5}, None, {"max_tokens": 40}),
+        ({"max_tokens": -1, "max_completion_tokens": 7}, None, {"max_completion_tokens": 7}),
+    ],
+)
+def test_where_a_budget_applies_no_more_is_asked_for_than_it_has_reserved(
+    server: Any, agent_request: Requests, given: Any, provider: str | None, sent: Any
+) -> None:
+    server.answers(completion())
+    request = agent_request(runtime={"kind": "openai", "model": "small", **given}, max_tokens=40)
+    runtime_at(server.url, provider=provider).run(request)
+    asked = server.received[0].json()
+    limits = {name: asked[name] for name in asked if "tokens" in name}
+    assert limits == (given if sent == "given" else sent)
+
+
 def test_a_schema_is_asked_for_unless_the_record_says_another_form(
     server: Any, agent_request: Requests
 ) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.adapters.price_table import LazyPrices
 from ai_coordination_engine.domain.budgets import Amount, Budget, Scope
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import budgets
+from ai_coordination_engine.engine.attempt import budgets, costs
 from ai_coordination_engine.engine.attempt.budget_waits import wake_waiting
 from ai_coordination_engine.engine.attempt.limits import FRESH_SECONDS
 from ai_coordination_engine.engine.control import budgets as control
@@ -17,7 +18,7 @@ from ai_coordination_engine.engine.control.explain import Scene, Why, explain
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.settings import OwnPrice, Settings
 from ai_coordination_engine.store.budget_items import BudgetWaiter
 from ai_coordination_engine.store.models import Session, Task
 from ai_coordination_engine.store.records import guards
@@ -25,9 +26,11 @@ from ai_coordination_engine.store.records.entities import COORDINATION, TASK
 from ai_coordination_engine.store.transitions.budgets import Budgets, Full, Period, Used
 from tests.kit.crashes import tripping
 from tests.kit.fakes import failing
+from tests.kit.homes import CI
 from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of
 
+EVERY = 1 if CI else 4  # points at which somebody dies
 MODEL = {"kind": "openai", "model": "m", "max_tokens": 100}
 FALLBACK = {"kind": "function", "name": "echo"}
 
@@ -69,6 +72,12 @@ def tokens(stage: Stage, period: Period) -> tuple[int, int]:
     """What is spent and reserved."""
     used = stage.app.budgets.used(TENANT, [period])[period]
     return used.spent.tokens, used.reserved.tokens
+
+
+def money(stage: Stage, period: Period) -> tuple[int, int]:
+    """Likewise, in millionths of a dollar."""
+    used = stage.app.budgets.used(TENANT, [period])[period]
+    return used.spent.micro_usd, used.reserved.micro_usd
 
 
 def change(stage: Stage, names: tuple[str, str], budget: Mapping[str, Any] | None) -> None:
@@ -116,6 +125,10 @@ def test_the_worst_case_is_the_bytes_of_the_input_and_max_tokens(stage: Stage) -
         ({"kind": "openai"}, 4096),
         ({"kind": "openai", "max_tokens": 5, "max_completion_tokens": 6}, 6),
         ({"kind": "openai", "max_tokens": "5"}, 4096),
+        ({"kind": "openai", "max_tokens": -1}, 4096),
+        ({"kind": "openai", "max_tokens": 9, "max_completion_tokens": 6}, 9),
+        ({"kind": "bedrock", "max_tokens": 9, "max_completion_tokens": 6}, 9),
+        ({"kind": "bedrock", "max_completion_tokens": 6}, 4096),
         ({"kind": "function", "name": "f", "max_tokens": 5}, 5),
         ({"kind": "function", "name": "f"}, None),
         ({"kind": "http", "url": "u"}, None),
@@ -126,6 +139,39 @@ def test_the_output_is_what_the_agent_names_or_the_setting(
 ) -> None:
     found = budgets.worst_case(stage.app, AgentRequest(runtime=runtime))
     assert (found.output if found else None) == output
+
+
+@pytest.mark.parametrize(
+    ("runtime", "budget", "limit"),
+    [
+        ({"kind": "openai", "model": "m"}, {"tokens": 10_000}, 4096),
+        (MODEL, {"tokens": 10_000}, 100),
+        (MODEL, None, None),
+        ({"kind": "function", "name": "f"}, {"tokens": 10_000}, None),
+        ({"kind": "function", "name": "f", "max_tokens": 5}, {"tokens": 10_000}, 5),
+    ],
+)
+def test_where_a_budget_applies_the_runtime_is_told_the_most_output(
+    stage: Stage, runtime: Mapping[str, Any], budget: Any, limit: int | None
+) -> None:
+    stage.start(stage.define({"a": ""}, agents={"a": {"runtime": runtime}}, budget=budget))
+    stage.drain()
+    (request,) = stage.runtime.requests
+    assert request.max_tokens == limit
+
+
+def test_an_agent_with_tools_reserves_what_all_its_requests_may_use(stage: Stage) -> None:
+    def most(**given: int) -> tuple[int, int]:
+        runtime = {"kind": "agent", "model": "openai:m", **given}
+        found = budgets.worst_case(stage.app, AgentRequest(runtime=runtime, input="x" * 1_000))
+        assert found is not None
+        return found.total, found.requests
+
+    settings = stage.app.settings
+    of_all = settings.agent_max_tokens, settings.agent_max_requests
+    assert most() == of_all
+    assert most(max_total_tokens=1_000, max_requests=2, max_tokens=5_000) == (1_000, 2)
+    assert most(max_total_tokens=10**9, max_requests=10**4) == of_all
 
 
 def test_a_function_reserves_nothing_and_what_it_reports_counts(stage: Stage) -> None:
@@ -403,6 +449,51 @@ def test_a_lost_attempt_may_have_spent_all_until_its_late_result_tells(stage: St
 # Money
 
 
+PRICE = {"inputMicroUsdPerMillion": 3_000_000, "outputMicroUsdPerMillion": 15_000_000}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "input_tokens", "cost"),
+    [
+        (MODEL, None, lambda most: 3 * (most - 100) + 15 * 100),
+        ({"kind": "bedrock", "model": "m", "max_tokens": 7}, 9, lambda most: 3 * 9 + 15 * 7),
+        ({"kind": "agent", "model": "x:m", "max_total_tokens": 10}, 10, lambda most: 3 * 10 + 150),
+    ],
+)
+def test_the_worst_case_in_money_is_exact(
+    stage: Stage, runtime: Mapping[str, Any], input_tokens: int | None, cost: Any
+) -> None:
+    stage.app = replace(stage.app, prices=LazyPrices({"m": OwnPrice(**PRICE)}))
+    tokens = budgets.worst_case(stage.app, AgentRequest(runtime=runtime))
+    assert tokens is not None
+    if input_tokens is not None:
+        tokens = replace(tokens, input=input_tokens)
+    assert costs.most(stage.app, runtime, tokens) == cost(tokens.total)
+
+
+def test_money_is_reserved_and_what_was_used_is_spent(stage: Stage) -> None:
+    stage.app = replace(stage.app, prices=LazyPrices({"m": OwnPrice(**PRICE)}))
+    most = 3 * (need(stage) - 100) + 15 * 100
+    used = {"input_tokens": 20, "output_tokens": 4, "model": "m", "provider": "p"}
+    seen: list[tuple[int, int]] = []
+
+    def answer(request: AgentRequest) -> AgentResult:
+        seen.append(money(stage, of_session(session)))
+        return AgentResult("ok", used)
+
+    stage.runtime.behaviours["a"] = answer
+    session = stage.start(define(stage, {"micro_usd": most}))
+    stage.drain()
+    assert seen == [(0, most)]
+    assert money(stage, of_session(session)) == (3 * 20 + 15 * 4, 0)
+    session = stage.start(define(stage, {"micro_usd": most - 1}))
+    stage.drain()
+    assert stage.agent(session.session_uuid, "a").notes == (
+        f"The budget of the task for one session has no room: of {most - 1:,} microUsd, 0 are spent"
+        f" and 0 reserved, and the attempt may need {most:,}."
+    )
+
+
 def test_a_model_without_a_price_does_not_fit_a_budget_of_money(stage: Stage) -> None:
     session = stage.start(define(stage, {"micro_usd": 2**53, "tokens": 2**53}))
     stage.drain()
@@ -473,9 +564,9 @@ def test_no_reservation_is_lost_or_counted_twice_wherever_a_worker_dies(stage: S
 
 
 def test_an_agent_waits_and_goes_on_wherever_a_worker_dies(stage: Stage) -> None:
-    most, at = need(stage), 0
+    most, at = need(stage), 1 - EVERY
     while True:
-        at += 1
+        at += EVERY
         stage.renew(behaviours={"a": using(most), "b": using(most)})
         names = define(stage, {"tokens": most, "on_exceeded": "pause"}, "ab")
         session = stage.start(names)

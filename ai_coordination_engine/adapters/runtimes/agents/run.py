@@ -33,12 +33,14 @@ from ai_coordination_engine.adapters.runtimes.agents.models import Asked, Models
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder
 from ai_coordination_engine.adapters.runtimes.agents.streamed import Streamed
 from ai_coordination_engine.adapters.runtimes.agents.tools import Tools
+from ai_coordination_engine.adapters.runtimes.agents.within import WithinModel
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed
 from ai_coordination_engine.adapters.runtimes.web import redacting
 from ai_coordination_engine.domain import json_schema
 from ai_coordination_engine.domain.answers import MAX_ANSWER_WORK
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.ports import (
     AgentFailure,
     AgentRequest,
@@ -189,9 +191,8 @@ class Attempts:
         used = (state or {}).get("used", {})
         async with AsyncExitStack() as stack:
             toolsets = await self._tools.open(tools, request, run.recorder, stack)
-            is_watched = request.is_watched
-            model = Streamed(asked.model) if is_watched else asked.model
-            agent = _agent(request, model, toolsets)
+            left, is_watched = _left(limits, used), request.is_watched
+            agent = _agent(request, _model(run, asked, left), toolsets)
             _note_denied(run, state, decided)
             result = await agent.run(
                 None if state is not None else request.input,
@@ -199,7 +200,7 @@ class Attempts:
                 deferred_tool_results=approvals.results_of(decided) if state is not None else None,
                 deps=_context(request),
                 usage=run.usage,
-                usage_limits=_left(limits, used),
+                usage_limits=left,
                 timeout=max(request.timeout_seconds - (time.monotonic() - began), 0.001),
                 event_stream_handler=partial(_stream, request) if is_watched else None,
             )
@@ -224,6 +225,15 @@ def _left(limits: Mapping[str, int], used: Mapping[str, int]) -> UsageLimits:
     )
 
 
+def _model(run: Run, asked: Asked, left: UsageLimits) -> Model:
+    """The model; where a budget applies, all requests together keep to what it has reserved."""
+    model = Streamed(asked.model) if run.request.is_watched else asked.model
+    output, most = run.request.max_tokens, left.total_tokens_limit
+    if output is None or most is None:
+        return model
+    return WithinModel(model, run.usage, most, output)
+
+
 def _agent(request: AgentRequest, model: Model, toolsets: Sequence[Any]) -> Agent[ToolContext, Any]:
     runtime = request.runtime
     schema = request.output_schema or runtime.get("output_schema")
@@ -231,7 +241,8 @@ def _agent(request: AgentRequest, model: Model, toolsets: Sequence[Any]) -> Agen
     if schema is not None:
         structured = StructuredDict(dict(schema), name=str(schema.get("title") or "answer"))
         output = _MODES[runtime.get("output_mode") or "tool"](structured)
-    parameters = {name: runtime[name] for name in _PARAMETERS if runtime.get(name) is not None}
+    given = {name: runtime[name] for name in _PARAMETERS if runtime.get(name) is not None}
+    parameters = limited(given, request.max_tokens, "max_tokens")
     agent: Agent[ToolContext, Any] = Agent(
         model,
         output_type=[output, DeferredToolRequests],

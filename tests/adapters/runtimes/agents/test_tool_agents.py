@@ -224,6 +224,56 @@ def test_limits_end_an_attempt_with_what_it_has_used(asking: Requests) -> None:
     assert "tokens_limit" in failure_of(runtime_of(agent_max_tokens=11), asking()).message
 
 
+def test_where_a_budget_applies_no_request_may_exceed_what_it_has_reserved(
+    asking: Requests,
+) -> None:
+    limits: list[Any] = []
+
+    def settings(turn: Any) -> Callable[..., Any]:
+        def answer(messages: Any, info: Any) -> Any:
+            limits.append(info.model_settings["max_tokens"])
+            return turn
+
+        return answer
+
+    def run(most: int, **runtime: Any) -> AgentFailure | None:
+        limits.clear()
+        script.play(settings([("add", {"a": 1, "b": 2})]), settings("three"))
+        request = asking({"max_tokens": 40}, max_total_tokens=most, **runtime)
+        try:
+            runtime_of().run(request)
+        except AgentFailure as failure:
+            return failure
+        return None
+
+    assert run(100_000) is None
+    assert limits == [40, 40]
+    assert run(100_000, max_tokens=7) is None
+    assert limits == [7, 7]
+    failure = run(1_000)  # less than its tools alone may come to
+    assert limits == []
+    assert failure is not None
+    assert "may exceed the total_tokens_limit of 1000" in failure.message
+    assert (failure.error_class, failure.usage) == ("error", {})
+
+
+def test_what_was_counted_is_not_estimated_again(asking: Requests) -> None:
+    inputs: list[int] = []
+
+    def look(turn: Any) -> Callable[..., Any]:
+        def answer(messages: Any, info: Any) -> Any:
+            inputs.append(100_000 - info.model_settings["max_tokens"])
+            return turn
+
+        return answer
+
+    script.play(look([("add", {"a": 1, "b": 2})]), look("three"))
+    runtime_of().run(asking({"max_tokens": 200_000}, max_total_tokens=100_000))
+    first, second = inputs
+    assert first > 1_000  # the schemas of the tools, in bytes
+    assert 24 < second < 24 + 1_000  # 12 tokens are spent, and come again; and the tool's answer
+
+
 @pytest.mark.parametrize(
     ("error", "error_class", "retryable", "retry_after"),
     [
