@@ -3,11 +3,13 @@ for again.
 """
 
 from collections.abc import Callable
+from random import Random
 from threading import Event
 from typing import Any
 
 import pytest
 
+from ai_coordination_engine import backend
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.persistence import LONGEST_WAIT
 from ai_coordination_engine.engine.step import Busy, run_step
@@ -125,7 +127,11 @@ def test_an_action_function_that_has_run_does_not_run_again(stage: Stage) -> Non
     assert stage.agent(session.session_uuid, "a").agent_output == "acted"
 
 
-def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(stage: Stage) -> None:
+def test_the_lease_is_renewed_meanwhile_so_that_nobody_takes_over(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the waits are random: of some hundred sums, one is shorter than three leases
+    monkeypatch.setattr(backend, "_RANDOM", Random(1))
     session = started(stage)
     waits: list[float] = []
 
