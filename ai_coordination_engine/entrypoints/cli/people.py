@@ -31,16 +31,22 @@ class Answers:
             self._texts.setdefault(who.strip(), deque()).append(text)
 
     def check(self, run: RunFile) -> None:
-        """Raise `Failure` for an answer that no agent of the file asks for."""
-        names = {each["agent_uuid"]: each.get("agent_name") for each in run.agents}
-        known = set()
-        for uuid, action in run.agent_actions.items():
-            if person := action.get("user_in_the_loop"):
-                known |= {str(person), str(uuid), str(names.get(uuid) or uuid)}
+        """Raise `Failure` for an answer that no agent of the file can ask for.
+
+        A runtime may ask for the approval of a tool call, or what a remote agent wants to know, so
+        that each agent is accepted, and a person only where an action names one.
+        """
+        known = {str(action.get("user_in_the_loop") or "") for action in run.agent_actions.values()}
+        for agent in run.agents:
+            known |= {str(agent["agent_uuid"]), str(agent.get("agent_name") or "")}
+        known.discard("")
         for who in self._texts:
             if who not in known and not run.plan:
-                asks = ", ".join(sorted(known)) or "nobody"
-                raise Failure(f"--answer {who}=…: the file asks {asks}, not {who!r}.")
+                names = ", ".join(sorted(known))
+                raise Failure(
+                    f"--answer {who}=…: WHO is an agent of the file or a person whom it asks"
+                    f" ({names}), not {who!r}."
+                )
 
     def take(self, agent: AgentView) -> str | None:
         """Return the next answer for this agent; None if there is none."""
@@ -56,7 +62,7 @@ def ask(console: Terminal, client: Client, agent: AgentView, answers: Answers) -
     """
     given = answers.take(agent)
     if given is not None:
-        console.print(f"{on_one_line(agent.name)} asks {on_one_line(agent.asks)}: {given}")
+        console.print(f"{_asks(agent)}: {given}")
         with _refused(f"--answer for {agent.name}"):
             client.answer(agent.record, given)
         return
@@ -64,13 +70,12 @@ def ask(console: Terminal, client: Client, agent: AgentView, answers: Answers) -
         _send_default(console, client, agent)
         return
     _show(console, client, agent)
-    question = f"{on_one_line(agent.name)} asks {on_one_line(agent.asks)}: "
     while True:
         try:
-            text = console.input(question, markup=False, emoji=False)
+            text = console.input(f"{_asks(agent)}: ", markup=False, emoji=False)
         except EOFError as error:
             raise Failure(
-                f"{agent.name} still waits for an answer from {agent.asks}.", FAILED
+                f"{agent.name} still waits for an answer from {agent.person}.", FAILED
             ) from error
         if text.strip() and _is_accepted(console, client, agent, text):
             return
@@ -97,15 +102,19 @@ def _show(console: Terminal, client: Client, agent: AgentView) -> None:
         console.print("\n".join(f"  {line}" for line in text.rstrip().split("\n")))
 
 
+def _asks(agent: AgentView) -> str:
+    return f"{on_one_line(agent.name)} asks {on_one_line(agent.person)}"
+
+
 def _send_default(console: Terminal, client: Client, agent: AgentView) -> None:
     if agent.default_answer is None:
         raise Failure(
-            f"{agent.name} waits for an answer from {agent.asks}; run it in a terminal, or with"
-            f" --answer {shlex.quote(agent.asks)}=TEXT.",
+            f"{agent.name} waits for an answer from {agent.person}; run it in a terminal, or with"
+            f" --answer {shlex.quote(agent.asks or agent.name)}=TEXT.",
             FAILED,
         )
     console.print(
-        f"{on_one_line(agent.name)} asks {on_one_line(agent.asks)}, and there is no terminal:"
+        f"{_asks(agent)}, and there is no terminal:"
         f" using the default answer: {on_one_line(agent.default_answer)}"
     )
     with _refused(f"the default answer of {agent.name}"):

@@ -97,7 +97,7 @@ class Progress:
             for agent in view.waiting:
                 if (agent.uuid, WAITS) not in self._told:
                     self._told.add((agent.uuid, WAITS))
-                    person = on_one_line(agent.asks or "somebody")
+                    person = on_one_line(agent.person)
                     yield f"{on_one_line(agent.name)} asks {person}: {command}"
         yield from self._failures(view)
 
@@ -173,7 +173,7 @@ def _row(
         state = Spinner(_spinner(console), Text(agent.state, style), style=style)
     words = agent.why.message if agent.why else agent.record.notes or ""
     if agent.state == WAITS:
-        words = f"asks {agent.asks}"
+        words = f"asks {agent.person}"
     return (
         console.render_str(on_one_line(agent.name), style="bold"),
         _bar(elements) if elements else state,

@@ -84,7 +84,7 @@ def _of_agent(agent: AgentView) -> Iterator[Event]:
     if agent.state == "executing" and record.started_at is not None:
         yield Event(record.started_at, agent.name, "started", f"attempt {record.attempt or 1}")
     if agent.state == WAITS:
-        yield Event(record.updated_at, agent.name, "asks", agent.asks or "somebody")
+        yield Event(record.updated_at, agent.name, "asks", agent.person)
     if agent.state in ("skipped", "cancelled"):
         why = agent.why.message if agent.why else ""
         yield Event(record.updated_at, agent.name, agent.state, record.notes or why)

@@ -54,6 +54,11 @@ class AgentView:
         return str(action_of(self.record).get("userInTheLoop") or "")
 
     @property
+    def person(self) -> str:
+        """Who is asked, in words: a question of a runtime names nobody."""
+        return self.asks or "somebody"
+
+    @property
     def default_answer(self) -> str | None:
         """The answer that is used when the person does not answer in time."""
         answer: str | None = action_of(self.record).get("defaultAnswer")

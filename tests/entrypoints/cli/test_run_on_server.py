@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ai_coordination_engine import AgentRequest, AgentResult, Question
 from ai_coordination_engine.entrypoints.cli.cli import app
 from ai_coordination_engine.entrypoints.cli.explanations import explain
 from ai_coordination_engine.entrypoints.cli.failures import Failure
@@ -116,8 +117,11 @@ def test_an_answer_that_is_missing_or_refused_leaves_the_session_waiting(
         ("yes", "--answer takes WHO=TEXT, such as reviewer=yes; not 'yes'."),
         ("=yes", "--answer takes WHO=TEXT, such as reviewer=yes; not '=yes'."),
         ("reviewer= ", "--answer takes WHO=TEXT, such as reviewer=yes; not 'reviewer= '."),
-        ("eve=yes", "--answer eve=…: the file asks ann, bob, boss, reviewer, not 'eve'."),
-        ("pay=yes", "--answer pay=…: the file asks ann, bob, boss, reviewer, not 'pay'."),
+        (
+            "eve=yes",
+            "--answer eve=…: WHO is an agent of the file or a person whom it asks (ann, bob, boss,"
+            " pay, reviewer), not 'eve'.",
+        ),
     ],
 )
 def test_an_answer_that_nobody_asks_for_is_refused_before_anything_runs(
@@ -125,6 +129,39 @@ def test_an_answer_that_nobody_asks_for_is_refused_before_anything_runs(
 ) -> None:
     code, out, err = run("--answer", given)
     assert (code, out, err) == (2, "", [f"ace: {message}"])
+
+
+def may_i(request: AgentRequest) -> AgentResult:
+    """Ask a question that names no person, as tools that need an approval do."""
+    if request.resumed is None:
+        return AgentResult("", question=Question("May I?"))
+    return AgentResult(f"answered {request.resumed.answer}")
+
+
+def test_the_question_of_a_runtime_is_answered_by_the_name_of_its_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACE_FUNCTIONS", json.dumps({"may_i": f"{__name__}:may_i"}))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    file = tmp_path / "asks.yaml"
+    file.write_text(
+        "coordination: {agents: [{name: my buyer, runtime: {kind: function, name: may_i}}]}\n"
+        "task: {name: Buy}\nquery: tea\n"
+    )
+
+    def run(*words: str) -> tuple[str, str]:
+        try:
+            app(["run", str(file), *words], result_action="return_value", exit_on_error=False)
+        except Failure as failure:
+            return capsys.readouterr().err, str(failure)
+        return capsys.readouterr().err, ""
+
+    assert run()[1] == (
+        "my buyer waits for an answer from somebody; run it in a terminal, or with --answer"
+        " 'my buyer'=TEXT."
+    )
+    said, failure = run("--answer", "my buyer=yes")
+    assert (failure, "my buyer asks somebody: yes" in said.splitlines()) == ("", True)
 
 
 def test_several_answers_for_one_are_given_one_after_the_other() -> None:
