@@ -67,7 +67,7 @@ const REJECT = /^(reject(ed)?|no|false|declined?|den(y|ied))$/i;
 /** The answers that stand for yes and no, where a schema (or a plan) has them. */
 export function twoAnswers(schema, isPlan) {
   if (isPlan) return ["approve", "reject"];
-  if (schema?.type === "boolean") return ["true", "false"];
+  if ([schema, ...(schema?.anyOf ?? [])].some((each) => each?.type === "boolean")) return ["true", "false"];
   const words = (schema?.enum ?? []).filter((each) => typeof each === "string");
   const found = [APPROVE, REJECT].map((pattern) => words.find((each) => pattern.test(each)));
   return words.length === 2 && found.every(Boolean) ? found : null;
@@ -94,8 +94,8 @@ export function Answer({ agent, onDone, keyboard }) {
         <span aria-hidden="true">✓ </span>${words(two[0])} ${keyboard && html`<kbd>a</kbd>`}</button>
       <button class="danger" disabled=${busy} onClick=${() => send(two[1])}><span aria-hidden="true">✕ </span>${words(two[1])}
         ${keyboard && html`<kbd>r</kbd>`}</button></div>`}
-    ${(!two || isPlan) && html`<${Form} schema=${schema} busy=${busy} onSend=${send}
-      text=${isPlan ? agent.agentOutput : ""} label=${isPlan ? "Or another plan, or reject: why" : "Your answer"} />`}
+    ${(!two || isPlan || schema?.anyOf) && html`<${Form} schema=${schema} busy=${busy} onSend=${send}
+      text=${isPlan ? agent.agentOutput : ""} label=${isPlan ? "Or another plan, or reject: why" : two ? "Or why not" : "Your answer"} />`}
     <${Problem} error=${error} /></section>`;
 }
 

@@ -28,7 +28,7 @@ FUNCTIONS = {
     name: f"tests.kit.console:{name}"
     for name in ("hold", "fail_at_first", "say", "some", "write", "pay")
 }
-YES_OR_NO = {"type": "string", "enum": ["yes", "no"]}
+YES_OR_WHY_NOT = {"anyOf": [{"type": "boolean"}, {"type": "string"}]}
 
 held = threading.Event()
 """Agents that `hold` go on when it is set."""
@@ -65,7 +65,7 @@ def pay(request: AgentRequest) -> AgentResult:
     """Ask a person to approve a tool call, then make it, and say what it has used."""
     call = {"name": "pay", "arguments": {"amount": 250}}
     if request.resumed is None:
-        asked = Question("May I pay?", YES_OR_NO, details={"toolCalls": [call]})
+        asked = Question("May I pay?", YES_OR_WHY_NOT, details={"toolCalls": [call]})
         return AgentResult("", question=asked)
     made = {**call, "outcome": "completed", "duration_ms": 12, "result": "paid"}
     usage = {"input_tokens": 1200, "output_tokens": 34, "model": "gpt-4o-mini"}
