@@ -170,4 +170,14 @@ def message(full: Full) -> str:
         )
         if limit is not None and spent + reserved + most > limit
     ]
-    return f"{name} has no room: {'; '.join(parts)}."
+    return f"{name} has no room: {'; '.join(parts)}.{_never_fits(scope.budget, needed)}"
+
+
+def _never_fits(budget: Budget, needed: Amount) -> str:
+    """What to do about an attempt for which the whole limit is too low; empty if it is not."""
+    if _fits(budget, needed, Amount()):
+        return ""
+    return (
+        " That is more than the whole limit: raise it, or lower `max_tokens` (of an agent that"
+        " calls tools, also `max_total_tokens`) in the runtime."
+    )

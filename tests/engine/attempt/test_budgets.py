@@ -194,7 +194,9 @@ def test_what_does_not_fit_fails_the_agent_with_class_budget(stage: Stage) -> No
     assert stage.attempts(session) == [(1, "failed", "budget")]
     assert stage.agent(session.session_uuid, "a").notes == (
         f"The budget of the task for one session has no room: of {most - 1:,} tokens, 0 are spent"
-        f" and 0 reserved, and the attempt may need {most:,}."
+        f" and 0 reserved, and the attempt may need {most:,}. That is more than the whole limit:"
+        " raise it, or lower `max_tokens` (of an agent that calls tools, also `max_total_tokens`)"
+        " in the runtime."
     )
     assert tokens(stage, of_session(session)) == (0, 0)
 
