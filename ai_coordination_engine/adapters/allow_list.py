@@ -36,9 +36,13 @@ class SettingsAllowList:
         kind = KINDS.get(str(named.get("kind")))
         setting = kind.setting if runtime and kind else _DEFAULT
         try:
-            self._runtimes.find(str(named.get("kind"))).check(named)
+            found = self._runtimes.find(str(named.get("kind")))
+        except AgentFailure as failure:  # no list is too short: what runs it is not here
+            return failure.message if kind else _with_setting(failure, setting)
+        try:
+            found.check(named)
         except AgentFailure as failure:
-            return f"{failure.message}; see {setting}"
+            return _with_setting(failure, setting)
         return None
 
     def of_action(self, module_name: str, function_name: str) -> str | None:
@@ -46,7 +50,7 @@ class SettingsAllowList:
         try:
             self._actions.check(module_name, function_name)
         except AgentFailure as failure:
-            return f"{failure.message}; see {_ACTIONS}"
+            return _with_setting(failure, _ACTIONS)
         return None
 
     def problems(self) -> Iterator[str]:
@@ -73,3 +77,10 @@ class SettingsAllowList:
             return
         if isinstance(agents, ToolAgentRuntime):
             yield from agents.functions.unloadable()
+
+
+def _with_setting(failure: AgentFailure, setting: str) -> str:
+    """The message with the setting to change, unless it names one or the record alone is wrong."""
+    if "; see ACE_" in failure.message or failure.error_class == "invalid_request":
+        return failure.message
+    return f"{failure.message}; see {setting}"

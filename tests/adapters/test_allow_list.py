@@ -1,5 +1,6 @@
 """The API warns, when a record is written, of what the settings do not allow."""
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from ai_coordination_engine import assembly, bootstrap
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.settings import AgentModel, OpenAIEndpoint, Settings
 from benchmarks.harness.api import Api
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {
@@ -68,6 +69,32 @@ def test_a_runtime_that_is_not_allowed_is_stored_with_a_warning_that_names_the_s
             " configured: default; see ACE_OPENAI_ENDPOINTS."
         ),
     ]
+
+
+def test_what_an_agent_with_tools_lacks_names_the_one_setting_that_has_it() -> None:
+    agent = {"kind": "agent", "model": "test:*"}
+    allowed = assembly.allow_list(Settings(agent_models={"test:*": AgentModel()}))
+    for more, told in (
+        ({"tools": ["rm"]}, "the tool 'rm' is not offered; it is one of: none; see ACE_TOOLS"),
+        (
+            {"tools": ["mcp:x"]},
+            "the MCP server 'x' is not offered; it is one of: none; see ACE_MCP_SERVERS",
+        ),
+        ({"tools": "rm"}, "`runtime.tools` must be a list of names"),
+    ):
+        assert allowed.of_runtime({**agent, **more}) == told
+    assert str(allowed.of_runtime({"kind": "agent", "model": "x:y"})).endswith(
+        "; see ACE_AGENT_MODELS"
+    )
+
+
+def test_an_extra_that_is_missing_is_no_matter_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ai_coordination_engine.adapters.runtimes.agent", None)
+    told = assembly.allow_list(Settings()).of_runtime({"kind": "agent", "model": "x:y"})
+    assert str(told).startswith("agents of the kind 'agent' need the extra 'agents'")
+    assert "see ACE_" not in str(told)
 
 
 def test_an_action_function_that_is_not_allowed_is_stored_with_a_warning(knowing: Api) -> None:

@@ -64,7 +64,7 @@ def _check(name: str, known: object, what: str, setting: str) -> None:
     assert isinstance(known, dict)
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
-        message = f"{what} {name!r:.100} is not offered; {setting} has: {names}"
+        message = f"{what} {name!r:.100} is not offered; it is one of: {names}; see {setting}"
         raise AgentFailure(message, error_class="not_allowed")
 
 

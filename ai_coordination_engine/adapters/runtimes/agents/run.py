@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pydantic_ai
 from pydantic_ai import Agent, ModelRetry, RunContext, StructuredDict
 from pydantic_ai.messages import (
     ModelMessage,
@@ -51,6 +52,9 @@ from ai_coordination_engine.ports import (
 )
 from ai_coordination_engine.settings import Settings
 
+pydantic_ai.BANNER_ENABLED = (
+    False  # it would be written over the table of `ace run` and `ace watch`
+)
 _RETRIES = 2  # of a tool with other arguments, and of an output that does not fit its schema
 _MODES = {"tool": ToolOutput, "native": NativeOutput, "prompted": PromptedOutput}
 _PARAMETERS = (

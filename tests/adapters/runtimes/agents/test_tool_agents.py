@@ -145,8 +145,11 @@ def test_only_the_tools_of_the_record_are_offered(asking: Requests) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"tools": ["rm"]}, "the tool 'rm' is not offered; ACE_TOOLS has: add, broken"),
-        ({"tools": ["mcp:x"]}, "the MCP server 'x' is not offered; ACE_MCP_SERVERS has: none"),
+        ({"tools": ["rm"]}, "the tool 'rm' is not offered; it is one of: add, broken"),
+        (
+            {"tools": ["mcp:x"]},
+            "the MCP server 'x' is not offered; it is one of: none; see ACE_MCP_SERVERS",
+        ),
         ({"tools": "add"}, "`runtime.tools` must be a list of names"),
         ({"tools": [{"name": "add", "approval": "NO"}]}, "the `approval` of a tool"),
         ({"tools": [{"name": "add", "url": "x"}]}, "a tool in `runtime.tools` has no key 'url'"),
