@@ -152,7 +152,9 @@ KINDS: Mapping[str, KindSpec] = {
     ),
     "agentcore": KindSpec("ACE_AGENTCORE_RUNTIMES", ("agent", "instructions"), whole_input=True),
     "agent": KindSpec("ACE_AGENT_MODELS", AGENT_KEYS, needs="agents", asks_model=True),
-    "a2a": KindSpec("ACE_A2A_AGENTS", ("agent", "instructions"), wants_thread=False, cancels=True),
+    "a2a": KindSpec(
+        "ACE_A2A_AGENTS", ("agent", "skill", "instructions"), wants_thread=False, cancels=True
+    ),
 }
 
 

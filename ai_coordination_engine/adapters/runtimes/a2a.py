@@ -177,7 +177,7 @@ class A2ARuntime:
 
     def check(self, runtime: Mapping[str, object]) -> tuple[str, A2AAgent]:
         """Return the name and the settings of the agent; raises `AgentFailure` if there are
-        none.
+        none, or if the skill is not a text.
         """
         name = runtime.get("agent")
         agent = self._agents.get(name) if isinstance(name, str) else None
@@ -188,6 +188,8 @@ class A2ARuntime:
                 f" ({known[:500]})",
                 error_class="not_allowed",
             )
+        if not isinstance(runtime.get("skill", ""), str):
+            raise AgentFailure("`runtime.skill` must be a text", error_class="invalid_request")
         check_scheme(agent.url, f"the agent {name!r}")
         return name, agent
 
@@ -305,13 +307,14 @@ def _answer(request: AgentRequest, task_id: str) -> dict[str, Any]:
 def _message(request: AgentRequest) -> dict[str, Any]:
     """The parameters of SendMessage."""
     first, *_ = (*request.lost_runs, request.run_uuid)
-    schema = request.output_schema
+    schema, skill = request.output_schema, request.runtime.get("skill")
     return {
         "message": {
             "messageId": first,
             "contextId": request.thread_uuid,
             "role": a2a.USER,
             "parts": [*_texts(request), *map(_file, request.input_files)],
+            **({"metadata": {"skill": skill}} if skill else {}),
         },
         "configuration": {
             "returnImmediately": True,

@@ -85,6 +85,18 @@ def test_the_agent_gets_both_identities_the_thread_and_the_version(
     assert headers["traceparent"] == "00-1-2-01"
 
 
+def test_the_skill_is_named_in_the_message_if_the_record_has_one(
+    remote: RemoteAgent, asking: Requests
+) -> None:
+    runtime = runtime_of(remote)
+    for named in ({}, {"skill": "report"}):
+        runtime.run(asking("hello", runtime={"kind": "a2a", "agent": "desk", **named}))
+    assert [dict(each.metadata) for each in remote.messages] == [{}, {"skill": "report"}]
+    with pytest.raises(AgentFailure, match="skill` must be a text") as caught:
+        runtime.check({"kind": "a2a", "agent": "desk", "skill": ["report"]})
+    assert caught.value.error_class == "invalid_request"
+
+
 def test_attempts_after_lost_ones_repeat_the_first_message(
     remote: RemoteAgent, asking: Requests
 ) -> None:
