@@ -8,6 +8,7 @@ from functools import partial
 
 from ai_coordination_engine.observability import configure
 from benchmarks import (
+    accounting,
     aws_client,
     calls,
     clients,
@@ -35,6 +36,7 @@ from benchmarks.table import Row, markdown
 Measure = Callable[[], Iterable[Row]]
 NAMES = (
     "calls",
+    "accounting",
     "aws_client",
     "steps",
     "statements",
@@ -102,6 +104,7 @@ def main() -> None:
 def _measures(chosen: Iterable[str], *, long: bool) -> Iterator[tuple[str, Measure]]:
     """What is measured, in the order of the table; `graphs` and `serving` on each chosen home."""
     yield "calls", calls.measure
+    yield "accounting", accounting.measure
     yield "aws_client", aws_client.measure
     yield "steps", steps.measure
     yield "statements", statements.measure

@@ -26,7 +26,7 @@ NOBODY = {
 }
 
 FUNCTIONS = {
-    name: f"benchmarks.functions:{name}" for name in ("sleep", "numbers", "job", "refused")
+    name: f"benchmarks.functions:{name}" for name in ("sleep", "model", "numbers", "job", "refused")
 }
 
 

@@ -23,6 +23,11 @@ def sleep(request: AgentRequest) -> str:
     return output
 
 
+def model(request: AgentRequest) -> AgentResult:
+    """Answer at once, and report `runtime.usage`."""
+    return AgentResult("ok", request.runtime.get("usage"))
+
+
 def numbers(request: AgentRequest) -> list[int]:
     """Return a list of `runtime.count` numbers, for a map."""
     return list(range(int(request.runtime["count"])))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.budget_items import BudgetCounter
 from ai_coordination_engine.store.models import MODELS
 
 READ_UNIT = 4096
@@ -112,7 +113,7 @@ class Meter:
         self._items: dict[tuple[str, str, str], Item] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._indexes: dict[str, list[Index]] = {}
-        for model in MODELS:
+        for model in (*MODELS, BudgetCounter):
             table = app.records.tables[model]
             keys = (table.hash_key, table.range_key)
             self._keys[table.name] = keys

@@ -22,9 +22,9 @@ COORDINATION = """mutation($agents: [JSONCamelCase]) {
   insertUpdateCoordination(coordinationName: "benchmark", agents: $agents, updatedBy: "benchmark") {
     coordination { coordinationUuid } } }"""
 TASK = """mutation($c: String!, $actions: JSONCamelCase, $subtasks: [JSONCamelCase],
-    $plan: Boolean) {
+    $plan: Boolean, $budget: JSONCamelCase) {
   insertUpdateTask(coordinationUuid: $c, taskName: "t", initialTaskQuery: "begin",
-      agentActions: $actions, plan: $plan,
+      agentActions: $actions, plan: $plan, budget: $budget,
     subtaskQueries: $subtasks, updatedBy: "benchmark") { task { taskUuid } } }"""
 START = """mutation($c: String!, $t: String!) {
   executeProcedureTaskSession(coordinationUuid: $c, taskUuid: $t) { procedureTaskSession {
@@ -79,6 +79,7 @@ class Plan:
         runtimes: Mapping[str, Mapping[str, Any]] | None = None,
         more: Mapping[str, Mapping[str, Any]] | None = None,
         subtasks: Mapping[str, int] | None = None,
+        budget: Mapping[str, Any] | None = None,
         **runtime: Any,
     ) -> "Plan":
         """Create a task with the agents of `graph`, which take `seconds` each.
@@ -102,9 +103,8 @@ class Plan:
         several = [
             {"agentUuid": each} for each, count in (subtasks or {}).items() for _ in range(count)
         ]
-        task = api.data(TASK, c=made, actions=actions, subtasks=several)["insertUpdateTask"][
-            "task"
-        ]["taskUuid"]
+        saved = api.data(TASK, c=made, actions=actions, subtasks=several, budget=budget)
+        task = saved["insertUpdateTask"]["task"]["taskUuid"]
         return cls(api, made, task)
 
     @classmethod
