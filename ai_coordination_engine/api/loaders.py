@@ -138,7 +138,7 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
             stored = run.stored("async_task")
             if isinstance(stored, BlobReference):
                 return None
-            attempt = Attempt.of(stored)
+            attempt = Attempt.of(stored, run.late)
             if _is_of_job(run, attempt):
                 return None
             self._known[key] = attempt
@@ -160,9 +160,9 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
             if isinstance(each, BlobReference)
         ]
         loaded = dict(zip(map(_stored, large), await self._payloads.load_many(large), strict=True))
-        return [
-            Attempt.of(loaded[each] if isinstance(each, BlobReference) else each) for each in stored
-        ]
+        details = [loaded[each] if isinstance(each, BlobReference) else each for each in stored]
+        pairs = zip(runs, details, strict=True)
+        return [Attempt.of(each, run.late) for run, each in pairs]
 
 
 class AgentNameLoader(DataLoader[SessionAgent, str | None]):

@@ -16,11 +16,15 @@ UNKNOWN = "unknown"
 
 
 class Account(NamedTuple):
-    """What counts are kept for: a UTC day (`2026-11-26`), an agent and a model."""
+    """What counts are kept for: a UTC day (`2026-11-26`), an agent and a model. A session keeps
+    them by the epoch of the agent, too, so that a rerun counts whole, although runs of the time
+    before may have been deleted.
+    """
 
     day: str
     agent_uuid: str
     model: str
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,13 @@ def counts_of(attempt: Attempt) -> Counts:
     )
 
 
-def account_of(attempt: Attempt, agent_uuid: str, recorded_at: datetime) -> Account:
+def account_of(
+    attempt: Attempt, agent_uuid: str, recorded_at: datetime, epoch: int | None = None
+) -> Account:
     """Where an attempt is counted: on the day on which it ended, or else was recorded."""
     model = "".join(each for each in attempt.usage.model or "" if each.isprintable()).strip()
     day = (attempt.ended_at or recorded_at).date().isoformat()
-    return Account(day, agent_uuid, model or UNKNOWN)
+    return Account(day, agent_uuid, model or UNKNOWN, epoch or 0)
 
 
 def total(accounts: Iterable[Counts]) -> Counts:
@@ -114,4 +120,4 @@ def stored(accounts: Mapping[Account, Counts]) -> list[list[Any]]:
 
 def loaded(rows: Iterable[Any] | None) -> Accounts:
     """The accounts of the stored form; None: nothing was counted."""
-    return {Account(*row[:3]): Counts(*row[3:]) for row in rows or ()}
+    return {Account(*row[:4]): Counts(*row[4:]) for row in rows or ()}

@@ -35,10 +35,13 @@ class Attempt:
     tool_calls: list[dict[str, Any]] | None = None
 
     @classmethod
-    def of(cls, details: object) -> "Attempt":
-        """Read the stored details of a run. Without details, every field is None."""
+    def of(cls, details: object, late: Mapping[str, object] | None = None) -> "Attempt":
+        """Read the stored details of a run, and those that came `late`. Without details, every
+        field is None.
+        """
         if not isinstance(details, Mapping):
             return cls()
+        details = {**details, **late} if late else details
         attempt = whole_number(details.get("attempt"))
         return cls(
             details=details,

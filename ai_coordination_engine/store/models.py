@@ -377,6 +377,9 @@ class SessionRun(Record):
     retryable = BooleanAttribute(null=True)
     retry_after = NumberAttribute(null=True)
     final = BooleanAttribute(null=True)  # no fallback takes the agent's place
+    epoch = IntegerAttribute(null=True)  # engine: the epoch of its agent
+    # engine: details beside `async_task`, from the result of a lost attempt that came after its run
+    late = Payload(null=True)
 
     @property
     def session_key(self) -> tuple[str, str]:

@@ -273,8 +273,8 @@ MUTANTS = (
     Mutant(
         "an attempt is exported as lost though its run is there",
         "engine/attempt/runs.py",
-        "    if not put.again:",
-        "    if True:",
+        "    if put.again:",
+        "    if False:",
         OBSERVED,
     ),
     Mutant(

@@ -93,7 +93,7 @@ def accounts_of(app: App, session: Session) -> Accounts:
     for run, attempt in attempts_of(app, session.partition_key, mine):
         counts = counts_of(attempt)
         if counts.runs:
-            account = account_of(attempt, run.agent_uuid or "", run.created_at)
+            account = account_of(attempt, run.agent_uuid or "", run.created_at, run.epoch)
             found[account] = found.get(account, Counts()) + counts
     return found
 
@@ -102,7 +102,7 @@ def attempts_of(
     app: App, tenant: str, runs: Sequence[SessionRun]
 ) -> list[tuple[SessionRun, Attempt]]:
     """The attempts that these runs describe; of a long job, with how it ended."""
-    read = [(each, Attempt.of(each.async_task)) for each in runs]
+    read = [(each, Attempt.of(each.async_task, each.late)) for each in runs]
     waiting = [run.async_task_uuid for run, attempt in read if attempt.status == "pending"]
     jobs = app.jobs.get_many(tenant, waiting, consistent=True) if waiting else {}
     return [(run, _with_job(attempt, jobs.get(run.async_task_uuid))) for run, attempt in read]

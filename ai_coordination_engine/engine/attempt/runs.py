@@ -23,6 +23,8 @@ from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost, met_error
 from ai_coordination_engine.store.transitions.outcome import Rejected
 
+_LATE = ("usage", "cost_micro_usd", "price_version")
+
 
 def record(
     app: App,
@@ -209,8 +211,19 @@ def _put(
         put = app.runs.put_once(_run(app, agent, other, details, values))
         if isinstance(put, Rejected):
             raise RuntimeError(f"Both uuids of the run {run_uuid} are taken.")
-    if not put.again:
+    if put.again:
+        _learn(app, put.record, details)
+    else:
         traces.attempt_ended(app, agent, run_uuid, details)
+
+
+def _learn(app: App, run: SessionRun, details: Mapping[str, Any]) -> None:
+    """Keep what the result of an attempt says of its usage, if it came after the attempt was
+    recorded as lost. What the run says does not change.
+    """
+    late = {name: details[name] for name in _LATE if name in details}
+    if late and status(run) == "lost" and run.stored("late") is None:
+        app.runs.learn(run, late)
 
 
 def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:
@@ -240,6 +253,7 @@ def _run(
         updated_by="engine",
         created_at=now,
         updated_at=now,
+        epoch=agent.epoch,
         **values,
         **stored_values,
     )

@@ -193,10 +193,15 @@ class UsageCounters:
             by_agent[each.agent_uuid] = by_agent.get(each.agent_uuid, NOTHING) + counts
             by_day[each.day] = by_day.get(each.day, NOTHING) + counts
             model = self._name_of(session.partition_key, each.day, each.model, names)
-            account = each._replace(model=model)
+            account = each._replace(model=model, epoch=0)
             by_account[account] = by_account.get(account, NOTHING) + counts
         for account, counts in by_account.items():
-            values = {**account._asdict(), "coordination_uuid": coordination}
+            values = {
+                "day": account.day,
+                "agent_uuid": account.agent_uuid,
+                "model": account.model,
+                "coordination_uuid": coordination,
+            }
             key = internal(_OF_DAYS, account.day), _row(coordination, account, shard)
             yield self._part(session, key, values, counts)
         for agent, counts in by_agent.items():
