@@ -74,6 +74,7 @@ def test_a_sound_file_is_counted_and_left_as_it_is(
     assert lines[0] == str(path)
     assert lines[1].split() == ["version", str(VERSION)]
     assert [line.split() for line in lines[4:-1]] == [
+        ["0", "ace-budgets"],
         ["1", "ace-coordinations"],
         ["3", "ace-session_agents"],
         ["3", "ace-session_runs"],
