@@ -1,7 +1,7 @@
 """Finish what follows from an ended agent, if its worker may have died at any point after the end.
 
 Steps that are done already are recognized by batch reads and not written again. So a redelivered
-message costs few writes. `engine.step` and `control.reconcile` are the callers.
+message costs few writes. `engine.beginning` and `control.reconcile` are the callers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -351,7 +351,7 @@ MUTANTS = (
     ),
     Mutant(
         "the message of a held agent is deleted",
-        "engine/step.py",
+        "engine/beginning.py",
         "            raise Busy(max(agent.lease_until - lease.now, 0))\n        case"
         " Phase.LEASE_EXPIRED",
         "            return None\n        case Phase.LEASE_EXPIRED",

@@ -2,8 +2,8 @@
 
 The attempt leaves a run with the status `asked`, which keeps the question, so that a crash before
 the agent waits loses nothing. The answer (`engine.waits.people`) makes the agent ready, and another
-attempt goes on with the state that its runtime has given with the question. `engine.step` is the
-caller.
+attempt goes on with the state that its runtime has given with the question. `engine.step` and
+`engine.beginning` are the callers.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Conclude an attempt: store its result and hand off, or try again, or fail the agent.
 
-`engine.step` is the caller.
+`engine.step` and `engine.beginning` are the callers.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """Fail agents whose messages cannot be handled, or that keep crashing their workers.
 
-Their sessions fail too, according to the failure policy. `engine.step` and `engine.work` are the
-callers.
+Their sessions fail too, according to the failure policy. `engine.beginning`,
+`engine.step` and `engine.work` are the callers.
 """
 
 from ai_coordination_engine.domain.lifecycle.phases import is_held

@@ -7,8 +7,8 @@ happen at the same time, so both sides write before they read:
 - `completeAsyncTask` first writes the end of the job, then wakes the agent.
 
 The one that comes second sees the other's write. A job ends by a single conditional write; the
-agent reads the result from the job whenever it is woken. `engine.step` is the caller;
-`waits.async_tasks` is the other side.
+agent reads the result from the job whenever it is woken. `engine.step` and `engine.beginning` are
+the callers; `waits.async_tasks` is the other side.
 
 A runtime may ask to be called again for a job (`look_seconds`), in case its report is lost. A look
 is taken by a conditional write, so that each is made once; it ends the job as a report would.
