@@ -180,6 +180,8 @@ def server_of(key: str = "") -> MCPServer:
         """Remove a file."""
         if path == "/":
             raise ValueError("not this one")
+        if path == "who":
+            return f"called with {requests[-1]['headers']['authorization']}"
         return f"removed {path}"
 
     return server

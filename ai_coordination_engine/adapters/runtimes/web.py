@@ -3,12 +3,13 @@
 import re
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
@@ -30,6 +31,7 @@ _FINAL_ERRORS = (
     httpx.LocalProtocolError,
     httpx.TooManyRedirects,
 )
+_SHORTEST = 6  # characters of a secret that is looked for in what a tool has answered
 _WRONG_PLACE = (404, 405, 410)
 _UNCOMPRESSED = ("", "identity")
 _COMPRESSED = ("gzip", "x-gzip", "deflate")
@@ -170,6 +172,17 @@ def redacting(secrets: Iterable[str]) -> Iterator[None]:
             failure.message = _redacted(failure.message, secret)
         failure.args = (failure.message,)
         raise
+
+
+def redacted(value: Any, secrets: Sequence[str]) -> Any:
+    """The JSON value without the secrets in its texts; a text holds shorter ones by chance."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***") if len(secret) >= _SHORTEST else value
+        return value
+    if isinstance(value, dict):
+        return {redacted(name, secrets): redacted(each, secrets) for name, each in value.items()}
+    return [redacted(each, secrets) for each in value] if isinstance(value, list) else value
 
 
 def _redacted(message: str, secret: str) -> str:

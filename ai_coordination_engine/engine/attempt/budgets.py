@@ -167,6 +167,8 @@ def drop(app: App, agent: SessionAgent) -> None:
 
 def _spent(app: App, usage: object, failure: AgentFailure | None) -> Spent:
     used = Usage.of(usage)
+    if failure is not None and failure.error_class == "timeout":
+        return UNKNOWN  # the request that took too long is not in its usage
     if used.total_tokens is not None:
         return Spent(costs.cost(app, used), used.total_tokens)
     never_sent = failure is not None and failure.error_class in _NEVER_SENT

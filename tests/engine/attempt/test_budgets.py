@@ -393,6 +393,7 @@ def test_all_budgets_must_have_room_and_all_count(stage: Stage) -> None:
     [
         ({"error_class": "unavailable"}, "most"),
         ({"error_class": "timeout"}, "most"),
+        ({"error_class": "timeout", "usage": {"input_tokens": 2, "output_tokens": 3}}, "most"),
         ({"error_class": "rate_limit"}, 0),
         ({"error_class": "not_allowed"}, 0),
         ({"usage": {"input_tokens": 2, "output_tokens": 3}}, 5),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ from ai_coordination_engine.adapters.runtimes.agents.tools import Tools
 from ai_coordination_engine.adapters.runtimes.agents.within import WithinModel
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed
-from ai_coordination_engine.adapters.runtimes.web import redacting
+from ai_coordination_engine.adapters.runtimes.web import redacted, redacting
 from ai_coordination_engine.domain import json_schema
 from ai_coordination_engine.domain.answers import MAX_ANSWER_WORK
 from ai_coordination_engine.domain.budget import Budget
@@ -130,12 +130,15 @@ class Attempts:
         run = Run(request, Recorder(request, approved), RunUsage())
         asked = self._models.find(request.runtime)
         run.model, run.provider = asked.model.model_name, asked.provider
-        with redacting([asked.key, *self._tools.secrets_of(tools)]):
+        secrets = [asked.key, *self._tools.secrets_of(tools)]
+        with redacting(secrets):
             try:
-                return self._result(run, asked, tools, limits, decided)
+                result = self._result(run, asked, tools, limits, decided)
             except AgentFailure as failure:
-                failure.usage, failure.tool_calls = run.counts(), run.recorder.calls
+                failure.usage = run.counts()
+                failure.tool_calls = redacted(run.recorder.calls, secrets)
                 raise
+        return replace(result, tool_calls=redacted(run.recorder.calls, secrets))
 
     def close(self) -> None:
         """Close the connections to models."""
@@ -176,8 +179,8 @@ class Attempts:
         except Exception as error:
             raise failure_of(error, asked.service) from error
         if isinstance(result, Question):
-            return AgentResult("", run.counts(), question=result, tool_calls=run.recorder.calls)
-        return AgentResult(answer(result).output, run.counts(), tool_calls=run.recorder.calls)
+            return AgentResult("", run.counts(), question=result)
+        return AgentResult(answer(result).output, run.counts())
 
     async def _work(
         self,

@@ -54,13 +54,16 @@ class Tools:
         return opened
 
     def secrets_of(self, names: Sequence[Chosen]) -> list[str]:
-        """The values of headers and variables that no message may show."""
+        """The values of headers and variables that no message and no record may show; of a header
+        with a scheme (`Bearer …`), also what follows it.
+        """
         servers = [self._settings.mcp_servers[each.server] for each in names if each.server]
         given = [
             value for each in servers for value in (*each.headers.values(), *each.env.values())
         ]
         read = [self._secret(secret) for each in servers for secret in each.headers_secret.values()]
-        return [*(each.get_secret_value() for each in given), *read]
+        values = [*(each.get_secret_value() for each in given), *read]
+        return [*values, *(each.partition(" ")[2] for each in values)]
 
     # Functions
 

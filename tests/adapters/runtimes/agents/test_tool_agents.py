@@ -558,6 +558,13 @@ def test_the_tools_of_an_mcp_server_over_http(asking: Requests, url: str) -> Non
     assert "s3cret" not in str(result)
 
 
+def test_a_key_that_an_mcp_server_quotes_is_not_recorded(asking: Requests, url: str) -> None:
+    servers = {"files": {"url": url, "headers_secret": {"Authorization": "token"}}}
+    script.play([("files_read", {"path": "a"})], [("files_remove", {"path": "who"})], "done")
+    result = runtime_of(mcp_servers=servers).run(asking(tools=["mcp:files"]))
+    assert [said for *_, said in calls(result)] == ["a: hello", "called with ***"]
+
+
 def test_one_tool_of_an_mcp_server_and_its_approval(asking: Requests, url: str) -> None:
     servers = {"files": {"url": url, "approval": ["remove"]}}
     runtime = runtime_of(mcp_servers=servers)
@@ -589,4 +596,4 @@ def test_an_mcp_server_that_is_a_command(asking: Requests) -> None:
     runtime = runtime_of(mcp_servers={"files": {"command": command, "args": args, "env": env}})
     script.play([("files_read", {"path": "a"})], "done")
     result = runtime.run(asking(tools=["mcp:files"]))
-    assert calls(result) == [("mcp:files/read", "completed", {"path": "a"}, "a: good day")]
+    assert calls(result) == [("mcp:files/read", "completed", {"path": "a"}, "a: ***")]
