@@ -103,6 +103,16 @@ def _without(name: str, settings: Settings) -> dict[str, Any]:
             {"default_runtime": {"kind": "openai"}},
             'ACE_DEFAULT_RUNTIME: "name" only here; "kind" different here',
         ),
+        (
+            {"budgets": {"t": {"tokens": 1}, "*": {"tokens": 5}}},
+            {"budgets": {"t": {"tokens": 2}, "u": {"microUsd": 0}}},
+            'ACE_BUDGETS: "u" missing here; "*" only here; "t" different here',
+        ),
+        (
+            {"budget_max_tokens": 5},
+            {},
+            "ACE_BUDGET_MAX_TOKENS: it has 4096, this process 5",
+        ),
         ({"secrets_dir": "/a"}, {}, 'ACE_SECRETS_DIR: it has "", this process "/a"'),
         ({"table_prefix": "b"}, {}, 'ACE_TABLE_PREFIX: it has "ace", this process "b"'),
         (
@@ -149,6 +159,11 @@ def test_a_worker_with_other_settings_is_refused_beside_a_server_and_after_it(
     assert said.startswith(f"The server of {tmp_path} had other settings than this process:\n")
     with joined(tmp_path, "full", shared(SHOUT)):
         pass
+
+
+def test_a_worker_with_other_budgets_is_refused(tmp_path: Path) -> None:
+    with server(tmp_path, Settings(budgets={"*": {"tokens": 5}})):  # type: ignore[dict-item]
+        assert 'ACE_BUDGETS: "*" missing here' in refused(tmp_path)
 
 
 def test_a_server_with_other_settings_is_refused_while_a_worker_lives(tmp_path: Path) -> None:
