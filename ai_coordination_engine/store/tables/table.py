@@ -27,6 +27,7 @@ from ai_coordination_engine.store.tables.items import (
     Refused,
     Write,
 )
+from ai_coordination_engine.store.tables.values import are_equal
 
 __all__ = ["Refused", "Table", "get_many_of", "table_name"]
 
@@ -125,7 +126,7 @@ class Table(Generic[M]):
             self._items.put(record.serialize(), condition)
         except Refused as refused:
             met = self._met(refused)
-            if met.old is None or met.old.serialize() != record.serialize():
+            if met.old is None or not are_equal(met.old.serialize(), record.serialize()):
                 raise met from None
 
     def put_new(self, record: M) -> M | None:

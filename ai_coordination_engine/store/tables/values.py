@@ -37,6 +37,11 @@ def comparable(value: Value) -> tuple[str, Any]:
     return kind, inner
 
 
+def are_equal(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+    """Whether two items are equal; the members of a set have no order."""
+    return comparable({"M": one}) == comparable({"M": other})
+
+
 def digits(number: Decimal) -> str:
     """A number as it is stored: without an exponent, and without zeros that say nothing. Raises
     `Invalid`.

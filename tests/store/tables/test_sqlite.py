@@ -53,6 +53,16 @@ def test_random_operations_are_answered_alike(
     answer_alike((schedules, shared_app.records.table(TASK_SCHEDULE)), wanted)
 
 
+def test_a_repeated_write_is_known_again_whatever_the_order_of_a_set(
+    schedules: Table[TaskSchedule], shared_app: App
+) -> None:
+    members = [f"{number}" for number in range(40)]
+    for table in (schedules, shared_app.records.table(TASK_SCHEDULE)):
+        for order in (members, members[::-1], members[::3] + members):
+            record = TaskSchedule("t", "s", partition_key="order", running=dict.fromkeys(order))
+            assert table.put_new(record) is None
+
+
 @pytest.mark.dynamodb_local
 @trying_quickly(max_examples=20)
 @given(wanted=OPERATIONS)
