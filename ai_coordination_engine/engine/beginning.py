@@ -25,8 +25,8 @@ from ai_coordination_engine.engine.advance.conclusion import (
 from ai_coordination_engine.engine.advance.giving_up import dead_letter
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt import budgets, runs
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.engine.attempt.tries import (
     SUSPECT,
     resumptions,

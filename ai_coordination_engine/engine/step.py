@@ -39,9 +39,10 @@ from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.app import wake as wake_of
 from ai_coordination_engine.engine.attempt import action, budgets, runs, structured
 from ai_coordination_engine.engine.attempt.branches import Branches
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.leases import Claim, ExpiringOnError, claim, new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist
-from ai_coordination_engine.engine.attempt.request import Chain, call, read_for_all, request_of
+from ai_coordination_engine.engine.attempt.request import call, read_for_all, request_of
 from ai_coordination_engine.engine.beginning import begin
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
 from ai_coordination_engine.ports import (

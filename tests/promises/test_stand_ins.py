@@ -17,9 +17,9 @@ import pytest
 from ai_coordination_engine.adapters.runtimes import deadline
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt.chain import _ALONE
+from ai_coordination_engine.engine.attempt.chain import Chain as Work
 from ai_coordination_engine.engine.attempt.leases import claim
-from ai_coordination_engine.engine.attempt.request import _ALONE
-from ai_coordination_engine.engine.attempt.request import Chain as Work
 from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.ports import AgentFailure, AgentRequest

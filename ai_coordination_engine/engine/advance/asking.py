@@ -16,8 +16,8 @@ from ai_coordination_engine.engine.advance import accounts, ending, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import AgentFailure, Question
 from ai_coordination_engine.store.models import SessionAgent

@@ -24,9 +24,9 @@ from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import action, budgets, refusals, runs, structured
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output, edges
 from ai_coordination_engine.engine.graph.inputs import output_of

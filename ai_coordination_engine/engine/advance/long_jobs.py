@@ -28,7 +28,8 @@ from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import cancelling, runs
-from ai_coordination_engine.engine.attempt.request import Chain, bare_request
+from ai_coordination_engine.engine.attempt.chain import Chain
+from ai_coordination_engine.engine.attempt.request import bare_request
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import AgentFailure, AgentResult, FollowsJobs, Question

@@ -9,8 +9,8 @@ from ai_coordination_engine.engine.advance.ending import lease_lost_before_call
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import budget_waits
 from ai_coordination_engine.engine.attempt.budgets import OverBudget
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.persistence import persist
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.engine.graph.outlook import budget_begins
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.transitions.outcome import Rejected

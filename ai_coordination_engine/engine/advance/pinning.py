@@ -26,8 +26,8 @@ from ai_coordination_engine.engine.advance import accounts, timers
 from ai_coordination_engine.engine.advance import hand_off as advance
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.persistence import persist
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED
 from ai_coordination_engine.engine.graph.keys import edge_id_of

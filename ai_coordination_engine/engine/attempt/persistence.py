@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from ai_coordination_engine.backend import backoff
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.leases import new_lease
-from ai_coordination_engine.engine.attempt.request import Chain
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.store.models import SessionAgent

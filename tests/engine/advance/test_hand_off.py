@@ -8,7 +8,8 @@ import pytest
 
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.engine.attempt.request import Chain, request_of
+from ai_coordination_engine.engine.attempt.chain import Chain
+from ai_coordination_engine.engine.attempt.request import request_of
 from ai_coordination_engine.engine.graph.inputs import output_of
 from ai_coordination_engine.engine.graph.keys import edge_id
 from ai_coordination_engine.engine.step import run_step
