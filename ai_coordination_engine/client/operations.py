@@ -972,11 +972,10 @@ def delete_session_run(
 _EXECUTE_PROCEDURE_TASK_SESSION = (
     """
 mutation executeProcedureTaskSession($coordinationUuid: String!, $taskUuid: String!,
-  $inputFiles: [JSONCamelCase], $served: JSONCamelCase, $sessionUuid: String, $taskQuery:
-  String, $userId: String) { executeProcedureTaskSession(coordinationUuid: $coordinationUuid,
-  taskUuid: $taskUuid, inputFiles: $inputFiles, served: $served, sessionUuid: $sessionUuid,
-  taskQuery: $taskQuery, userId: $userId) { procedureTaskSession { ...ProcedureTaskSession } }
-  }
+  $inputFiles: [JSONCamelCase], $sessionUuid: String, $taskQuery: String, $userId: String) {
+  executeProcedureTaskSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid,
+  inputFiles: $inputFiles, sessionUuid: $sessionUuid, taskQuery: $taskQuery, userId: $userId)
+  { procedureTaskSession { ...ProcedureTaskSession } } }
 """
     + ProcedureTaskSession.fragment
 )
@@ -987,7 +986,6 @@ def execute_procedure_task_session(
     coordination_uuid: str,
     task_uuid: str,
     input_files: list[Json] | Unset | None = UNSET,
-    served: Json | Unset | None = UNSET,
     session_uuid: str | Unset | None = UNSET,
     task_query: str | Unset | None = UNSET,
     user_id: str | Unset | None = UNSET,
@@ -998,7 +996,6 @@ def execute_procedure_task_session(
             "coordinationUuid": coordination_uuid,
             "taskUuid": task_uuid,
             "inputFiles": input_files,
-            "served": served,
             "sessionUuid": session_uuid,
             "taskQuery": task_query,
             "userId": user_id,

@@ -96,6 +96,7 @@ ErrorClass = Annotated[
         "error",
         "lost",
         "not_allowed",
+        "budget",
     ],
     SkipValidation,
 ]

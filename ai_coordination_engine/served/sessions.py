@@ -22,7 +22,7 @@ from ai_coordination_engine.engine.advance.pinning import is_planner
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.graph import inputs
-from ai_coordination_engine.engine.planning.start import Start, execute_procedure
+from ai_coordination_engine.engine.planning.start import ServedStart, execute_procedure
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
 from ai_coordination_engine.ports import AgentFailure
@@ -135,7 +135,7 @@ def start(
         names = (tenant, *task.task.key, protocol, idempotency_key)
         uuid = derived_uuid(task.task.created_at, *names)
     query = task.query(arguments)
-    asked = Start(*task.task.key, query, None, uuid, beside.input_files, beside.served)
+    asked = ServedStart(*task.task.key, query, None, uuid, beside.input_files, beside.served)
     try:
         session = execute_procedure(app, tenant, asked, trace=trace)
     except Conflict as error:
@@ -148,7 +148,7 @@ def start(
     return _seen(app, session, task.task)
 
 
-def _is_of_another_call(app: App, tenant: str, asked: Start) -> bool:
+def _is_of_another_call(app: App, tenant: str, asked: ServedStart) -> bool:
     """Whether the session with this uuid was started by another call, so that waiting is no use."""
     if asked.session_uuid is None:
         return False

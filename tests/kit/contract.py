@@ -95,7 +95,7 @@ ADDED = {
     },
     "SessionCountType": {"status": "String!", "count": "Int!", "isLowerBound": "Boolean!"},
     "WaitingCountType": {"count": "Int!", "isLowerBound": "Boolean!"},
-    "CoordinationType": {"id": "ID!"},
+    "CoordinationType": {"id": "ID!", "cost": "CostType", "budget": "JSONCamelCase"},
     "TaskType": {
         "id": "ID!",
         "onFailure": "String",
@@ -104,6 +104,7 @@ ADDED = {
         "planLimits": "JSONCamelCase",
         "planFallback": "String",
         "exposeAs": "JSONCamelCase",
+        "budget": "JSONCamelCase",
     },
     "TaskScheduleType": {
         "id": "ID!",
@@ -128,7 +129,13 @@ ADDED = {
         "whyNotFired": "WhyNotFiredType",
     },
     "WhyNotFiredType": {"code": "String", "message": "String", "until": "DateTime"},
-    "SessionType": {"id": "ID!", "definition": "JSONCamelCase", "waitsFor": "[String]"},
+    "SessionType": {
+        "id": "ID!",
+        "definition": "JSONCamelCase",
+        "waitsFor": "[String]",
+        "cost": "CostType",
+        "budgets": "[BudgetType]",
+    },
     "SessionAgentType": {
         "id": "ID!",
         "agentName": "String",
@@ -165,6 +172,11 @@ ADDED = {
         "priceVersion": "String",
     },
     "AskOperationHubType": {"sessionAgentUuid": "String"},
+    "CostType": {
+        **dict.fromkeys(("microUsd", "inputTokens", "outputTokens"), "Float"),
+        "unpricedRuns": "Int",
+    },
+    "UsageByDayPageType": {"usageByDayList": "[UsageByDayType]", "nextCursor": "String"},
     "WhyNotRunningType": {
         "code": "String",
         "message": "String",
@@ -193,6 +205,10 @@ ADDED_QUERIES = {
         "UserInboxType",
     ),
     "planSession": ("coordinationUuid! taskUuid! taskQuery", "PlanType"),
+    "usageByDay": (
+        "from! to! coordinationUuid agentUuid model limit cursor",
+        "UsageByDayPageType",
+    ),
 }
 ADDED_MUTATIONS = {
     **{

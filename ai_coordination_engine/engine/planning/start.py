@@ -66,9 +66,7 @@ _PLANNED = Planned()
 
 @dataclass(frozen=True)
 class Start:
-    """The arguments of a start. `served`: what the protocol keeps by which another system has
-    started it.
-    """
+    """The arguments of a start."""
 
     coordination_uuid: str
     task_uuid: str
@@ -76,6 +74,14 @@ class Start:
     user_id: str | None = None
     session_uuid: str | None = None
     input_files: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True)
+class ServedStart(Start):
+    """A start by another system. `served`: what its protocol keeps; no client of the API may give
+    it.
+    """
+
     served: Mapping[str, Any] | None = None
 
 
@@ -257,7 +263,7 @@ def _session(
         "subtask_queries": subtask_queries,
         "status": "dispatched",
         "updated_by": start.user_id or "engine",
-        "served": None if start.served is None else dict(start.served),
+        "served": _served(start),
     }
     return Session(
         *key,
@@ -275,6 +281,11 @@ def _session(
         watch_at=now.timestamp() + app.settings.watch_seconds,
         **values,
     )
+
+
+def _served(start: Start) -> dict[str, Any] | None:
+    given = start.served if isinstance(start, ServedStart) else None
+    return None if given is None else dict(given)
 
 
 def _store_large(app: App, session: Session) -> None:
