@@ -18,7 +18,7 @@ from ai_coordination_engine.database.identity import Identity
 from ai_coordination_engine.database.log import Log, NotSynced
 from ai_coordination_engine.database.restored import drop_other_log
 from ai_coordination_engine.database.versions import prepare
-from ai_coordination_engine.database.work import Work
+from ai_coordination_engine.database.work import Work, run
 from ai_coordination_engine.database_turns import BUSY_SECONDS, Turns
 from ai_coordination_engine.errors import CoordinationError, FileUnusable, Unavailable
 from ai_coordination_engine.observability import logger
@@ -98,7 +98,7 @@ class DatabaseFile:
                 self._put_back(connection)
 
     def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `call` in a transaction and return its result after the commit.
+        """Run `call` in a transaction and return its result, a cursor closed, after the commit.
 
         An error that `call` raises is raised here, and nothing that it wrote is kept. `call` runs
         again when the transaction fails that it shares with other writes.
@@ -198,7 +198,7 @@ class DatabaseFile:
         if mine.connection is None:
             self._take_turn()
         with self._part_of_own():
-            return call(self._writer)
+            return run(call, self._writer)
 
     @contextmanager
     def _part_of_own(self) -> Iterator[None]:

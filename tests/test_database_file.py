@@ -189,6 +189,31 @@ def test_what_is_written_together_is_committed_together(file: DatabaseFile) -> N
     assert numbers(file) == [1, 2]
 
 
+def in_together(file: DatabaseFile, call: Callable[[sqlite3.Connection], Any]) -> Any:
+    with file.together():
+        return file.write(call)
+
+
+@pytest.mark.parametrize("write", [DatabaseFile.write, in_together])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda connection: connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)]),
+        lambda connection: connection.execute("INSERT INTO t VALUES (1), (2) RETURNING n"),
+        lambda connection: connection.execute("INSERT INTO t VALUES (1), (2)"),
+    ],
+    ids=["many", "returning", "one"],
+)
+def test_no_cursor_outlives_the_turn_of_its_write(
+    file: DatabaseFile, write: Callable[..., Any], call: Callable[[sqlite3.Connection], Any]
+) -> None:
+    # freed later, it would reset the statement while another thread's write runs it
+    cursor = write(file, call)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+        cursor.fetchone()
+    assert numbers(file) == [1, 2]
+
+
 def test_nothing_is_written_when_an_error_leaves_it(file: DatabaseFile) -> None:
     with pytest.raises(KeyError), file.together():
         add(file, 1)

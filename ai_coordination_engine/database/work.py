@@ -7,6 +7,18 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+def run(call: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    """Return the result of a write; a cursor is closed first.
+
+    A cursor of `executemany` keeps its statement, which the next write of the same text uses too:
+    one that is freed after its turn resets the statement under a write of another thread.
+    """
+    result = call(connection)
+    if isinstance(result, sqlite3.Cursor):
+        result.close()
+    return result
+
+
 class Work(Generic[T]):
     """A write that a thread has submitted, and its result."""
 
@@ -24,7 +36,7 @@ class Work(Generic[T]):
         self._error = None
         before = connection.total_changes
         try:
-            self._result = [self._call(connection)]
+            self._result = [run(self._call, connection)]
         except sqlite3.Error:
             raise
         except Exception as error:
