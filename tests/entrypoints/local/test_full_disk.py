@@ -30,7 +30,7 @@ def limit(server: Server, size: int | None) -> None:
 
 def asked(server: Server, query: str, **variables: Any) -> Any:
     """Return the whole response."""
-    return httpx.post(server._url, json={"query": query, "variables": variables}, timeout=60).json()
+    return httpx.post(server.url, json={"query": query, "variables": variables}, timeout=60).json()
 
 
 def put(server: Server, uuid: str, length: int = 500) -> bool:
