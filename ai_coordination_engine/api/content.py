@@ -58,6 +58,7 @@ _TASK_OPTIONS = (
     ("placeholders", "placeholders", PLACEHOLDERS),
     ("plan_fallback", "planFallback", PLAN_FALLBACKS),
 )
+_IDS = ("_uuid", "question_id")  # how arguments with ids end
 _ABOUT_AGENTS = {"subtask_queries", "agent_actions"}
 Arguments = Mapping[str, Any]
 Content = Callable[[Context, Arguments, Record | None, bool], Mapping[str, object]]
@@ -68,7 +69,7 @@ def unusable_ids(arguments: Arguments) -> list[str]:
     ids = [
         (name, value)
         for name, value in arguments.items()
-        if name.endswith("_uuid") and isinstance(value, str)
+        if name.endswith(_IDS) and isinstance(value, str)
     ]
     return [_wire_name(name) for name, value in ids if not is_id(value)]
 

@@ -15,6 +15,10 @@ LONG = "x" * 5_000  # goes to the bucket
 CANCEL = """mutation ($c: String!, $s: String!) {
   cancelSession(coordinationUuid: $c, sessionUuid: $s) { session { status } }
 }"""
+BUDGET = """mutation ($c: String!) {
+  insertUpdateCoordination(coordinationUuid: $c, budget: { tokens: 9 }, updatedBy: "me") {
+    coordination { budget } }
+}"""
 # else a value that is missing cannot be told from one that is forbidden
 LIST_BUCKET = ("s3:ListBucket", "Bucket")
 STREAMS = {  # what the service does in the function's name
@@ -39,7 +43,7 @@ QUERIES = (  # over a WebSocket, too
 )
 EVERYTHING = """subscription ($c: String!, $s: String!) {
   session(coordinationUuid: $c, sessionUuid: $s) {
-    status logs taskQuery coordination { agents } task { taskName }
+    status logs taskQuery budgets { spentTokens } coordination { agents } task { taskName }
     sessionAgents { sessionRuns { status } agentOutput agentAction session { status }
       whyNotRunning { code } }
     sessionRuns { agentUuid status }
@@ -62,6 +66,7 @@ def home(aws: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home,
 def test_the_functions_of_subscriptions_may_do_what_they_do(home: tuple[Home, Iam]) -> None:
     deployed, iam = home
     session = started(deployed, query=LONG, userInTheLoop="ann")
+    deployed.api("acme").data(BUDGET, c=session["c"])
     deployed.worker.drain()
     deployed.push()
     with iam.acting("SocketRole"):

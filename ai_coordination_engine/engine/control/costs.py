@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from ai_coordination_engine.domain.accounts import Counts, total
+from ai_coordination_engine.domain.records import MAX_PLAIN
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.store.records import cursors
 from ai_coordination_engine.store.transitions.usage_counters import (
@@ -58,7 +59,7 @@ def usage_by_day(counters: UsageCounters, tenant: str, query: UsageQuery) -> Usa
     _check(query)
     told = (tenant, query.first, query.last, query.coordination_uuid, query.agent_uuid, query.model)
     mark = cursors.fingerprint("usage_by_day", *told)
-    begins = cursors.decode(mark, query.cursor) if query.cursor is not None else None
+    begins = cursors.decode(mark, query.cursor) if query.cursor else None
     rows, last, read = list[UsageOfDay](), None, 0
     for (day, _), shards in groupby(_counters(counters, tenant, query, begins), key=_group):
         if len(rows) == query.limit or read >= _MOST_READ:
@@ -85,6 +86,8 @@ def _check(query: UsageQuery) -> None:
         raise BadUserInput(f"from and to are more than {MOST_DAYS} days apart.")
     if not 1 <= query.limit <= MOST_ROWS:
         raise BadUserInput(f"limit must be from 1 to {MOST_ROWS}.")
+    if query.model is not None and not 1 <= len(query.model.encode()) <= MAX_PLAIN:
+        raise BadUserInput(f"model must have 1 to {MAX_PLAIN} bytes.")
 
 
 def _counters(
