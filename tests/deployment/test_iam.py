@@ -17,6 +17,7 @@ from botocore.awsrequest import AWSResponse
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.api.webhooks import signature, tenant_key
 from ai_coordination_engine.assembly import MAX_RECEIVES
+from ai_coordination_engine.domain.budgets import parse_tenant_budget
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
@@ -464,7 +465,91 @@ def a_map_is_cancelled_while_it_expands(cloud: Cloud) -> None:
     assert [each.agent_uuid for each in cloud.agents(session)] == ["a", "m"]
 
 
+def budgeted(cloud: Cloud, tokens: int) -> dict[str, str]:
+    """Create a task whose agent reserves some 100,000 tokens of its budget."""
+    task = cloud.define({"q": ""})
+    runtime = {"kind": "function", "name": "f", "max_tokens": 100_000}
+    cloud.send(
+        "insertUpdateCoordination",
+        coordinationUuid=task["coordinationUuid"],
+        agents=[{"agentUuid": "q", "runtime": runtime}],
+        budget={"tokens": 10_000_000, "per": "total", "onExceeded": "pause"},
+        updatedBy="me",
+    )
+    limit(cloud, task, tokens)
+    return task
+
+
+def limit(cloud: Cloud, task: dict[str, str], tokens: int) -> None:
+    budget = {"tokens": tokens, "per": "total", "onExceeded": "pause"}
+    cloud.send("insertUpdateTask", **task, taskName="t", budget=budget, updatedBy="me")
+
+
+def reserving(cloud: Cloud, task: dict[str, str], uuid: str) -> dict[str, str]:
+    """Start a session whose long job keeps what it has reserved."""
+    cloud.behave("q", job(uuid))
+    session = cloud.start(task)
+    cloud.work()
+    cloud.behave("q", lambda request: AgentResult(LONG, {"input_tokens": 1, "output_tokens": 1}))
+    return session
+
+
+def waiting(cloud: Cloud, task: dict[str, str]) -> dict[str, str]:
+    """Start a session whose agent waits for room in the budget."""
+    session = cloud.start(task)
+    cloud.work()
+    agent = "{ sessionAgents { whyNotRunning { code } } }"
+    (found,) = cloud.send("session", agent, **session)["sessionAgents"]
+    assert found["whyNotRunning"]["code"] == "WAITS_FOR_BUDGET"
+    return session
+
+
+def budgets_are_kept(cloud: Cloud) -> None:
+    """Let agents wait for room that a worker makes, and for room that a higher limit makes."""
+    task = budgeted(cloud, 150_000)
+    reserving(cloud, task, "small")
+    session = waiting(cloud, task)
+    usage = {"inputTokens": 1, "outputTokens": 1}
+    cloud.send("completeAsyncTask", asyncTaskUuid="small", result=LONG, usage=usage)
+    cloud.work()
+    assert cloud.status(session) == "completed"
+    dropped = reserving(cloud, task, "dropped")
+    session = waiting(cloud, task)
+    cloud.send("cancelSession", **dropped)
+    spent = cloud.send("session", "{ budgets { spentTokens } }", **dropped)
+    assert spent["budgets"][0]["spentTokens"] > 100_000
+    limit(cloud, task, 300_000)
+    cloud.work()
+    assert cloud.status(session) == "completed"
+
+
+def a_budget_comes_while_a_job_runs(cloud: Cloud) -> None:
+    cloud.behave("q", job("unbounded"))
+    session = cloud.run({"q": ""})
+    with pytest.MonkeyPatch.context() as patched:
+        budget = parse_tenant_budget({"tokens": 1}, "ACE_BUDGETS")
+        patched.setitem(cloud.app.tenant_budgets, TENANT, budget)
+        cloud.send("cancelSession", **session)
+
+
 # What is left to the sweep
+
+
+def budgets_are_settled(cloud: Cloud) -> None:
+    """Cancel sessions with a lost attempt and with a long job, for whose room an agent waits."""
+    task = budgeted(cloud, 150_000)
+    lost = cloud.start(task)
+    cloud.lose_messages()
+    die(cloud, lost, "q")
+    sessions = [lost, reserving(cloud, task, "forgotten")]
+    cloud.send("cancelSession", **waiting(cloud, task))
+    for session in sessions:
+        key = cast(Any, tuple(session.values()))
+        cancelled = [Session.status.set("cancelled")]
+        cloud.app.records.table(SESSION).update(TENANT, key, cancelled, Session.status.exists())
+    cloud.sweep()
+    states = [each.state for session in sessions for each in cloud.agents(session)]
+    assert states == ["cancelled", "cancelled"]
 
 
 def messages_are_lost(cloud: Cloud) -> None:
@@ -604,6 +689,9 @@ HISTORIES = (
     a_message_comes_to_an_agent_that_was_deleted,
     an_agent_is_deleted_while_it_runs,
     a_map_is_cancelled_while_it_expands,
+    budgets_are_kept,
+    a_budget_comes_while_a_job_runs,
+    budgets_are_settled,
     messages_are_lost,
     messages_to_many_sinks_are_lost,
     much_is_due,
