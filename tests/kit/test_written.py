@@ -36,3 +36,5 @@ def test_what_is_missing_or_needlessly_excepted_is_told(monkeypatch: pytest.Monk
     assert written.wrong(whole | {"each dynamodb: session note"}) == [
         "dynamodb: at each call beside `session note`, too"
     ]
+    seldom, always = "random dynamodb: agent renew", "each dynamodb: agent renew"
+    assert written.wrong((whole - {seldom}) | {always}) == []
