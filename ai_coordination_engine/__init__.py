@@ -6,7 +6,7 @@ function takes an `ActionRequest` and may return an `ActionResult`. Both raise `
 they fail. Importing the package imports nothing outside the standard library.
 """
 
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     ActionRequest,
     ActionResult,
     AgentFailure,

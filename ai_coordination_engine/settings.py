@@ -10,79 +10,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_origin
-from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-)
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from ai_coordination_engine.setting_types import (
-    A2AAgent,
-    AgentCoreRuntime,
-    AgentModel,
-    BedrockModel,
-    McpServer,
-    ToolFunction,
-)
+from ai_coordination_engine.runtime_settings import RuntimeSettings
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _PREFIX = "ACE_"
 _OF_SERVERS = ("ACE_URL", "ACE_TENANT", "ACE_TOKEN")
-
-
-_DEAREST = 10**12  # a million dollars
-
-
-def _price(alias: str) -> Any:
-    return Field(None, alias=alias, ge=0, le=_DEAREST, strict=True)
-
-
-class OpenAIEndpoint(BaseModel):
-    """An OpenAI-compatible endpoint that an agent can name in `runtime.endpoint`.
-
-    `api_key_secret` is the ARN or name of a secret in Secrets Manager. It is read when the first
-    agent needs it.
-    """
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    base_url: str
-    api_key: SecretStr | None = None
-    api_key_secret: str | None = None
-    model: str | None = None
-    provider: str | None = Field(None, max_length=200)  # by whose prices it is paid
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL that begins with https:// or http:// and a host")
-        if "@" in parts.netloc or "#" in url:
-            raise ValueError("must have no credentials (api_key takes them) and no fragment (#)")
-        return url
-
-
-class OwnPrice(BaseModel):
-    """What a model costs, in micro-USD (millionths of a dollar)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    input: int = Field(alias="inputMicroUsdPerMillion", ge=0, le=_DEAREST, strict=True)
-    output: int = Field(alias="outputMicroUsdPerMillion", ge=0, le=_DEAREST, strict=True)
-    cached: int | None = _price("cachedMicroUsdPerMillion")
-    cache_write: int | None = _price("cacheWriteMicroUsdPerMillion")
-    reasoning: int | None = _price("reasoningMicroUsdPerMillion")
-    request: int = Field(0, alias="microUsdPerRequest", ge=0, le=_DEAREST, strict=True)
-
-    def rates(self) -> dict[str, int]:
-        """The prices that are set, by the names of `domain.prices.Rates`."""
-        return self.model_dump(exclude_none=True)
-
 
 ClientKind = Literal["lean", "botocore"]
 
@@ -91,17 +26,13 @@ class NotJson(ValueError):
     """A structured variable is not valid JSON; the message names it."""
 
 
-class Settings(BaseModel):
+class Settings(RuntimeSettings):
     """The settings that an operator can set, each by the environment variable `ACE_<NAME>`.
 
     Structured values are JSON. AWS clients use the standard variables (`AWS_REGION`,
     `AWS_ENDPOINT_URL`, …). Raises pydantic's `ValidationError`, which names the variable and the
     accepted values, and `NotJson`.
     """
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
-    )
 
     def __init__(self, **given: Any) -> None:
         """Settings that are not `given` are those of the environment, or the defaults."""
@@ -151,98 +82,6 @@ class Settings(BaseModel):
         [], description="origins of web pages that may call the API; none when empty"
     )
 
-    default_runtime: dict[str, object] = Field(
-        {"kind": "function", "name": "echo"}, description="runtime of agents without `runtime`"
-    )
-    functions: dict[str, str] = Field(
-        {}, description="allowed agent functions: name → `package.module:attribute`"
-    )
-    record_content: bool = Field(
-        True,
-        description="whether runs keep the arguments and results of tool calls",
-    )
-    http_allowed_urls: list[str] = Field(
-        [], description="prefixes of the URLs that `http` agents may call"
-    )
-    http_signing_key: SecretStr | None = Field(
-        None, description="HMAC key that signs the requests of `http` agents"
-    )
-    http_signing_key_secret: str | None = Field(
-        None, description="ARN or name of the secret that holds that key, read at run time"
-    )
-    openai_endpoints: dict[str, OpenAIEndpoint] = Field(
-        {},
-        description=(
-            'name → `{"base_url", "model", "provider", "api_key" or "api_key_secret"}` of an'
-            " OpenAI-compatible endpoint"
-        ),
-    )
-
-    agent_models: dict[str, AgentModel] = Field(
-        {},
-        description=(
-            "models that `agent` agents may name, beside those of `ACE_OPENAI_ENDPOINTS`:"
-            ' `provider:model`, or `provider:*` → `{"api_key" or "api_key_secret"}`'
-        ),
-    )
-    tools: dict[str, ToolFunction] = Field(
-        {},
-        description=(
-            "functions that `agent` agents may call: name → `package.module:attribute`, or"
-            ' `{"function", "approval": "USER", "idempotent"}`'
-        ),
-    )
-    mcp_servers: dict[str, McpServer] = Field(
-        {},
-        description=(
-            "MCP servers whose tools `agent` agents may call: name →"
-            ' `{"url", "headers", "headers_secret"}`, or locally `{"command", "args", "env"}`;'
-            ' `"approval": "USER"` or a list of tools'
-        ),
-    )
-    agent_max_requests: int = Field(
-        20, ge=1, le=1000, description="most requests of an `agent` agent to its model"
-    )
-    agent_max_tool_calls: int = Field(
-        50, ge=0, le=1000, description="most calls of tools by an `agent` agent"
-    )
-    agent_max_tokens: int = Field(
-        500_000, ge=1, description="most tokens of an `agent` agent, of all its requests together"
-    )
-
-    prices: dict[str, OwnPrice] = Field(
-        {},
-        description=(
-            "prices beside those of the release, and instead of them: `model` or `provider/model`"
-            ' → `{"inputMicroUsdPerMillion", "outputMicroUsdPerMillion"}`; a name may end with `*`'
-        ),
-    )
-
-    a2a_agents: dict[str, A2AAgent] = Field(
-        {},
-        description=(
-            'name → `{"url", "api_key" or "api_key_secret", "api_key_header", "hosts"}` of a remote'
-            " agent that `a2a` agents may call"
-        ),
-    )
-    bedrock_models: dict[str, BedrockModel] = Field(
-        {},
-        description=(
-            'name → `{"model_id", "region", "guardrail", "guardrail_version"}` of a model or'
-            " inference profile that `bedrock` agents may ask"
-        ),
-    )
-    lambda_functions: dict[str, str] = Field(
-        {},
-        description="name → ARN or name of a function that `lambda` agents may invoke",
-    )
-    agentcore_runtimes: dict[str, AgentCoreRuntime] = Field(
-        {},
-        description=(
-            'name → `{"arn", "qualifier"}` of an agent on Bedrock AgentCore that `agentcore` agents'
-            " may invoke"
-        ),
-    )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s/?#@]+[^\s?#@]*)?$",
@@ -288,23 +127,6 @@ class Settings(BaseModel):
     heartbeat_seconds: float = Field(
         3600, ge=1, le=2_592_000, description="a long job must send a heartbeat within this time"
     )
-    action_functions: dict[str, str] = Field(
-        {},
-        description="allowed action functions: `module.function` → `package.module:attribute`",
-    )
-    budgets: dict[str, dict[str, Any]] = Field(
-        {},
-        description=(
-            "what a tenant may spend in a UTC day: tenant, or `*` for each other one →"
-            ' `{"microUsd", "tokens", "onExceeded"}`'
-        ),
-    )
-    budget_max_tokens: int = Field(
-        4096,
-        ge=1,
-        le=10_000_000,
-        description="the output that a budget reserves for an agent without `max_tokens`",
-    )
     webhook_key: SecretStr | None = Field(
         None, description="master key for the signatures on requests to `/async-tasks`"
     )
@@ -335,44 +157,12 @@ class Settings(BaseModel):
         description="level of the log on stderr; when unset, `ace` shows `WARNING` and above",
     )
 
-    @field_validator("default_runtime")
-    @classmethod
-    def _has_kind(cls, runtime: dict[str, object]) -> dict[str, object]:
-        if not isinstance(runtime.get("kind"), str):
-            raise ValueError('must have a kind, for example {"kind": "function", "name": "echo"}')
-        return runtime
-
-    @field_validator("prices")
-    @classmethod
-    def _are_models(cls, prices: dict[str, OwnPrice]) -> dict[str, OwnPrice]:
-        for name in prices:
-            if not name.strip() or "*" in name[:-1]:
-                raise ValueError(
-                    f"{name!r:.100} must be a model or provider/model; only its end may be a *"
-                )
-        return prices
-
     @field_validator("log_level")
     @classmethod
     def _is_level(cls, level: str) -> str:
         if level.upper() not in LOG_LEVELS:
             raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
         return level.upper()
-
-    @field_validator("http_allowed_urls")
-    @classmethod
-    def _are_urls(cls, prefixes: list[str]) -> list[str]:
-        for prefix in prefixes:
-            parts = urlsplit(prefix)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(
-                    f"{prefix!r} must be a URL that begins with https:// or http:// and a host"
-                )
-            if "@" in parts.netloc or parts.query or parts.fragment:
-                raise ValueError(
-                    f"the prefix for {parts.hostname} must have no credentials, query or fragment"
-                )
-        return prefixes
 
     @property
     def queue_urls(self) -> dict[str, str]:

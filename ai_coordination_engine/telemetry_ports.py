@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ai_coordination_engine.domain.observed import EndedAttempt, EndedSession
 from ai_coordination_engine.domain.trace_context import TraceContext
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 
 
 class Telemetry(Protocol):

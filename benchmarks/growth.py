@@ -8,7 +8,7 @@ import re
 from benchmarks.density import PACKAGE, ROOT
 
 PAGE = ROOT.parent / "docs" / "contributing.md"
-SETTINGS = f"{PACKAGE}/settings.py"
+SETTINGS = f"{PACKAGE}/runtime_settings.py"
 _ADDITION = re.compile(
     r"^\*\*([^*]+)\*\*(?:(?!^\*\*).)*?^```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE
 )

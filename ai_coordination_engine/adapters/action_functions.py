@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
+from ai_coordination_engine.runtime_ports import ActionRequest, ActionResult, AgentFailure
 
 
 class AllowedActionFunctions:
-    """Implements `ports.ActionFunctions`; `allowed` maps `module.function` to
+    """Implements `runtime_ports.ActionFunctions`; `allowed` maps `module.function` to
     `package.module:attribute`.
 
     A function takes an `ActionRequest`. It returns None (the output stays), a new output (a text or

@@ -10,7 +10,7 @@ from ai_coordination_engine.adapters.action_functions import AllowedActionFuncti
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.domain.runtimes import KINDS
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 _DEFAULT, _ACTIONS = "ACE_DEFAULT_RUNTIME", "ACE_ACTION_FUNCTIONS"
 

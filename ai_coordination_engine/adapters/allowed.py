@@ -14,7 +14,7 @@ from traceback import walk_tb
 from typing import Any, cast
 
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 ENTRY_POINT_GROUP = "ai_coordination_engine.functions"
 _ENTRY_POINT = "entry_point:"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ai_coordination_engine.domain.prices import Cost, PriceTable, Rates
 from ai_coordination_engine.domain.usage import Usage
-from ai_coordination_engine.settings import OwnPrice
+from ai_coordination_engine.runtime_settings import OwnPrice
 
 TABLE = Path(__file__).with_name("prices.json")
 

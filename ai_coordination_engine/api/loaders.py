@@ -21,7 +21,7 @@ from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.graph.definition import agent_names
 from ai_coordination_engine.engine.waits import async_tasks
 from ai_coordination_engine.errors import TooComplex
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import (
     Coordination,

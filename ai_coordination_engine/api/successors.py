@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.graph.edge_outcomes import (
     held_again,
 )
 from ai_coordination_engine.engine.graph.keys import agent_key
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 Shown = list[dict[str, Any]]

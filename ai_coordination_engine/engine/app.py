@@ -8,16 +8,8 @@ from typing import Any
 from ai_coordination_engine.domain.budgets import Budget, TenantBudget, parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import needs_of
 from ai_coordination_engine.live_ports import Changes, Outputs
-from ai_coordination_engine.ports import (
-    ActionFunctions,
-    AllowList,
-    Clock,
-    Prices,
-    Queue,
-    Runtimes,
-    Secrets,
-    Wake,
-)
+from ai_coordination_engine.ports import AllowList, Clock, Prices, Queue, Secrets, Wake
+from ai_coordination_engine.runtime_ports import ActionFunctions, Runtimes
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.repository import Repository

@@ -34,12 +34,8 @@ from ai_coordination_engine.engine.attempt.tries import (
     why_not_resumed,
 )
 from ai_coordination_engine.engine.waits import waiting
-from ai_coordination_engine.ports import (
-    AgentFailure,
-    AgentResult,
-    Question,
-    Wake,
-)
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult, Question
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.transitions.attempts import (
     Lease,

@@ -45,12 +45,8 @@ from ai_coordination_engine.engine.attempt.persistence import persist
 from ai_coordination_engine.engine.attempt.request import call, read_for_all, request_of
 from ai_coordination_engine.engine.beginning import begin
 from ai_coordination_engine.engine.graph.edge_outcomes import check_output, edges
-from ai_coordination_engine.ports import (
-    AgentFailure,
-    AgentRequest,
-    AgentResult,
-    Wake,
-)
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.stand_ins import calling, is_overdue
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_AGENT

@@ -27,7 +27,7 @@ from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.inputs import AgentOutput
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 

@@ -25,7 +25,7 @@ from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.planning.start import ServedStart, execute_procedure
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.served.outputs import Output, outputs_of
 from ai_coordination_engine.served.tasks import ServedTask
 from ai_coordination_engine.store.keys import Key

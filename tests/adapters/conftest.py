@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 
 BASE: dict[str, Any] = {
     "tenant": "acme",

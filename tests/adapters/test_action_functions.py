@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
+from ai_coordination_engine.runtime_ports import ActionRequest, ActionResult, AgentFailure
 
 REQUEST = ActionRequest(
     "acme", "s", "sa", "writer", "Writer", '{"n": 1}', "query", ["left", "right"]

@@ -8,7 +8,8 @@ import pytest
 
 from ai_coordination_engine import assembly, bootstrap
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.settings import AgentModel, OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_settings import AgentModel, OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api
 
 COORDINATION = """mutation($c: String!, $agents: [JSONCamelCase]) {

@@ -13,7 +13,7 @@ from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_e
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import ActionRequest, AgentFailure
+from ai_coordination_engine.runtime_ports import ActionRequest, AgentFailure
 from ai_coordination_engine.settings import Settings
 
 REQUEST = ActionRequest("acme", "s", "sa", "writer", "Writer", "text", "query", [])

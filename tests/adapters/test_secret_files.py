@@ -9,7 +9,8 @@ from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.entrypoints.cli.webhook_keys import key_of
 from ai_coordination_engine.entrypoints.local.home import home
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, SecretUnavailable
+from ai_coordination_engine.ports import SecretUnavailable
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.settings import Settings
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ace/openai-AbCdEf"

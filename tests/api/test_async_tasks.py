@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from benchmarks.harness.api import Api
 from tests.kit.api import data, error
 from tests.kit.stage import TENANT, Stage, stage_of

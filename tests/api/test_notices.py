@@ -14,7 +14,7 @@ from ai_coordination_engine.domain.webhooks import JobOwner
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.http_messages import Request
-from ai_coordination_engine.ports import AgentResult
+from ai_coordination_engine.runtime_ports import AgentResult
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import pending, waiting_for_a_job, work_now
 

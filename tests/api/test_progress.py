@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.waits.async_tasks import heartbeat
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.session_view import Why
 from ai_coordination_engine.errors import Unavailable
-from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
 from benchmarks.harness.api import Api
 from tests.kit import views

@@ -8,7 +8,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
-from ai_coordination_engine.ports import ActionResult, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import ActionResult, AgentRequest, AgentResult
 from ai_coordination_engine.store.records.entities import SESSION_RUN as SESSION_RUNS
 from benchmarks.harness.api import Api
 from tests.kit.api import data, leaves

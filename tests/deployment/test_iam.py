@@ -28,7 +28,7 @@ from ai_coordination_engine.entrypoints.aws import sweep as sweeping
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.aws.sweep import Sweep
 from ai_coordination_engine.entrypoints.aws.worker_handler import build_handler as build_worker
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import Record

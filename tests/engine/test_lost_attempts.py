@@ -11,12 +11,12 @@ from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.errors import NotFound, Unavailable
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import (
     ActionRequest,
     ActionResult,
     AgentRequest,
     AgentResult,
-    Wake,
 )
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.attempts import ERROR

@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash, tripping

@@ -10,7 +10,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.inputs import given
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import AgentRequest, PredecessorOutput
+from ai_coordination_engine.runtime_ports import AgentRequest, PredecessorOutput
 from ai_coordination_engine.store.payload import BlobReference
 from tests.kit.fakes import failing
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

@@ -11,7 +11,7 @@ from ai_coordination_engine.api import resources
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import HasDependents
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import (
     Coordination,
     Session,

@@ -10,16 +10,14 @@ from math import ceil
 from typing import Any
 
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.ports import QueueMessage, SecretUnavailable, Wake
+from ai_coordination_engine.runtime_ports import (
     ActionRequest,
     ActionResult,
     AgentFailure,
     AgentRequest,
     AgentResult,
     Question,
-    QueueMessage,
-    SecretUnavailable,
-    Wake,
 )
 
 LONGEST_DELAY = 900  # seconds, of SQS
@@ -198,7 +196,7 @@ class FakeBlobs:
 
 
 class FakeActions:
-    """Implements `ports.ActionFunctions`; `requests` records every call."""
+    """Implements `runtime_ports.ActionFunctions`; `requests` records every call."""
 
     def __init__(self, reach: Reach = _pass) -> None:
         self.functions: dict[str, Callable[[ActionRequest], ActionResult]] = {}
@@ -254,7 +252,7 @@ Behaviour = Callable[[AgentRequest], str | AgentResult]
 
 
 class FakeRuntime:
-    """Implements `ports.AgentRuntime` and `ports.Runtimes`.
+    """Implements `ports.AgentRuntime` and `runtime_ports.Runtimes`.
 
     An agent answers with its name in capitals unless it has a behaviour, which may raise
     `AgentFailure`. `requests` records every attempt in order; `repeated` those whose agent had a

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from tests.kit.fakes import Behaviour
 from tests.kit.stage import Graph, Stage, stage_of

@@ -16,7 +16,8 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import Busy
 from ai_coordination_engine.engine.work import process_message
-from ai_coordination_engine.ports import AgentRequest, QueueMessage, Wake
+from ai_coordination_engine.ports import QueueMessage, Wake
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.begun import agent_key_of, may_have_begun, status_of
 from ai_coordination_engine.store.records.entities import (

@@ -17,7 +17,7 @@ from moto import mock_aws
 from ai_coordination_engine import backend
 from ai_coordination_engine.engine.advance import maps
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import ActionResult
+from ai_coordination_engine.runtime_ports import ActionResult
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.transitions import counter_shards
 from benchmarks.harness.memory import in_memory

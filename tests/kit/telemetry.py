@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from ai_coordination_engine.domain.observed import EndedAttempt, EndedSession
 from ai_coordination_engine.domain.trace_context import TraceContext
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 
 CALLER = TraceContext("b" * 32, "c" * 16, 1, "vendor=x")
 TOOLS = [

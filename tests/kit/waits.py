@@ -5,7 +5,7 @@ from typing import Any
 
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task, states
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.fakes import Behaviour
 from tests.kit.stage import TENANT, Stage

@@ -17,7 +17,7 @@ from ai_coordination_engine.engine.planning.fork import fork_session
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task, heartbeat
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, HasDependents, NotFound, Throttled
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION, SESSION_AGENT

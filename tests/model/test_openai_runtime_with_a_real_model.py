@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,
     Message,
     no_delta,
 )
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 
 pytestmark = pytest.mark.model
 

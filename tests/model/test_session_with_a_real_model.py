@@ -16,7 +16,8 @@ from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.planning.start import Start, execute_procedure
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.ports import Wake
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import (
     COORDINATION,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.agent import ToolAgentRuntime
-from ai_coordination_engine.ports import AgentRequest, AgentResult
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 from tests.kit.fakes import FakeSecrets
 from tests.model.conftest import MODEL
 

@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import process_message
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.budgets import Period, Used
 from tests.kit.crashes import Turns

@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec, needs_of
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from tests.kit.crashes import tripping

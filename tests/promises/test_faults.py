@@ -14,7 +14,8 @@ from ai_coordination_engine.engine.step import poison, run_step
 from ai_coordination_engine.entrypoints.aws.worker_handler import LONGEST_BACKOFF
 from ai_coordination_engine.entrypoints.deliveries import Deliveries, Delivery
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import AgentRequest, Wake
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, rerun, retry
 from tests.kit.crashes import Crash, Refusals

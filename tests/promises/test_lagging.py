@@ -5,7 +5,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import HasDependents
-from ai_coordination_engine.ports import AgentResult
+from ai_coordination_engine.runtime_ports import AgentResult
 from ai_coordination_engine.store.records.entities import SESSION, TASK
 from ai_coordination_engine.store.records.guards import delete
 from benchmarks.harness.api import Api

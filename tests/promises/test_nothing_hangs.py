@@ -18,7 +18,7 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound, Throttled
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards

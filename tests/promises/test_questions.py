@@ -18,7 +18,7 @@ from ai_coordination_engine.engine.planning.ask import Asked, Question, ask
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION
 from tests.kit.by_hand import deleted, emptied, written

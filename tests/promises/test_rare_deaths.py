@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
+from ai_coordination_engine.runtime_ports import ActionRequest, ActionResult, AgentFailure
 from tests.kit.controls import sweep_after
 from tests.kit.crashes import Crash, tripping
 from tests.kit.promises import check_promises

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from benchmarks.harness.api import Api
 from tests.kit.api import code, data, error
 from tests.kit.records import CASES, COORDINATION, SESSION, SESSION_AGENT, TASK, Case, items

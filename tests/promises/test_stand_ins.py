@@ -22,7 +22,7 @@ from ai_coordination_engine.engine.attempt.chain import Chain as Work
 from ai_coordination_engine.engine.attempt.leases import claim
 from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.stand_ins import Replaced, replaceable
 from ai_coordination_engine.store.models import SessionAgent

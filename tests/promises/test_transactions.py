@@ -18,7 +18,8 @@ from ai_coordination_engine.entrypoints.local import next_message
 from ai_coordination_engine.entrypoints.local.local_worker import LocalWorker
 from ai_coordination_engine.entrypoints.local.next_message import NextMessage, Received
 from ai_coordination_engine.errors import Unavailable
-from ai_coordination_engine.ports import AgentFailure, Wake
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.outcome import Applied

@@ -22,7 +22,7 @@ from ai_coordination_engine.domain.policies import ERROR_CLASSES
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.entrypoints.cli.cli import app as ace
 from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.settings import Settings
 from tests.readme.documents import PAGES, ROOT, page, prose
 

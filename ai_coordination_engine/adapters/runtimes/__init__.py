@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Protocol
 
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
-from ai_coordination_engine.ports import AgentFailure, AgentRuntime, Secrets
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRuntime
 from ai_coordination_engine.settings import Settings
 
 
@@ -25,7 +26,7 @@ class Runtime(AgentRuntime, Protocol):
 
 
 class RuntimeRegistry:
-    """Implements `ports.Runtimes` with the runtimes that `settings` allow. Thread-safe."""
+    """Implements `runtime_ports.Runtimes` with the runtimes that `settings` allow. Thread-safe."""
 
     def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self._settings = settings

@@ -22,15 +22,15 @@ from ai_coordination_engine.adapters.runtimes.web import Web, redacting
 from ai_coordination_engine.domain import a2a, json_text
 from ai_coordination_engine.domain.a2a import Reason, TaskState
 from ai_coordination_engine.domain.webhooks import JobOwner
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import (
     JOB_OF_QUESTION,
     AgentFailure,
     AgentRequest,
     AgentResult,
     Question,
-    Secrets,
 )
-from ai_coordination_engine.setting_types import A2AAgent
+from ai_coordination_engine.runtime_settings import A2AAgent
 from ai_coordination_engine.settings import Settings
 
 CARD_SECONDS = 300.0  # for which a card is kept
@@ -150,7 +150,7 @@ class A2ARuntime:
     def look(
         self, request: AgentRequest, async_task_uuid: str
     ) -> AgentResult | AgentFailure | None:
-        """As `ports.FollowsJobs.look`."""
+        """As `runtime_ports.FollowsJobs.look`."""
         name, agent = self.check(request.runtime)
         key = self._key(name, agent)
         with redacting([key]):
@@ -165,7 +165,7 @@ class A2ARuntime:
             return _outcome(task, service.name)
 
     def cancel(self, request: AgentRequest, async_task_uuid: str) -> None:
-        """As `ports.FollowsJobs.cancel`."""
+        """As `runtime_ports.FollowsJobs.cancel`."""
         name, agent = self.check(request.runtime)
         key = self._key(name, agent)
         with redacting([key]):

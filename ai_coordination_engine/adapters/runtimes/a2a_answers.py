@@ -7,7 +7,7 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.error_documents import one_line
 from ai_coordination_engine.domain import a2a, json_text
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult
 
 MOST_INLINE = 100_000  # characters of a file that is sent as a part, in base64
 _FAILURES = {

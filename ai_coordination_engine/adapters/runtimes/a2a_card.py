@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.domain import a2a
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 _BINDINGS = (a2a.JSON_RPC, a2a.HTTP_JSON)
 

@@ -11,7 +11,7 @@ from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in, read_error
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web
 from ai_coordination_engine.domain import a2a, json_text
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 _EXPLAINED = (400, 404, 409, 501)  # statuses of HTTP+JSON whose body names the reason
 _REASONS = {code: reason for reason, code in a2a.CODES.items()}

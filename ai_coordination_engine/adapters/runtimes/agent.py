@@ -13,7 +13,8 @@ from ai_coordination_engine.adapters.runtimes.agents.chosen import Chosen, chose
 from ai_coordination_engine.domain.answers import check_schema
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.domain.ids import name_uuid
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
-from ai_coordination_engine.setting_types import AgentCoreRuntime as Hosted
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import AgentCoreRuntime as Hosted
 from ai_coordination_engine.settings import Settings
 
 _SETTING = "ACE_AGENTCORE_RUNTIMES"

@@ -6,7 +6,7 @@ The runtimes and `action_functions` call it.
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult
 
 _UUID_BYTES = 256
 _LONGEST_HEARTBEAT = 2_592_000  # seconds, 30 days, as the setting

@@ -10,7 +10,7 @@ from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_outp
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult
 
 NOT_JSON = "a body that is not valid JSON"
 

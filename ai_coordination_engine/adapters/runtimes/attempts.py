@@ -1,6 +1,6 @@
 """What the other side is told of an attempt: its identity, and the whole request as a document."""
 
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 
 
 def identity(request: AgentRequest) -> dict[str, str]:

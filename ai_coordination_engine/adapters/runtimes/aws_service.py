@@ -24,7 +24,7 @@ from botocore.session import get_session
 
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.adapters.runtimes.error_documents import one_line
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import aws_region
 
 T = TypeVar("T")

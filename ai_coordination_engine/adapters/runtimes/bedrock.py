@@ -6,8 +6,9 @@ from typing import Any
 
 from ai_coordination_engine.adapters.runtimes import converse
 from ai_coordination_engine.adapters.runtimes.aws_service import AwsService, Called, chosen
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
-from ai_coordination_engine.setting_types import BedrockModel
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import BedrockModel
 from ai_coordination_engine.settings import Settings
 
 _SETTING = "ACE_BEDROCK_MODELS"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from ai_coordination_engine.domain.routing import NONE, is_choice
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 
 
 def echo(request: AgentRequest) -> str:

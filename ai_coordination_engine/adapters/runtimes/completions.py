@@ -10,7 +10,7 @@ from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in, one_line, title_of
 from ai_coordination_engine.adapters.runtimes.web import Reply
 from ai_coordination_engine.domain.usage import COUNTS, Usage
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 _FILTERED = {
     "content_filter",

@@ -10,7 +10,7 @@ from typing import Any
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.domain.usage import whole_number
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult, Message
 
 PROVIDER = "aws"
 _PARAMETERS = {

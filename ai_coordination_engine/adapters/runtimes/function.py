@@ -11,7 +11,8 @@ from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 
 

@@ -24,7 +24,8 @@ from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web, redacting
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"

@@ -4,7 +4,8 @@ call it.
 
 from collections.abc import Callable
 
-from ai_coordination_engine.ports import AgentFailure, SecretUnavailable
+from ai_coordination_engine.ports import SecretUnavailable
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 
 def read_key(read: Callable[[], str], what: str) -> str:

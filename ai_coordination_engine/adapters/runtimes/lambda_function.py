@@ -16,7 +16,8 @@ from ai_coordination_engine.adapters.runtimes.attempts import payload, trace_hea
 from ai_coordination_engine.adapters.runtimes.aws_service import AwsService, Called, chosen
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.settings import Settings
 
 _SETTING = "ACE_LAMBDA_FUNCTIONS"

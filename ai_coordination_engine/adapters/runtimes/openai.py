@@ -23,8 +23,10 @@ from ai_coordination_engine.adapters.runtimes.web import (
 )
 from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Secrets
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 
 # Keys that a record must not set: the operator decides where requests go and who pays for them.
 _OPERATOR_KEYS = {"apikey", "apikeysecret", "baseurl", "apibase", "authorization", "headers", "url"}

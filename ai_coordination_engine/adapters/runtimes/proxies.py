@@ -9,7 +9,7 @@ import threading
 
 import httpx
 
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import Proxies
 
 # Connections are not reused: Lambda freezes between requests, and a connection that broke

@@ -18,7 +18,7 @@ from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, ru
 from ai_coordination_engine.adapters.runtimes.error_documents import read_error, usage_in
 from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport
 from ai_coordination_engine.domain.charsets import Undecodable, decode
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import proxies
 
 ANSWER_LIMIT = 5_000_000  # bytes, decompressed

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from ai_coordination_engine.domain import gen_ai
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 
 _MOST = 1_000  # attempts, should their runs never be stored
 _LONGEST = 32_000  # characters of a text

@@ -11,7 +11,7 @@ from ai_coordination_engine.domain.observed import EndedAttempt, EndedSession
 from ai_coordination_engine.domain.spans import Span
 from ai_coordination_engine.domain.trace_context import TraceContext
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 
 
 class Spans(Protocol):

@@ -26,7 +26,7 @@ from ai_coordination_engine.adapters.telemetry.contents import Contents
 from ai_coordination_engine.domain import gen_ai
 from ai_coordination_engine.domain.spans import Span
 from ai_coordination_engine.domain.trace_context import TraceContext
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 
 _SCOPE = "ai_coordination_engine"
 

@@ -19,7 +19,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.persistence import persist, persist_together
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AgentFailure, Question
+from ai_coordination_engine.runtime_ports import AgentFailure, Question
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import BlobReference, to_json
 from ai_coordination_engine.store.records.entities import SESSION_AGENT

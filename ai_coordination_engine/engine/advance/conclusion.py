@@ -32,7 +32,7 @@ from ai_coordination_engine.engine.graph.edge_outcomes import Held, check_output
 from ai_coordination_engine.engine.graph.inputs import output_of
 from ai_coordination_engine.engine.graph.keys import edge_id
 from ai_coordination_engine.observability import logger, logs
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.attempts import lost

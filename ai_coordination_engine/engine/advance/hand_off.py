@@ -29,7 +29,7 @@ from ai_coordination_engine.engine.graph.edge_outcomes import (
 )
 from ai_coordination_engine.engine.graph.inputs import label
 from ai_coordination_engine.engine.graph.keys import agent_key, edge_id, family
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.transitions import counter_shards

@@ -32,7 +32,7 @@ from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.attempt.request import bare_request
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentResult, FollowsJobs, Question
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult, FollowsJobs, Question
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.jobs import Job

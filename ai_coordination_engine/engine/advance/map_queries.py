@@ -20,7 +20,7 @@ from ai_coordination_engine.engine.graph.keys import (
     MAX_ELEMENTS,
 )
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 MAX_ASKED = 64_000_000  # characters of the queries of all elements of one map

@@ -33,7 +33,7 @@ from ai_coordination_engine.engine.graph.keys import (
     family,
 )
 from ai_coordination_engine.engine.graph.sharing import Sharing
-from ai_coordination_engine.ports import AgentFailure, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult
 from ai_coordination_engine.store.models import CounterShard, SessionAgent
 from ai_coordination_engine.store.payload import inline
 from ai_coordination_engine.store.record import M

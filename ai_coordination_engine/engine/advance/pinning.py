@@ -37,7 +37,7 @@ from ai_coordination_engine.engine.graph.session_agents import (
     session_agents,
 )
 from ai_coordination_engine.errors import BadUserInput, Throttled
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from ai_coordination_engine.store.transitions.outcome import Applied

@@ -9,7 +9,7 @@ from typing import Any
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, label, task_query
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure
+from ai_coordination_engine.runtime_ports import ActionRequest, ActionResult, AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 

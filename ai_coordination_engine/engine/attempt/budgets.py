@@ -20,7 +20,7 @@ from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import budget_waits, costs, limits
 from ai_coordination_engine.engine.attempt.limits import applies
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.budget_items import Reservation
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import to_json

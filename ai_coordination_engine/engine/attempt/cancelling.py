@@ -12,11 +12,11 @@ from ai_coordination_engine.domain.runtimes import cancels
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.request import bare_request
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.ports import CancelJob
+from ai_coordination_engine.runtime_ports import (
     JOB_OF_QUESTION,
     AgentFailure,
     AgentRequest,
-    CancelJob,
     FollowsJobs,
 )
 from ai_coordination_engine.store.models import SessionAgent

@@ -10,7 +10,7 @@ from random import Random
 from ai_coordination_engine.domain.policies import Policy
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION
 

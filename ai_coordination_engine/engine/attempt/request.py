@@ -18,7 +18,7 @@ from ai_coordination_engine.engine.attempt.chain import Chain
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT, AgentOutput, Given
 from ai_coordination_engine.engine.graph.keys import edge_id_of, own_edge_id
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,

@@ -16,7 +16,8 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import budgets, limits
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, Wake
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT, SESSION_RUN

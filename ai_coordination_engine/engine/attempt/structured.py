@@ -8,7 +8,7 @@ from ai_coordination_engine.domain.decomposition import planning_of
 from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.domain.structured import Structured, Unfit
 from ai_coordination_engine.engine.graph import rules
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 _KINDS: Mapping[str, Callable[[Any], Structured]] = {

@@ -13,7 +13,7 @@ from ai_coordination_engine.domain.conditions import holds, value_for
 from ai_coordination_engine.domain.documents import quoted
 from ai_coordination_engine.domain.json_text import NotJSON
 from ai_coordination_engine.errors import BadUserInput, TooCostly
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 TOLERANT = ("any", "quorum", "all_terminal")

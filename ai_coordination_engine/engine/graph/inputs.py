@@ -21,7 +21,7 @@ from ai_coordination_engine.engine.graph.keys import (
     family,
 )
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import COUNTER_SHARDS, SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards

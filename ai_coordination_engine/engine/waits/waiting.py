@@ -7,7 +7,7 @@ from ai_coordination_engine.engine.advance import asking, ending, maps, timers
 from ai_coordination_engine.engine.advance.giving_up import fail
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.waits import people
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.store.models import SessionAgent
 
 

@@ -11,7 +11,8 @@ from ai_coordination_engine.entrypoints.local.home import WrongInput
 from ai_coordination_engine.entrypoints.local.readable_log import ReadableLines, untold
 from ai_coordination_engine.observability import SERVICE, configure, logger
 from ai_coordination_engine.ports import AllowList
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 
 
 class InvalidSetting(WrongInput):

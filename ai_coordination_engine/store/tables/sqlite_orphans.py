@@ -15,6 +15,7 @@ from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import ENTITIES, Entity
 from ai_coordination_engine.store.tables.items import RawItem
 from ai_coordination_engine.store.tables.sqlite_check import CheckedTable, checked_tables, told
+from ai_coordination_engine.store.tables.table_keys import TableKeys
 
 Tables = Mapping[tuple[str, type[Record]], CheckedTable]
 _PLACE = 4  # parts of a blob's key that name its record
@@ -37,15 +38,6 @@ def orphans(connection: Connection, read: Callable[[str], QueueMessage]) -> Iter
         yield from told("blobs", _missing(connection, tables), "restore the file from a backup")
 
 
-def stored_key(model: type[Record], tenant: str, key: Key) -> Key:
-    """The stored key of a record of a tenant."""
-    hash_value, range_value = key
-    above = model.get_attributes()[model.key_names()[0]]
-    if not isinstance(above, ParentKey):
-        return hash_value, range_value
-    return above.stored(tenant, hash_value, above.shard_of(range_value)), range_value
-
-
 def _exists(connection: Connection, table: CheckedTable | None, key: Key) -> bool:
     return table is not None and connection.execute(table.layout.select, key).fetchone() is not None
 
@@ -62,7 +54,7 @@ def _without_parent(
         is_reserved = "unconfirmed" in item and "plan_hash" not in item
         if own[0].startswith(SEPARATOR) or is_reserved or not above:
             continue  # an internal item, or one that is being created
-        key = stored_key(parent.model, tenant, (above, own[0]))
+        key = TableKeys(parent.model).stored_key(tenant, (above, own[0]))
         if not _exists(connection, tables.get((table.prefix, parent.model)), key):
             yield f"the {entity.name} {own[1]} is of a {parent.name} that does not exist: {own[0]}"
 
@@ -79,7 +71,7 @@ def _messages(
         if isinstance(message, CancelJob):  # its agent need not exist any more
             continue
         model = SessionAgent if isinstance(message, Wake) else TaskSchedule
-        key = stored_key(model, message.tenant, message.key)
+        key = TableKeys(model).stored_key(message.tenant, message.key)
         of_model = [each for each in tables.values() if each.model is model]
         if not any(_exists(connection, each, key) for each in of_model):
             what = "session agent" if isinstance(message, Wake) else "task schedule"

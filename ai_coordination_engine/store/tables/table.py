@@ -1,4 +1,4 @@
-"""One table of the store: keys with the tenant, records, and the budget of a request.
+"""One table of the store: records, and the budget of a request.
 
 Each method is exactly one request to the database, unless its docstring says otherwise. `items` has
 the protocol that DynamoDB (`dynamodb`) and SQLite (`sqlite`) implement.
@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pynamodb.constants import LAST_EVALUATED_KEY
 from pynamodb.expressions.condition import Condition
@@ -17,7 +17,6 @@ from pynamodb.expressions.update import Action
 from ai_coordination_engine.ports import Blobs
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.meter import CALL, COUNTED, Meter, MeteredBlobs, charge_write
-from ai_coordination_engine.store.parent_keys import ParentKey
 from ai_coordination_engine.store.record import M, Record
 from ai_coordination_engine.store.tables.items import (
     Database,
@@ -27,6 +26,7 @@ from ai_coordination_engine.store.tables.items import (
     Refused,
     Write,
 )
+from ai_coordination_engine.store.tables.table_keys import TableKeys
 from ai_coordination_engine.store.tables.values import are_equal
 
 __all__ = ["Refused", "Table", "get_many_of", "table_name"]
@@ -39,7 +39,7 @@ def table_name(prefix: str, model: type[Record]) -> str:
     return f"{prefix}-{model.Meta.table_name}"
 
 
-class Table(Generic[M]):
+class Table(TableKeys[M]):
     """The table of one model. Thread-safe.
 
     The stored hash key of a child contains the tenant, so items of other tenants are never found.
@@ -51,16 +51,12 @@ class Table(Generic[M]):
     def __init__(
         self, model: type[M], database: Database, prefix: str, blobs: Blobs | None = None
     ) -> None:
-        self.model = model
+        super().__init__(model)
         self.database = database
         self.blobs = blobs
         self.meter: Meter | None = None
         self.name = table_name(prefix, model)
         self._items = database.items(model, self.name)
-        self.hash_key, self.range_key = model.key_names()
-        attribute = model.get_attributes()[self.hash_key]
-        self._above = attribute if isinstance(attribute, ParentKey) else None
-        self.shards = self._above.shards if self._above else 1
 
     def holding(self, model: type[Other]) -> "Table[Other]":
         """The same table for internal items of another model, which have keys of the same form."""
@@ -78,31 +74,13 @@ class Table(Generic[M]):
         other.blobs = MeteredBlobs(self.blobs, meter) if self.blobs is not None else None
         return other
 
-    def raw_key(self, tenant: str, key: Mapping[str, str]) -> RawKey:
-        """The start key of a query of an index, from bare values by attribute."""
-        own = self._stored(tenant, (key[self.hash_key], key[self.range_key]))
-        return {name: {"S": own if name == self.hash_key else value} for name, value in key.items()}
-
-    def after(self, tenant: str, hash_value: str, range_value: str, shard: int = 0) -> RawKey:
-        """The start key of a query after `range_value`, which may be in another shard."""
-        return {
-            self.hash_key: {"S": self._partition(tenant, hash_value, shard)},
-            self.range_key: {"S": range_value},
-        }
-
-    def bare_key(self, key: RawKey) -> dict[str, str]:
-        """The bare values of a start key, by attribute."""
-        attribute = self.model.get_attributes()[self.hash_key]
-        texts = {name: value["S"] for name, value in key.items() if "S" in value}
-        return {**texts, self.hash_key: attribute.deserialize(texts[self.hash_key])}
-
     def record(self, item: RawItem) -> M:
         """The record of an item of this table."""
         return self.model.from_raw_data(item, self.blobs)
 
     def get(self, tenant: str, key: Key, *, consistent: bool = False) -> M | None:
         """The item under `key` (hash, range), or None."""
-        item = self._items.get(self._stored_key(tenant, key), consistent=consistent)
+        item = self._items.get(self.stored_key(tenant, key), consistent=consistent)
         self._charge([item] if item else [])
         return self.record(item) if item else None
 
@@ -152,7 +130,7 @@ class Table(Generic[M]):
         self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition | None
     ) -> Write:
         """The part of a transaction that updates one item."""
-        return Write(self.name, condition, key=self._stored_key(tenant, key), actions=actions)
+        return Write(self.name, condition, key=self.stored_key(tenant, key), actions=actions)
 
     def put_many(self, records: Sequence[Record]) -> None:
         """Write whole items of any models of this table, without conditions.
@@ -177,7 +155,7 @@ class Table(Generic[M]):
     def update(self, tenant: str, key: Key, actions: Sequence[Action], condition: Condition) -> M:
         """Update one item and return its new state; raises `Refused` with its present state."""
         try:
-            item = self._items.update(self._stored_key(tenant, key), actions, condition)
+            item = self._items.update(self.stored_key(tenant, key), actions, condition)
         except Refused as refused:
             raise self._met(refused) from None
         return self.record(item)
@@ -185,7 +163,7 @@ class Table(Generic[M]):
     def delete(self, tenant: str, key: Key, condition: Condition) -> M:
         """Delete one item and return its last state; raises `Refused`."""
         try:
-            item = self._items.delete(self._stored_key(tenant, key), condition)
+            item = self._items.delete(self.stored_key(tenant, key), condition)
         except Refused as refused:
             raise self._met(refused) from None
         return self.record(item)
@@ -207,7 +185,7 @@ class Table(Generic[M]):
         """
         return self._page(
             Query(
-                self._partition(tenant, hash_value, shard),
+                self.partition(tenant, hash_value, shard),
                 range_condition=range_condition,
                 after=after,
                 limit=self._readable(limit),
@@ -233,7 +211,7 @@ class Table(Generic[M]):
         items; the items themselves are not transferred.
         """
         counted = 0
-        hash_value = self._partition(tenant, hash_value, shard) if index is None else hash_value
+        hash_value = self.partition(tenant, hash_value, shard) if index is None else hash_value
         after: RawKey | None = None
         while counted < most:
             answer = self._items.query(
@@ -296,7 +274,7 @@ class Table(Generic[M]):
         while True:
             answer = self._items.query(
                 Query(
-                    self._partition(tenant, hash_value, shard),
+                    self.partition(tenant, hash_value, shard),
                     filter_condition=condition,
                     after=after,
                     limit=self._countable(most),
@@ -326,20 +304,6 @@ class Table(Generic[M]):
                     return
 
         return heapq.merge(*map(rows, range(self.shards)), key=attrgetter(self.range_key))
-
-    def stored_key(self, item: RawItem) -> Key:
-        """The stored key of an item."""
-        return item[self.hash_key]["S"], item[self.range_key]["S"]
-
-    def _stored_key(self, tenant: str, key: Key) -> Key:
-        return self._stored(tenant, key), key[1]
-
-    def _stored(self, tenant: str, key: Key) -> str:
-        """The stored hash key of an item of this tenant."""
-        return self._partition(tenant, key[0], self._above.shard_of(key[1]) if self._above else 0)
-
-    def _partition(self, tenant: str, hash_value: str, shard: int) -> str:
-        return self._above.stored(tenant, hash_value, shard) if self._above else hash_value
 
     def _page(self, query: Query) -> tuple[list[M], RawKey | None]:
         answer = self._items.query(query)
@@ -391,7 +355,7 @@ def get_many_of(
         items = [(name, item) for name, items in answer.items() for item in items]
         first._charge([item for _, item in items])
         for name, item in items:
-            table = asked[name, *by_name[name].stored_key(item)]
+            table = asked[name, *by_name[name].key_of(item)]
             record = table.record(item)
             found[table][record.key] = record
     return found
@@ -405,7 +369,7 @@ def _by_stored_key(
     One table of the database may hold items of several models.
     """
     return {
-        (table.name, table._stored(tenant, key), key[1]): table
+        (table.name, *table.stored_key(tenant, key)): table
         for table, keys in wanted.items()
         for key in keys
     }

@@ -8,8 +8,8 @@ import pytest
 
 from ai_coordination_engine.adapters.runtimes import a2a_answers as answers
 from ai_coordination_engine.adapters.runtimes.a2a import A2ARuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Resumed
-from ai_coordination_engine.setting_types import A2AAgent
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult, Resumed
+from ai_coordination_engine.runtime_settings import A2AAgent
 from tests.kit.a2a_agent import BINDINGS, RemoteAgent, remote_agent
 from tests.kit.fakes import FakeSecrets
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.agentcore import AgentCoreRuntime, session_id
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.setting_types import AgentCoreRuntime as Hosted
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import AgentCoreRuntime as Hosted
 from tests.kit.aws_answers import error
 
 ARN = "arn:aws:bedrock-agentcore:eu-central-1:111122223333:runtime/desk-Ab1"

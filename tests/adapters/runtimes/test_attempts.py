@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ai_coordination_engine.adapters.runtimes.attempts import attempt_headers
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 
 
 def test_an_attempt_is_named_in_headers_with_its_trace_where_it_has_one() -> None:

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 
 from ai_coordination_engine.adapters.runtimes.bedrock import BedrockRuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, Message
-from ai_coordination_engine.setting_types import BedrockModel
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, Message
+from ai_coordination_engine.runtime_settings import BedrockModel
 from tests.kit.aws_answers import asked, checked, error, stream
 
 MODEL = "eu.amazon.nova-lite-v1:0"

@@ -14,7 +14,7 @@ import pytest
 from ai_coordination_engine.adapters.allowed import ENTRY_POINT_GROUP, function_errors
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 
 Requests = Callable[..., AgentRequest]
 AGENTS = Path(__file__).parents[3] / "docs/agents.md"

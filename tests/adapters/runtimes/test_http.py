@@ -11,7 +11,7 @@ import pytest
 from ai_coordination_engine.adapters.runtimes.http import HttpRuntime
 from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,

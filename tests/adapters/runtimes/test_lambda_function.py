@@ -9,7 +9,7 @@ import pytest
 
 from ai_coordination_engine.adapters.runtimes import aws_service
 from ai_coordination_engine.adapters.runtimes.lambda_function import LambdaRuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult, Message
 from tests.kit.aws_answers import error
 
 ARN = "arn:aws:lambda:eu-west-1:111122223333:function:writer:live"

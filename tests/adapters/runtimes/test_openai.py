@@ -5,8 +5,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message
-from ai_coordination_engine.settings import OpenAIEndpoint
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult, Message
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
 from tests.kit.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]

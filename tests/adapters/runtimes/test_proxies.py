@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport, is_loopback
 from ai_coordination_engine.adapters.runtimes.web import Web
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import keep_loopback_from_proxies, proxies
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

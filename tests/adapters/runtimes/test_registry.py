@@ -7,7 +7,7 @@ import pytest
 
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import Settings
 
 

@@ -10,8 +10,8 @@ import pytest
 from ai_coordination_engine.adapters.runtimes import openai, web
 from ai_coordination_engine.adapters.runtimes.completion_stream import CompletionStream
 from ai_coordination_engine.adapters.runtimes.openai import OpenAIRuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.settings import OpenAIEndpoint
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
 from tests.kit.fakes import FakeSecrets
 
 Requests = Callable[..., AgentRequest]

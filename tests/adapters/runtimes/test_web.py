@@ -13,7 +13,7 @@ from ai_coordination_engine.adapters.runtimes.web import (
     Web,
     redacting,
 )
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 
 def post(web: Web, url: str = "http://127.0.0.1:1/") -> Reply:

@@ -24,7 +24,7 @@ from ai_coordination_engine.adapters.telemetry.contents import Contents
 from ai_coordination_engine.adapters.telemetry.exports import Exports
 from ai_coordination_engine.adapters.telemetry.otel_spans import OtelSpans
 from ai_coordination_engine.domain.trace_context import TraceContext, read, trace_id
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from tests.kit.telemetry import ATTEMPT, CALLER, SESSION, Collector, attributes, collecting
 
 _DEFAULT = ParentBased(ALWAYS_ON)

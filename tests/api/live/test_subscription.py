@@ -21,7 +21,7 @@ from ai_coordination_engine.api.transport import Parameters
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import CoordinationError
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from benchmarks.harness.api import DOCUMENTS
 from tests.kit.stage import TENANT, Stage, stage_of
 

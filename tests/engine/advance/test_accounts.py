@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.control.restart import retry_session
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_RUN

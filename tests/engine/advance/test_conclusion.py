@@ -10,9 +10,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import (
-    AgentRequest,
-)
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from tests.kit.fakes import Behaviour, failing
 from tests.kit.promises import check_promises

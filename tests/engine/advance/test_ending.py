@@ -8,7 +8,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
 from benchmarks.harness.api import Api
 from tests.kit.crashes import Crash, tripping

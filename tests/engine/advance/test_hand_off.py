@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.graph.inputs import output_of
 from ai_coordination_engine.engine.graph.keys import edge_id
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.guards import delete

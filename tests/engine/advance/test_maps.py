@@ -13,7 +13,7 @@ from ai_coordination_engine.engine.advance.maps import MAX_EXPANSIONS, gather
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.keys import MAX_ELEMENTS, element_ordinal
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import AgentFailure, AgentRequest
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.blob_places import blob_prefix
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT

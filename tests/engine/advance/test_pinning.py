@@ -11,7 +11,7 @@ from ai_coordination_engine.engine.graph import sharing
 from ai_coordination_engine.engine.graph.definition import snapshot
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, fork_from, pause, rerun, resume, retry, sweep_after
 from tests.kit.fakes import failing

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import new_lease
 from ai_coordination_engine.engine.control.reconcile import SOON
 from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from tests.kit.controls import cancel, every_death, once, put_right, retry, sweep_after

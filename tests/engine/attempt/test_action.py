@@ -12,7 +12,12 @@ from ai_coordination_engine.adapters.action_functions import AllowedActionFuncti
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentFailure, AgentResult
+from ai_coordination_engine.runtime_ports import (
+    ActionRequest,
+    ActionResult,
+    AgentFailure,
+    AgentResult,
+)
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import Crash, Tripwire, tripping
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

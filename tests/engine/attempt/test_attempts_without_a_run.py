@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import Busy, poison, run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from benchmarks.harness.api import Api
 from tests.kit.controls import cancel, retry

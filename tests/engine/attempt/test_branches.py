@@ -12,7 +12,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import process_message
 from ai_coordination_engine.entrypoints.branches import Branches, Seats
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from tests.kit.crashes import Refusals
 from tests.kit.fakes import FakeBranches
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

@@ -17,8 +17,9 @@ from ai_coordination_engine.engine.control.controls import cancel_session
 from ai_coordination_engine.engine.control.explain import Scene, Why, explain
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
-from ai_coordination_engine.settings import OwnPrice, Settings
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import OwnPrice
+from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.budget_items import BudgetWaiter
 from ai_coordination_engine.store.models import Session, Task
 from ai_coordination_engine.store.records import guards

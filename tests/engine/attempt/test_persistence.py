@@ -14,7 +14,12 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.persistence import LONGEST_WAIT
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.errors import Throttled, Unavailable
-from ai_coordination_engine.ports import ActionRequest, ActionResult, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import (
+    ActionRequest,
+    ActionResult,
+    AgentRequest,
+    AgentResult,
+)
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import Refusals
 from tests.kit.fakes import failing

@@ -14,7 +14,7 @@ from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.errors import Throttled
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     ActionRequest,
     ActionResult,
     AgentFailure,

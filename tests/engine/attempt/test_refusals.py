@@ -10,7 +10,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import refusals
 from ai_coordination_engine.engine.control.explain import Scene, explain
-from ai_coordination_engine.ports import ActionResult
+from ai_coordination_engine.runtime_ports import ActionResult
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import tripping
 from tests.kit.fakes import failing

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from tests.kit.stage import stage_of
 
 

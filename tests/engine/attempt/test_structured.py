@@ -9,7 +9,7 @@ from ai_coordination_engine.domain.routing import Route
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.ask import Asked, Question, ask
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_AGENT
 from tests.kit.crashes import tripping

@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.domain import budget
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.ports import Message
+from ai_coordination_engine.runtime_ports import Message
 from tests.kit.promises import check_promises
 from tests.kit.stage import Stage, stage_of
 

@@ -9,7 +9,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.transitions.outcome import Rejected
 from ai_coordination_engine.store.transitions.session_controls import KEPT_KEYS, ControlRequest

@@ -15,7 +15,7 @@ from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import CoordinationError
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.transitions.session_controls import ControlRequest

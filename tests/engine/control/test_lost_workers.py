@@ -9,7 +9,8 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.tries import MOST_LOST
 from ai_coordination_engine.engine.control.lost_workers import free
 from ai_coordination_engine.engine.step import Busy, run_step
-from ai_coordination_engine.ports import AgentRequest, QueueMessage, Wake
+from ai_coordination_engine.ports import QueueMessage, Wake
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.transitions.attempts import ERROR, REFUSED, died_in_a_row
 from tests.kit.controls import cancel
 from tests.kit.crashes import Crash

@@ -10,7 +10,7 @@ import pytest
 
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.step import run_step
-from ai_coordination_engine.ports import ActionResult
+from ai_coordination_engine.runtime_ports import ActionResult
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions import counter_shards

@@ -22,7 +22,8 @@ from ai_coordination_engine.engine.control import restart
 from ai_coordination_engine.engine.step import Busy, run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import Conflict, NotFound
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, Wake
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import (
     DIAMOND,

@@ -8,7 +8,8 @@ from ai_coordination_engine.domain.planning import NO_FALLBACK
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.preview import plan_session, preview
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.runtime_settings import OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Coordination, Task
 from benchmarks.harness.api import Calls
 from tests.kit.records import items

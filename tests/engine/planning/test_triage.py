@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.planning.ask import Asked, Question, ask
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import COORDINATION, SESSION
 from tests.kit.fakes import Behaviour, failing

@@ -17,7 +17,7 @@ from ai_coordination_engine.engine.planning.fork import fork_session
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import BadUserInput, Conflict
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.runtime_ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,

@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.control.controls import (
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import heartbeat
 from ai_coordination_engine.errors import Conflict, CoordinationError, NotFound
-from ai_coordination_engine.ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.records.guards import delete

@@ -9,7 +9,7 @@ import pytest
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task, heartbeat, states
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.ports import AgentResult
+from ai_coordination_engine.runtime_ports import AgentResult
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing
 from tests.kit.stage import TENANT, Stage, stage_of
 from tests.kit.waits import (

@@ -14,7 +14,8 @@ from ai_coordination_engine.engine.control.controls import session_ended
 from ai_coordination_engine.engine.planning.ask import Question, ask
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits.async_tasks import heartbeat as keep_alive
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Wake
+from ai_coordination_engine.ports import Wake
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session
 from ai_coordination_engine.store.records.entities import SESSION
 from tests.kit.controls import cancel, sweep_after

@@ -12,7 +12,7 @@ from ai_coordination_engine.engine.control.restart import retry_session
 from ai_coordination_engine.engine.waits.async_tasks import notice
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.errors import NotFound
-from ai_coordination_engine.ports import AgentFailure, AgentResult, Question, Resumed
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentResult, Question, Resumed
 from ai_coordination_engine.store.models import Session
 from tests.kit.crashes import deaths, tripping
 from tests.kit.promises import check_promises, check_redelivery_changes_nothing

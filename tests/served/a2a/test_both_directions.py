@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from ai_coordination_engine.entrypoints.local.server import Running, serving
-from ai_coordination_engine.setting_types import A2AAgent
+from ai_coordination_engine.runtime_settings import A2AAgent
 from ai_coordination_engine.settings import Settings
 from tests.kit.a2a_agent import RemoteAgent, remote_agent
 

@@ -13,7 +13,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.step import run_step
 from ai_coordination_engine.engine.waits import people as resume
 from ai_coordination_engine.errors import Conflict
-from ai_coordination_engine.ports import AgentRequest
+from ai_coordination_engine.runtime_ports import AgentRequest
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.payload import BlobReference
 from ai_coordination_engine.store.records import guards

@@ -129,7 +129,7 @@ def of_bytes(count: int, letter: str) -> str:
 def test_a_key_has_at_most_so_many_bytes(
     table: T, tenant: str, letter: str, more: int, which: str, call: Any
 ) -> None:
-    above = len(table.stored_key(schedule(tenant, "s", "t").serialize())[0].encode()) - 1
+    above = len(table.stored_key(tenant, ("t", "s"))[0].encode()) - 1
     key = {
         "hash": (of_bytes(2048 - above + more, letter), "s"),
         "range": ("t", of_bytes(1024 + more, letter)),

@@ -12,7 +12,7 @@ from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ToolCal
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder, digest_of
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, Question
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, Question
 
 _YES = frozenset({"yes", "y", "approve", "approved", "true"})
 _LONGEST_SHOWN = 4_000  # characters of the arguments in the text; the details have all of them

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import Settings
 
 MCP = "mcp:"

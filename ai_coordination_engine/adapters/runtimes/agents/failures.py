@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic_ai import exceptions
 
-from ai_coordination_engine.ports import AgentFailure
+from ai_coordination_engine.runtime_ports import AgentFailure
 
 _LONGEST = 1000
 _CLASSES: Sequence[tuple[type[Exception], str, bool]] = (

@@ -16,9 +16,10 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from ai_coordination_engine.adapters.allowed import reason_of
 from ai_coordination_engine.adapters.runtimes.agent import pattern_of
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.ports import AgentFailure, Secrets
-from ai_coordination_engine.setting_types import AgentModel
-from ai_coordination_engine.settings import OpenAIEndpoint, Settings
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure
+from ai_coordination_engine.runtime_settings import AgentModel, OpenAIEndpoint
+from ai_coordination_engine.settings import Settings
 
 
 @dataclass(frozen=True)

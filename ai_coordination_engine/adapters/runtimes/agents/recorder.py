@@ -17,7 +17,7 @@ from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 from ai_coordination_engine.adapters.allowed import reason_of
 from ai_coordination_engine.domain.ids import name_uuid
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, ToolContext
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, ToolContext
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 Call = Callable[[RunContext[ToolContext]], Awaitable[Any]]

@@ -42,12 +42,12 @@ from ai_coordination_engine.domain import json_schema
 from ai_coordination_engine.domain.answers import MAX_ANSWER_WORK
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.budgets import limited
-from ai_coordination_engine.ports import (
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import (
     AgentFailure,
     AgentRequest,
     AgentResult,
     Question,
-    Secrets,
     ToolContext,
 )
 from ai_coordination_engine.settings import Settings

@@ -14,8 +14,9 @@ from ai_coordination_engine.adapters.runtimes.agents.chosen import MCP, Chosen
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorded, Recorder
 from ai_coordination_engine.adapters.runtimes.attempts import trace_headers
 from ai_coordination_engine.adapters.runtimes.keys import read_key
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, Secrets, ToolContext
-from ai_coordination_engine.setting_types import McpServer
+from ai_coordination_engine.ports import Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, ToolContext
+from ai_coordination_engine.runtime_settings import McpServer
 from ai_coordination_engine.settings import Settings
 
 Toolset = AbstractToolset[ToolContext]

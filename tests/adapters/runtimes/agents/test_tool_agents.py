@@ -15,7 +15,13 @@ from pydantic_ai.exceptions import (
 )
 
 from ai_coordination_engine.adapters.runtimes.agent import ToolAgentRuntime
-from ai_coordination_engine.ports import AgentFailure, AgentRequest, AgentResult, Message, Resumed
+from ai_coordination_engine.runtime_ports import (
+    AgentFailure,
+    AgentRequest,
+    AgentResult,
+    Message,
+    Resumed,
+)
 from ai_coordination_engine.settings import Settings
 from tests.kit import tool_agents as kit
 from tests.kit.fakes import FakeSecrets
