@@ -3,12 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from functools import cache
 from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-import botocore.session
 import hypothesis
 import pytest
 from moto.dynamodb.responses import DynamoHandler
@@ -16,7 +14,7 @@ from moto.dynamodb.responses import DynamoHandler
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api, Calls, Worker
-from tests.kit import crashes, written
+from tests.kit import cheap_clients, crashes, written
 from tests.kit.dynamodb_local import dynamodb_local, store
 from tests.kit.homes import app, app_home, aws, pytest_generate_tests, shared_app
 from tests.kit.moto_server import moto_server
@@ -34,9 +32,7 @@ __all__ = [
     "store",
 ]
 
-# The models of the services are read once a process, not once a session: that was half of the
-# suite's time.
-botocore.session.create_loader = cache(botocore.session.create_loader)
+cheap_clients.share()
 
 # The suite draws the same examples each time, and a busy machine fails none of them.
 # `pytest --hypothesis-profile explore` draws others.

@@ -7,17 +7,24 @@ A test of `BOTH` that asks for `app` or `shared_app` runs on both homes (promise
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.s3.models import s3_backends
+from moto.sqs.models import sqs_backends
 
 from ai_coordination_engine import bootstrap, local_bootstrap
 from ai_coordination_engine.adapters.sqlite_blobs import SqliteBlobs
+from ai_coordination_engine.assembly import MAX_RECEIVES, visible_after
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.settings import Settings, aws_region
 from ai_coordination_engine.store.records.repository import Repository
+from ai_coordination_engine.store.tables.dynamodb import DynamoDb
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from benchmarks.harness.memory import Database, databases, in_memory
 from tests.kit.contents import Contents
@@ -55,6 +62,7 @@ BOTH = (
     *(SLOW if CI else ()),
 )
 EVERYWHERE = os.environ.get("TEST_HOMES") == "both"
+_connect = bootstrap.connect
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -111,8 +119,33 @@ def shared_app(app_home: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def on_aws(settings: Settings) -> App:
     """An application on the AWS of this process."""
-    bootstrap.create_tables(settings)
-    return bootstrap.build_app(bootstrap.create_queue_and_bucket(settings))
+    with patch.object(bootstrap, "connect", _creating):
+        bootstrap.create_tables(settings)
+    return bootstrap.build_app(with_queue_and_bucket(settings))
+
+
+@cache
+def _creating() -> DynamoDb:
+    """The connection that creates tables, once a process."""
+    return _connect()
+
+
+def with_queue_and_bucket(settings: Settings) -> Settings:
+    """What `bootstrap.create_queue_and_bucket` makes for a new AWS, without its requests to moto:
+    they took longer than most tests.
+    """
+    region = aws_region() or os.environ["AWS_DEFAULT_REGION"]
+    sqs, s3 = sqs_backends[ACCOUNT][region], s3_backends[ACCOUNT]["aws"]
+    name, bucket = f"{settings.table_prefix}-wake", f"{settings.table_prefix}-payloads"
+    dead = sqs.create_queue(f"{name}-dead", MessageRetentionPeriod="1209600")
+    sqs.create_queue(
+        name,
+        VisibilityTimeout=str(visible_after(settings)),
+        RedrivePolicy={"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": MAX_RECEIVES},
+    )
+    s3.create_bucket(bucket, region)
+    url = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}"
+    return settings.model_copy(update={"queue_url": url, "bucket": bucket})
 
 
 @contextmanager
