@@ -54,8 +54,12 @@ export async function askAll(name, field, variables, most) {
 /** The answer for the address of the page: it is asked for before the scripts of the screens are here. */
 const [, c, s] = /^#\/session\/([\w.-]+)\/([\w.-]+)(?:\?|$)/.exec(location.hash) ?? [];
 const first = s && { of: JSON.stringify(["Session", { c, s }]), answer: ask("Session", { c, s }) };
-/** Ends when there is such an answer and time to draw it: what is not needed for that waits. */
-export const drawn = first?.answer.catch(() => {}).then(() => new Promise((done) => { setTimeout(done, 50); }));
+export const pause = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });
+const here = first?.answer.catch(() => {});
+/** Ends when such an answer is here, or late: the first frame shows it, instead of one without it before. */
+export const begins = Promise.race([here, pause(100)]);
+/** Ends when there was time to draw it: what is not needed for that waits. */
+export const drawn = here?.then(() => pause(50));
 
 /** The answer to a document that has been asked for already, once. */
 export function begun(...asked) {

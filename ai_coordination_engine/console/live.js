@@ -1,6 +1,6 @@
 // Live documents over a WebSocket, or else asked for each second.
 import { createClient, useLayoutEffect, useState } from "./vendor.js";
-import { DOCUMENTS, ask, authorization, begun, config, drawn, endpoint, failure } from "./client.js";
+import { DOCUMENTS, ask, authorization, begun, config, drawn, endpoint, failure, pause } from "./client.js";
 
 let state = "connecting";
 export const connection = () => state;
@@ -21,9 +21,7 @@ const client = createClient({
   keepAlive: 10_000,
   retryAttempts: Infinity,
   shouldRetry: () => true,
-  retryWait: (tries) => new Promise((done) => {
-    setTimeout(done, Math.min(200 * 2 ** tries, 5000) * (0.75 + Math.random() / 2));
-  }),
+  retryWait: (tries) => pause(Math.min(200 * 2 ** tries, 5000) * (0.75 + Math.random() / 2)),
   connectionParams: async () => ({ ...(await authorization()), ...config.connection }),
   on: {
     opened: (socket) => { client.socket = socket; },

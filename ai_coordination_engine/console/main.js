@@ -1,6 +1,6 @@
 // The frame: navigation, the state of the connection, and the screen of the address.
 import { render, useEffect, useState } from "./vendor.js";
-import { config, signing } from "./client.js";
+import { begins, config, signing } from "./client.js";
 import { connection, useWatched } from "./live.js";
 import { Session } from "./session.js";
 import { Announcements, Empty, html, later, to, useAddress, useEvent } from "./ui.js";
@@ -30,8 +30,10 @@ function Connection() {
   return html`<span class="connection ${kind}" role="status" data-state=${state}><span class="dot" aria-hidden="true" />${words}</span>`;
 }
 
+const stored = localStorage.getItem("ace-theme"); // the first look waits for the disk: now, while the session is asked for
+
 function Theme() {
-  const [theme, set] = useState(localStorage.getItem("ace-theme"));
+  const [theme, set] = useState(stored);
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const other = dark ? "light" : "dark";
   if (theme) document.documentElement.dataset.theme = theme;
@@ -63,4 +65,5 @@ function Console() {
     <${Announcements} />`;
 }
 
+await begins;
 render(html`<${Console} />`, document.body);
