@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
 from ai_coordination_engine.adapters.allow_list import SettingsAllowList
+from ai_coordination_engine.adapters.change_fifos import ChangeFifos
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.function_files import FunctionFiles
 from ai_coordination_engine.adapters.outputs import ProcessOutputs
@@ -37,11 +38,12 @@ def application(
     queue: Queue,
     changes: Changes | None = None,
     *,
+    others: ChangeFifos | None = None,
     on_aws: bool = True,
 ) -> App:
     """Create the application on these records and this queue.
 
-    `changes`: None if the records announce nothing.
+    `changes`: None if the records announce nothing. `others`: the processes that tell each other.
     """
     secrets = secrets_of(settings, on_aws=on_aws)
     changes = changes or ProcessChanges()
@@ -54,7 +56,7 @@ def application(
         secrets=secrets,
         clock=records.clock,
         changes=changes,
-        outputs=ProcessOutputs(changes),
+        outputs=ProcessOutputs(changes, others),
         prices=LazyPrices(settings.prices),
         telemetry=telemetry(settings),
     )

@@ -61,7 +61,7 @@ def build_local_app(
         settings.inline_limit,
     )
     records.parallel = OneTransaction(file)
-    app = application(settings, records, queue, changes, on_aws=False)
+    app = application(settings, records, queue, changes, others=others, on_aws=False)
     return replace(app, process=process, state_problem=file.problem)
 
 

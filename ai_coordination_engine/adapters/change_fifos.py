@@ -1,7 +1,8 @@
 """What the processes of a data directory tell each other of changes: topics, through FIFOs.
 
 A process has a FIFO in `DIR/processes` while somebody watches in it. The others find it with one
-look at the directory, and write the topics of what they have committed, one a line.
+look at the directory, and write the topics of what they have committed, and the texts that their
+agents are writing, one a line.
 """
 
 import fcntl
@@ -20,6 +21,7 @@ from ai_coordination_engine.forks import close_in_children
 _NEW = ".new"  # of a FIFO that is not open yet
 _ALL = b"\n"  # in place of a topic: anything may have changed
 _WRITTEN = b"-\n"  # in place of a topic: nothing, as far as nothing else is told
+_TEXT = "+"  # before a line that is no topic: a part of what an agent writes
 _PAUSE = 0.01  # seconds: what is told in the meantime is read at once
 _SETTLED = 50_000_000  # nanoseconds; changes of a directory that are closer may have the same time
 Hear = Callable[[Sequence[str] | None], None]
@@ -41,6 +43,8 @@ class ChangeFifos:
         self._seen = 0  # when the folder had changed as `_others` was read
         self._own: tuple[IO[bytes], int] | None = None  # for reading, for writing
         self._was_told = False
+        self.hear_texts: Callable[[Sequence[str]], None] = lambda _: None
+        """Called with what the others have told by `tell_texts`."""
 
     @property
     def is_watched(self) -> bool:
@@ -65,6 +69,10 @@ class ChangeFifos:
     def tell_of_commit(self) -> None:
         """Tell them that this process has written; most of it is nothing that anybody watches."""
         self._tell([_WRITTEN])
+
+    def tell_texts(self, lines: Iterable[str]) -> None:
+        """Tell them parts of what an agent writes: lines without line breaks, that may be lost."""
+        self._tell([*_parts(_TEXT + each for each in lines)])
 
     def was_told(self) -> bool | None:
         """Whether another process has told anything since the last call; None: it cannot."""
@@ -125,11 +133,15 @@ class ChangeFifos:
         capacity = _capacity(fifo)
         with fifo:
             while (text := fifo.read(capacity)) and self._own and self._own[0] is fifo:
-                topics = text.decode("utf-8", "surrogatepass").split("\n")[:-1]
+                lines = text.decode("utf-8", "surrogatepass").split("\n")[:-1]
                 # a page may hold one write alone, of little more than its half
-                is_whole = "" not in topics and len(text) < capacity // 2 - PIPE_BUF
-                self._was_told = True
-                hear([*dict.fromkeys(topics)] if is_whole else None)
+                is_whole = "" not in lines and len(text) < capacity // 2 - PIPE_BUF
+                topics = [each for each in lines if not each.startswith(_TEXT)]
+                if topics or not is_whole:
+                    self._was_told = True
+                    hear([*dict.fromkeys(topics)] if is_whole else None)
+                if texts := [each[1:] for each in lines if each.startswith(_TEXT)]:
+                    self.hear_texts(texts)
                 threading.Event().wait(_PAUSE)
 
 

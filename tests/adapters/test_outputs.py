@@ -1,10 +1,15 @@
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import pytest
 
 from ai_coordination_engine.adapters import outputs as module
+from ai_coordination_engine.adapters.change_fifos import ChangeFifos
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.outputs import ProcessOutputs
+from ai_coordination_engine.database.names import PROCESSES
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.live_ports import Written
 
@@ -83,3 +88,35 @@ def test_a_text_that_is_too_long_has_no_holes(monkeypatch: pytest.MonkeyPatch) -
     for delta in ("one ", "two three ", "four"):
         add(delta)
     assert outputs.read(*KEY, 0, 1) == Written(1, 1, "one ")
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[tuple[ProcessOutputs, ProcessOutputs, ProcessChanges]]:
+    """The texts of a process in which somebody watches, after those of another process."""
+    (tmp_path / PROCESSES).mkdir()
+    fifos = ChangeFifos(tmp_path, "other"), ChangeFifos(tmp_path, "own")
+    other, own = (ProcessChanges(others=each) for each in fifos)
+    yield ProcessOutputs(other, fifos[0]), ProcessOutputs(own, fifos[1]), own
+
+
+def test_another_process_is_told_until_a_part_is_lost(told: Any) -> None:
+    other, own, changes = told
+    news = Semaphore(0)
+    end = changes.watch([topics.of_output(*KEY)], news.release)
+    add = other.writing(*KEY, 1)
+    add("line\nand ü\ud800 ")
+    add("x" * 1500)
+    long = "line\nand ü\ud800 " + "x" * 1500
+    for _ in range(4):
+        assert news.acquire(timeout=10)
+    assert own.read(*KEY, 0, 1) == Written(1, 4, long)
+    end()
+    add("lost")
+    end = changes.watch([topics.of_output(*KEY)], news.release)
+    add("late")
+    other.writing(*KEY, 2)("new")
+    assert news.acquire(timeout=10)
+    assert own.read(*KEY, 4, 1) == Written(2, 1, "new")
+    add("of an attempt that was lost")
+    end()
+    assert other.read(*KEY, 0, 2) == Written(2, 1, "new")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 from ai_coordination_engine import AgentFailure, AgentRequest, AgentResult
 
@@ -40,6 +41,16 @@ def write(request: AgentRequest) -> str:
         if request.runtime.get("gate"):
             GATES[request.tenant].wait(30)
     return "".join(request.runtime.get("answer", request.runtime["words"]))
+
+
+def write_until(request: AgentRequest) -> str:
+    """Write the id of the process, and go on when there is a file `runtime.path`."""
+    request.on_delta(f"{os.getpid()} ")
+    for _ in range(3000):
+        if Path(request.runtime["path"]).exists():
+            break
+        time.sleep(0.01)
+    return f"{os.getpid()} has written"
 
 
 def traced(request: AgentRequest) -> AgentResult:

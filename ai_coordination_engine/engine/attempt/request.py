@@ -139,8 +139,8 @@ def _mapping(text: str) -> Mapping[str, Any]:
 
 
 def _on_delta(app: App, agent: SessionAgent) -> Callable[[str], None]:
-    """What takes the text of the attempt while it is written, if somebody watches here."""
-    if not app.changes.is_watched:
+    """What takes the text of the attempt while it is written, if somebody watches."""
+    if not app.changes.is_told:
         return no_delta
     key = agent.partition_key, agent.session_uuid, agent.session_agent_uuid
     return app.outputs.writing(*key, agent.attempt or 1)

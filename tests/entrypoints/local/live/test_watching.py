@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from ai_coordination_engine.adapters.change_fifos import ChangeFifos
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.live.subscription import Answer, Subscription
 from ai_coordination_engine.api.transport import Parameters, run
+from ai_coordination_engine.database.names import PROCESSES
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.entrypoints.local.live.websocket_protocol import BoundedWebSocket
 from ai_coordination_engine.entrypoints.local.server import Running, serving
@@ -38,6 +40,9 @@ DELETE = """mutation($s: String!, $a: String!) { deleteSessionAgent(sessionUuid:
   sessionAgentUuid: $a) { ok } }"""
 WATCH = """subscription($s: String!) { session(coordinationUuid: "c", sessionUuid: $s) {
   status logs sessionAgents { sessionAgentUuid state } } }"""
+OUTPUT = """subscription($a: String!) { agentOutput(sessionUuid: "s", sessionAgentUuid: $a) {
+  delta done } }"""
+AGENTS = """{ sessionAgentList(sessionUuid: "s") { sessionAgentList { sessionAgentUuid } } }"""
 QUERY = WATCH.replace("subscription", "query")
 
 
@@ -96,7 +101,7 @@ async def test_the_last_answer_is_the_state_at_the_end(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server with a worker process."""
-    functions = {"where": "tests.kit.functions:where"}
+    functions = {name: f"tests.kit.functions:{name}" for name in ("where", "write_until")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACE_FUNCTIONS", json.dumps(functions))  # of the worker process
         patch.setenv("ACE_WORKER_CONCURRENCY", "1")
@@ -168,6 +173,64 @@ async def test_what_another_process_writes_and_does_not_tell_is_seen_by_a_look(
         with closing(file):
             await other_write(file, tenant, WRITE, s="s", logs="told by nobody")
             await receive_until(socket, lambda data: data["session"]["logs"] == "told by nobody")
+
+
+async def test_what_a_killed_process_has_not_told_is_seen(
+    pair: Running, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = pair.url.replace("/graphql", f"/{tenant}/graphql")
+    await post(url, COORDINATION, agents=[])
+    await post(url, SET_UP, s="s")
+    monkeypatch.setattr(pair.app.changes, "look", lambda: False)
+    monkeypatch.setattr(ChangeFifos, "is_watched", False)
+    folder = Path(pair.where.removeprefix("State: ")).parent
+    file = DatabaseFile(folder / "ace.db", "none", alone=False)
+    async with opened(url) as socket, asyncio.timeout(12):  # after 15 s it would be read anyway
+        await socket.init()
+        await socket.subscribe(WATCH, s="s")
+        await socket.receive()
+        with closing(file):
+            await other_write(file, tenant, WRITE, s="s", logs="its last words")
+            os.kill(await worker_of(folder), signal.SIGKILL)
+            await receive_until(socket, lambda data: data["session"]["logs"] == "its last words")
+
+
+async def worker_of(folder: Path) -> int:
+    """Return the id of the process that shares the directory with this one, once there is one."""
+    found: set[int] = set()
+    while not found:
+        await asyncio.sleep(0.01)
+        files = [each for each in (folder / PROCESSES).iterdir() if not each.suffix]
+        found = {json.loads(each.read_text())["pid"] for each in files} - {os.getpid()}
+    return found.pop()
+
+
+async def test_what_the_agent_of_a_worker_process_writes_is_seen_while_it_writes(
+    pair: Running, tenant: str, tmp_path: Path
+) -> None:
+    url = pair.url.replace("/graphql", f"/{tenant}/graphql")
+    runtime = {"kind": "function", "name": "write_until", "path": str(tmp_path / "go on")}
+    await post(url, COORDINATION, agents=[{"agentUuid": each, "runtime": runtime} for each in "ab"])
+    await post(url, TASK, actions={"a": {}, "b": {}})
+    written = dict[str, str]()
+    async with opened(url) as socket, asyncio.timeout(30):
+        await socket.init()
+        await socket.subscribe(LIST, id="list")  # somebody watches before the attempts begin
+        await socket.receive()
+        await post(url, START, s="s")
+        agents = (await post(url, AGENTS))["sessionAgentList"]["sessionAgentList"]
+        for each in agents:
+            uuid = each["sessionAgentUuid"]
+            await socket.subscribe(OUTPUT, id=uuid, a=uuid)
+        while len(set(written.values()) - {""}) < 2:  # a process runs one agent at a time
+            message = await socket.receive()
+            if message["id"] != "list":
+                found = message["payload"]["data"]["agentOutput"]
+                assert found["done"] is False
+                written[message["id"]] = written.get(message["id"], "") + found["delta"]
+        (tmp_path / "go on").touch()
+    worker = await worker_of(Path(pair.where.removeprefix("State: ")).parent)
+    assert {*written.values()} == {f"{os.getpid()} ", f"{worker} "}
 
 
 async def run_by_another(socket: Socket, url: str) -> None:
