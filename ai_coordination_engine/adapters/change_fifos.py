@@ -136,13 +136,16 @@ class ChangeFifos:
                 lines = text.decode("utf-8", "surrogatepass").split("\n")[:-1]
                 # a page may hold one write alone, of little more than its half
                 is_whole = "" not in lines and len(text) < capacity // 2 - PIPE_BUF
-                topics = [each for each in lines if not each.startswith(_TEXT)]
-                if topics or not is_whole:
-                    self._was_told = True
-                    hear([*dict.fromkeys(topics)] if is_whole else None)
-                if texts := [each[1:] for each in lines if each.startswith(_TEXT)]:
-                    self.hear_texts(texts)
+                self._pass_on(lines, hear, is_whole=is_whole)
                 threading.Event().wait(_PAUSE)
+
+    def _pass_on(self, lines: Sequence[str], hear: Hear, *, is_whole: bool) -> None:
+        topics = [each for each in lines if not each.startswith(_TEXT)]
+        if topics or not is_whole:
+            self._was_told = True
+            hear([*dict.fromkeys(topics)] if is_whole else None)
+        if texts := [each[1:] for each in lines if each.startswith(_TEXT)]:
+            self.hear_texts(texts)
 
 
 def _parts(topics: Iterable[str]) -> Iterator[bytes]:
