@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ai_coordination_engine.database_file import Durability
-from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
 from ai_coordination_engine.entrypoints.local.reload import reloading
 from ai_coordination_engine.entrypoints.local.server import Running, serving
@@ -27,11 +26,15 @@ def serve(
     reload: bool = False,
 ) -> None:
     """Serve until Ctrl-C; `reload`: load the functions anew when their files change."""
-    if reload and workers > 1:
-        raise Failure("--reload is for one process: leave out --workers.")
     console = Terminal()
     with serving(
-        settings, port=port, data_dir=data_dir, aws=aws, durability=durability, workers=workers
+        settings,
+        port=port,
+        data_dir=data_dir,
+        aws=aws,
+        durability=durability,
+        workers=workers,
+        reload=reload,
     ) as running:
         console.print(runtime_note(running))
         introduce(console, running)

@@ -34,9 +34,9 @@ def _work(stop: threading.Event) -> None:
         )
 
     keep_loopback_from_proxies()
-    data_dir, durability = json.loads(sys.argv[1])
+    data_dir, durability, reload = json.loads(sys.argv[1])
     try:
-        with serving_work(Settings(), Path(data_dir), durability):
+        with serving_work(Settings(), Path(data_dir), durability, reload=reload):
             stop.wait()
     except StartError as error:
         sys.stderr.write(f"ace: {error}\n")

@@ -67,12 +67,14 @@ def serving(
     aws: bool = False,
     durability: Durability | None = None,
     workers: int = 1,
+    reload: bool = False,
     is_lasting: bool = True,
 ) -> Iterator[Running]:
     """Run the server while the context is open.
 
     `port` None means 8000, or a free port when 8000 is taken. `workers` processes run the agents,
-    this one included. `is_lasting`: other commands may rely on it; else it belongs to a command
+    this one included; with `reload` the others load functions anew when their files change.
+    `is_lasting`: other commands may rely on it; else it belongs to a command
     that prints lines of its own. Raises `StartError`. Its subclass `InvalidSetting` is raised when
     an allowed function cannot be imported or the default runtime is not allowed.
     """
@@ -86,7 +88,7 @@ def serving(
         if workers > 1 and found.place is None:
             raise WrongInput("--workers is for SQLite; on AWS, start more servers.")
         app = replace(found.build(settings), allow_list=allow_list)
-        app = stack.enter_context(working(app, found, workers))
+        app = stack.enter_context(working(app, found, workers, reload=reload))
         sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)

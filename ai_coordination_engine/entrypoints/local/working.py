@@ -33,9 +33,9 @@ _COMMAND = (
 
 
 @contextmanager
-def working(app: App, home: Home, workers: int) -> Iterator[App]:
+def working(app: App, home: Home, workers: int, *, reload: bool = False) -> Iterator[App]:
     """Run agents on `workers` processes, this one included, while the context is open; yields the
-    app whose messages reach them.
+    app whose messages reach them. `reload`: the others load functions anew when their files change.
     """
     with ExitStack() as stack:
         if app.telemetry is not None:
@@ -46,7 +46,9 @@ def working(app: App, home: Home, workers: int) -> Iterator[App]:
             watch.start()
             stack.callback(watch.stop)
         children = (
-            [Child(home.place, app.state_problem) for _ in range(workers - 1)] if home.place else []
+            [Child(home.place, app.state_problem, reload=reload) for _ in range(workers - 1)]
+            if home.place
+            else []
         )
         stack.callback(_stop, worker, home, children)
         worker.start()
@@ -71,8 +73,10 @@ class Child:
     `problem`: then no process can do anything.
     """
 
-    def __init__(self, place: Place, problem: Callable[[], str | None]) -> None:
-        given = json.dumps([str(place.folder.absolute()), place.durability])
+    def __init__(
+        self, place: Place, problem: Callable[[], str | None], *, reload: bool = False
+    ) -> None:
+        given = json.dumps([str(place.folder.absolute()), place.durability, reload])
         self._command = [sys.executable, "-c", _COMMAND, json.dumps(sys.path), given]
         self._problem = problem
         self._stopping = threading.Event()

@@ -1,30 +1,33 @@
-"""A server that reloads: a running attempt finishes on the old code, the next one has the new."""
+"""A server that reloads: running attempts finish on the old code, the next ones have the new; in
+each process.
+"""
 
+import json
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ai_coordination_engine.client import Client, operations
-from ai_coordination_engine.entrypoints.cli.failures import Failure
-from ai_coordination_engine.entrypoints.cli.serve_command import serve
 from ai_coordination_engine.entrypoints.local.reload import reloading
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
 
 CODE = """
-import threading
+import os, time
+from pathlib import Path
 
-BEGUN, GO_ON = threading.Event(), threading.Event()
+WORD, HERE = "old", Path(__file__).parent
+(HERE / f"{os.getpid()}.{WORD}").touch()
 
 def speak(request):
-    BEGUN.set()
-    GO_ON.wait(20)
-    return WORD
-
-WORD = "old"
+    (HERE / f"{os.getpid()}.begun").touch()
+    while not (HERE / "go on").exists():
+        time.sleep(0.01)
+    return f"{os.getpid()}.{WORD}"
 """
 NAME = "reloaded_of_test"
 
@@ -37,32 +40,37 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop(NAME, None)
 
 
-def start(client: Client) -> str:
-    return str(client.start("c", "t", "q").session_uuid)
+def outputs(client: Client, session: str) -> set[str | None]:
+    agents = client.wait("c", session, timeout=20).session_agents
+    return {each.agent_output for each in agents}
 
 
-def output(client: Client, session: str) -> str | None:
-    return client.wait("c", session, timeout=20).session_agents[0].agent_output
+def wait_for(look: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if look():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it does not come")
 
 
-def test_a_running_attempt_finishes_on_the_old_code(file: Path) -> None:
-    told, is_told = list[str](), threading.Event()
-
-    def tell(line: str) -> None:
-        told.append(line)
-        if "changed" in line:
-            is_told.set()
-
-    settings = Settings(auth="local", functions={"speak": f"{NAME}:speak"})
+def test_running_attempts_finish_on_the_old_code_in_each_process(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, functions = list[str](), {"speak": f"{NAME}:speak"}
+    monkeypatch.setenv("ACE_FUNCTIONS", json.dumps(functions))  # of the worker process
+    monkeypatch.setenv("ACE_WORKER_CONCURRENCY", "1")
+    settings = Settings(auth="local", functions=functions, worker_concurrency=1)
+    there = file.parent
     with (
-        serving(settings, port=0) as running,
-        reloading(running.app, tell),
+        serving(settings, port=0, data_dir=there / "data", workers=2, reload=True) as running,
+        reloading(running.app, told.append),
         Client(running.url) as client,
     ):
-        agent = {"agentUuid": "a", "runtime": {"kind": "function", "name": "speak"}}
+        runtime = {"kind": "function", "name": "speak"}
+        agents = [{"agentUuid": each, "runtime": runtime} for each in "ab"]
         client.send(
             operations.insert_update_coordination(
-                coordination_uuid="c", agents=[agent], updated_by="me"
+                coordination_uuid="c", agents=agents, updated_by="me"
             )
         )
         client.send(
@@ -70,24 +78,21 @@ def test_a_running_attempt_finishes_on_the_old_code(file: Path) -> None:
                 coordination_uuid="c",
                 task_uuid="t",
                 task_name="T",
-                subtask_queries=[{"agentUuid": "a", "subtaskQuery": "q"}],
+                agent_actions={"a": {}, "b": {}},
                 updated_by="me",
             )
         )
-        first, old = start(client), sys.modules[NAME]
-        assert old.BEGUN.wait(20)
-        file.write_text(CODE.replace('"old"', '"new"').replace("GO_ON.wait(20)", "pass"))
-        assert is_told.wait(20)
-        second = start(client)
-        assert output(client, second) == "new"
-        old.GO_ON.set()
-        assert output(client, first) == "old"
+        first = str(client.start("c", "t", "q").session_uuid)
+        wait_for(lambda: len([*there.glob("*.begun")]) == 2)  # one in each process
+        file.write_text(CODE.replace('"old"', '"new"'))
+        wait_for(lambda: len([*there.glob("*.new")]) == 2 and len(told) == 2)
+        (there / "go on").touch()
+        old = {each.name for each in there.glob("*.old")}
+        assert f"{os.getpid()}.old" in old
+        assert outputs(client, first) == old
+        second = str(client.start("c", "t", "q").session_uuid)
+        assert outputs(client, second) <= {each.replace("old", "new") for each in old}
     assert told == [
         f"Functions are loaded anew when these files change: {file}",
         f"{file.name} changed: functions are loaded anew.",
     ]
-
-
-def test_it_is_for_one_process() -> None:
-    with pytest.raises(Failure, match="--reload is for one process: leave out --workers"):
-        serve(Settings(), None, None, aws=False, workers=2, reload=True)
