@@ -38,7 +38,7 @@ query ($coordinationUuid: String!, $sessionUuid: String!) {
     status
     logs
     sessionAgents { agentUuid sessionAgentUuid state inDegree agentOutput }
-    sessionRuns { agentUuid asyncTaskUuid }
+    sessionRuns { agentUuid asyncTaskUuid toolCalls model requests totalTokens }
   }
 }"""
 

@@ -4,7 +4,10 @@ import json
 import mimetypes
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,18 @@ from benchmarks.harness.emulator import REGION, Emulator
 
 ROOT = Path(__file__).parents[2]
 CODE_BUCKET = "code"
+TOOLS = """
+def stock(item: str) -> int:
+    '''How many of an item there are.'''
+    return {"tea": 3}.get(item, 0)
+"""
 _IMAGE = "      PackageType: Image\n      ImageUri: !Ref AgentsImageUri\n"
-_WITHOUT_GLOBALS = "    IgnoreGlobals: [Layers, Runtime]\n"
-_PACKAGE = (
-    "      CodeUri: build/lambda/\n"
-    "      Handler: ai_coordination_engine.entrypoints.aws.worker.handler\n"
-)
+_WITHOUT_GLOBALS = "IgnoreGlobals: [Layers, Runtime]"
+_PACKAGE = """\
+      CodeUri: build/lambda/
+      Handler: ai_coordination_engine.entrypoints.aws.worker.handler
+      Layers: [!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:layer:agents:1"]
+"""
 
 
 def build_package() -> Path:
@@ -36,17 +45,33 @@ def build_package() -> Path:
 
 
 def upload(emulator: Emulator, package: Path) -> None:
+    """Upload the package, and as a layer what the image of the second worker has beside it."""
     s3 = emulator.client("s3")
     s3.create_bucket(Bucket=CODE_BUCKET)
     s3.upload_file(str(package), CODE_BUCKET, "package.zip")
+    emulator.client("lambda").publish_layer_version(
+        LayerName="agents", Content={"ZipFile": _layer()}
+    )
+
+
+def _layer() -> bytes:
+    """The extra `agents`, where it is installed already, and a module of tools."""
+    libraries = Path(sysconfig.get_path("purelib"))
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(
+            f"python/lib/{libraries.parent.name}/site-packages/extra.pth", str(libraries)
+        )
+        archive.writestr("python/desk_tools.py", TOOLS)
+    return file.getvalue()
 
 
 def template() -> str:
     text = (ROOT / "template.yaml").read_text()
     assert text.count("CodeUri: build/lambda/") == 5
     assert text.count(_IMAGE) == text.count(_WITHOUT_GLOBALS) == 1
-    # the emulator runs no images here: the second worker gets the package, too
-    text = text.replace(_IMAGE, _PACKAGE).replace(_WITHOUT_GLOBALS, "")
+    # the emulator runs no images here: the second worker gets the package, too, and a layer
+    text = text.replace(_IMAGE, _PACKAGE).replace(_WITHOUT_GLOBALS, "IgnoreGlobals: [Layers]")
     return text.replace("CodeUri: build/lambda/", f"CodeUri: s3://{CODE_BUCKET}/package.zip")
 
 

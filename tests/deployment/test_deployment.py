@@ -21,7 +21,7 @@ from ai_coordination_engine.client import Forbidden
 from ai_coordination_engine.ports import Wake
 from benchmarks.harness import emulator
 from benchmarks.harness.emulator import REGION, Emulator
-from tests.deployment import issuer
+from tests.deployment import issuer, model
 from tests.deployment.calling import (
     CREATE_COORDINATION,
     CREATE_TASK,
@@ -31,6 +31,7 @@ from tests.deployment.calling import (
     wait_for,
 )
 from tests.deployment.issuer import Issuer
+from tests.deployment.model import ARGUMENTS, Model
 from tests.deployment.stack import Stack, build_package, deploy, upload, upload_console
 from tests.deployment.watching import ANSWER, seen_in_python, states, watching
 from tests.examples import scripts
@@ -46,6 +47,7 @@ pytestmark = [
 
 AUDIENCE = "ace"
 MASTER_KEY = "a master key"
+MODEL_KEY = "a key of the model"
 USERS = "arn:aws:iam::000000000000:user"
 
 
@@ -64,10 +66,17 @@ def tokens() -> Iterator[Issuer]:
 
 
 @pytest.fixture(scope="module")
-def stack(aws: Emulator, tokens: Issuer) -> Stack:
-    secret = aws.client("secretsmanager").create_secret(Name="webhook", SecretString=MASTER_KEY)[
-        "ARN"
-    ]
+def small_model() -> Iterator[Model]:
+    with model.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(aws: Emulator, tokens: Issuer, small_model: Model) -> Stack:
+    create_secret = aws.client("secretsmanager").create_secret
+    secret = create_secret(Name="webhook", SecretString=MASTER_KEY)["ARN"]
+    model_key = create_secret(Name="model", SecretString=MODEL_KEY)["ARN"]
+    desk = {"base_url": small_model.url, "model": "small", "api_key_secret": model_key}
     writer = write_function(aws, "writer", WRITER)
     return deploy(
         aws,
@@ -75,6 +84,9 @@ def stack(aws: Emulator, tokens: Issuer) -> Stack:
         LambdaFunctions=json.dumps({"writer": writer}),
         LambdaFunctionArns=writer,
         AgentsImageUri="an image",
+        OpenAIEndpoints=json.dumps({"desk": desk}),
+        SecretArns=model_key,
+        Tools=json.dumps({"stock": "desk_tools:stock"}),
         JwtIssuer=tokens.url,
         JwtAudience=AUDIENCE,
         WebhookSecret=secret,
@@ -219,10 +231,22 @@ def test_agents_may_be_lambda_functions_that_answer_or_do_long_jobs(
     assert (outputs["left"], outputs["right"]) == ("SAY HELLO", "later")
 
 
-def test_the_second_worker_sends_on_what_is_not_its_own(client: Client, stack: Stack) -> None:
-    session = run_session(client, AGENTS, "Say hello")
-    first = session["sessionAgents"][0]
-    wake = Wake("acme", session["sessionUuid"], first["sessionAgentUuid"])
+def test_the_second_worker_runs_agents_with_tools_and_sends_on_what_is_not_its_own(
+    client: Client, stack: Stack, small_model: Model
+) -> None:
+    runtime = {"kind": "agent", "endpoint": "desk", "tools": ["stock"]}
+    with_tools = {"agentUuid": "left", "runtime": runtime}
+    session = run_session(client, [with_tools, *AGENTS[1:]], "How much tea?")
+    agents = {each["agentUuid"]: each for each in session["sessionAgents"]}
+    assert (session["status"], agents["left"]["agentOutput"]) == ("completed", "3 of tea")
+    assert "3 of tea" in agents["join"]["agentOutput"]
+    (run,) = (each for each in session["sessionRuns"] if each["agentUuid"] == "left")
+    (call,) = run["toolCalls"]
+    assert (call["name"], call["outcome"]) == ("stock", "completed")
+    assert (call["arguments"], call["result"]) == (json.loads(ARGUMENTS), 3)
+    assert (run["model"], run["requests"], run["totalTokens"]) == ("small-1", 2, 24)
+    assert [key for key, _ in small_model.asked] == [MODEL_KEY, MODEL_KEY]
+    wake = Wake("acme", session["sessionUuid"], agents["right"]["sessionAgentUuid"])
     sqs = stack.emulator.client("sqs")
     sqs.send_message(QueueUrl=stack.outputs["AgentsQueueUrl"], MessageBody=body_of(wake))
     for queue in ("AgentsQueueUrl", "QueueUrl"):
