@@ -82,6 +82,11 @@ prices: install ## write the table of prices that the package ships
 package: install ## build the Lambda package: build/lambda and build/lambda.zip (ARCH=arm64 or x86_64)
 	$(BIN)/python .ci/package --arch $(or $(ARCH),arm64) --to build/lambda
 
+# The steps of the Dockerfile are those of the image only with the Python of its base image: PYTHON=python3.13
+image: install .venv-image/.stamp ## run the steps of .ci/agents.Dockerfile without Docker and try what they make
+	.venv-image/bin/python .ci/image build/image
+	IMAGE=build/image $(BIN)/pytest tests/deployment/test_image.py
+
 # Tests the file that is published, with the pinned dependencies and outside of the checkout.
 wheel: install ## build the wheel into dist/, install it in a new environment and run the demo from it
 	rm -rf dist build/wheel && mkdir -p dist
@@ -96,7 +101,7 @@ lock: install ## pin the newest versions of all dependencies with their hashes
 	$(BIN)/python .ci/lock build/uv/bin/uv
 
 clean: ## remove everything that the other targets create
-	rm -rf .venv .venv-ministack .venv-model .venv-checkov .venv-langgraph .venv-dbos .venv-gql .venv-mcp build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .venv-ministack .venv-model .venv-checkov .venv-langgraph .venv-dbos .venv-gql .venv-mcp .venv-image build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 .venv/.stamp: pyproject.toml .ci/constraints.txt
 	@.ci/venv "$(PYTHON)" .venv
@@ -106,8 +111,8 @@ clean: ## remove everything that the other targets create
 	@touch $@
 
 # Tools whose dependencies do not fit the project's get their own environments: the AWS emulator, the scanner of the
-# template, the engines that benchmarks compare with, the client gql, and the Node of the conformance suite of MCP.
-.venv-ministack/.stamp .venv-checkov/.stamp .venv-langgraph/.stamp .venv-dbos/.stamp .venv-gql/.stamp .venv-mcp/.stamp: .venv-%/.stamp: .ci/constraints-%.txt
+# template, the engines that benchmarks compare with, the client gql, the Node of the conformance suite of MCP, and what runs functions in images of AWS.
+.venv-ministack/.stamp .venv-checkov/.stamp .venv-langgraph/.stamp .venv-dbos/.stamp .venv-gql/.stamp .venv-mcp/.stamp .venv-image/.stamp: .venv-%/.stamp: .ci/constraints-%.txt
 	@.ci/venv "$(PYTHON)" .venv-$*
 	.venv-$*/bin/python $(LOCKED) .ci/constraints-$*.txt
 	.venv-$*/bin/python $(PIP) check >&2

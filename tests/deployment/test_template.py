@@ -479,5 +479,6 @@ def test_the_image_of_the_second_worker_is_made_from_its_lock_for_its_runtime(
     assert f"FROM public.ecr.aws/lambda/python:{version}\n" in text
     assert "COPY .ci/constraints-agents-lambda.txt" in text
     assert "--require-hashes" in text
+    assert "--target ${LAMBDA_TASK_ROOT}" in text  # before what the base image ships
     handler = template["Resources"]["WorkerFunction"]["Properties"]["Handler"]
     assert f'CMD ["{handler}"]' in text
