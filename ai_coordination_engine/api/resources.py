@@ -109,7 +109,7 @@ def _session_agent_delete(context: Context, given: Arguments) -> Guard:
     (promise P4).
     """
     key = given["session_uuid"], given["session_agent_uuid"]
-    is_needed = control.is_needed(context.app, context.tenant, *key)
+    is_needed = control.agent_deletes(context.app, context.tenant, *key)
     return _guard(agents_by_hand.DELETE_NEEDED if is_needed else agents_by_hand.DELETE_BY_HAND)
 
 

@@ -54,6 +54,7 @@ def begin(app: App, wake: Wake, chain: Chain, claimed: Claim) -> SessionAgent | 
     if isinstance(claimed.outcome, Applied):
         return agent
     if agent is None:
+        budgets.drop_of_deleted(app, wake)
         runs.sweep(app, wake)
         return None
     if agent.partition_key != wake.tenant:

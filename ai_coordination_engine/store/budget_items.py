@@ -43,6 +43,8 @@ class Reservation(Record):
     record_name = "reservation"
     scope = ParentKey(hash_key=True)
     name = UnicodeAttribute(range_key=True)  # the uuid of the run
+    session_agent_uuid = UnicodeAttribute(null=True)
+    coordination_uuid = UnicodeAttribute(null=True)
     status = UnicodeAttribute(null=True)
     counters = Payload(null=True)  # [[kind, uuid, period], …]
     reserved_micro_usd = IntegerAttribute(null=True)

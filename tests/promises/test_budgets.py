@@ -93,7 +93,7 @@ def test_of_fifty_attempts_at_once_exactly_those_that_fit_are_dispatched(
 @pytest.mark.only_on("dynamodb")  # one writer at a time on SQLite
 def test_in_no_order_of_their_calls_do_attempts_exceed_a_budget(stage: Stage) -> None:
     need, names = one(stage), NAMES[:5]
-    for seed in range(60):
+    for seed in range(20):
         stage.renew(behaviours={each: lambda request: "ok" for each in names})
         session = start(stage, "fail", 2 * need, names)
         turns = Turns(Random(seed))

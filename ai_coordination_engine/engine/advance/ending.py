@@ -199,7 +199,7 @@ def _end_all(
     end = app.agents.cancel if session.status == "cancelled" else app.agents.abandon
     while to_end := _to_end(app, session, now.values()):
         cancel_jobs(app, to_end)
-        drop_all(app, to_end)
+        budgets.drop_all(app, to_end)
         calls = [partial(end, each, session.epoch or 0) for each in to_end]
         writes += len(calls)
         for read, ended in zip(to_end, app.records.parallel.run(calls), strict=True):
@@ -275,12 +275,6 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
     )
     now = app.clock.now().timestamp()
     return max((until for until in held if until >= now), default=0)
-
-
-def drop_all(app: App, agents: Iterable[SessionAgent]) -> None:
-    """Call `budgets.drop` for these agents."""
-    dropped = [each for each in agents if budgets.is_owing(app, each)]
-    app.records.parallel.run([partial(budgets.drop, app, each) for each in dropped])
 
 
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:

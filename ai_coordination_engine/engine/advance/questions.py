@@ -18,9 +18,9 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.routing import NONE, Choice, Route
 from ai_coordination_engine.domain.shapes import AgentAction
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
-from ai_coordination_engine.engine.advance.ending import drop_all, end_those
+from ai_coordination_engine.engine.advance.ending import end_those
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import limits, structured
+from ai_coordination_engine.engine.attempt import budgets, limits, structured
 from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.graph import inputs, rules
 from ai_coordination_engine.engine.graph.edge_outcomes import Edge
@@ -223,7 +223,7 @@ def interrupt(app: App, asked: Sequence[SessionAgent]) -> None:
             go_on(app, each)
     if to_end:
         cancel_jobs(app, to_end)
-        drop_all(app, to_end)
+        budgets.drop_all(app, to_end)
         app.records.parallel.run([partial(app.agents.interrupt, each) for each in to_end])
 
 

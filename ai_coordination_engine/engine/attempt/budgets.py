@@ -5,7 +5,9 @@ An agent without a budget makes no call. `engine.step`, `attempt.runs` and what 
 the callers; `limits` knows what each budget allows.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from ai_coordination_engine.domain.budgets import (
     NOTHING,
@@ -15,15 +17,17 @@ from ai_coordination_engine.domain.budgets import (
     most_output,
     most_tokens,
 )
-from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
+from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, TERMINAL_AGENT_STATES
 from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt import budget_waits, costs, limits
 from ai_coordination_engine.engine.attempt.limits import applies
+from ai_coordination_engine.ports import Wake
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest
 from ai_coordination_engine.store.budget_items import Reservation
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.payload import to_json
+from ai_coordination_engine.store.transitions.attempts import lost
 from ai_coordination_engine.store.transitions.budgets import (
     UNKNOWN,
     Full,
@@ -163,6 +167,32 @@ def drop(app: App, agent: SessionAgent) -> None:
     """
     if is_owing(app, agent):
         settle(app, agent, agent.run_uuid)
+
+
+def drop_all(app: App, agents: Iterable[SessionAgent]) -> None:
+    """Call `drop` for these agents."""
+    dropped = [each for each in agents if is_owing(app, each)]
+    app.records.parallel.run([partial(drop, app, each) for each in dropped])
+
+
+def drop_ended(app: App, agent: SessionAgent) -> None:
+    """Settle all attempts of an ended agent that is about to be deleted: no run may tell what they
+    have spent. A late result corrects that.
+    """
+    if agent.state not in TERMINAL_AGENT_STATES or not applies(app, agent):
+        return
+    current = [agent.run_uuid] if agent.run_uuid is not None else []
+    for run_uuid in [*(run for _, run in lost(agent)), *current]:
+        settle(app, agent, run_uuid)
+
+
+def drop_of_deleted(app: App, wake: Wake) -> None:
+    """Settle what attempts of a deleted agent have still reserved. One Query, and one write for
+    each.
+    """
+    for each in app.budgets.open_of(wake.tenant, *wake.key):
+        freed = app.budgets.settle_later(wake.tenant, each.key, UNKNOWN)
+        budget_waits.wake_waiting(app, wake.tenant, each.coordination_uuid, freed)
 
 
 def _spent(app: App, usage: object, failure: AgentFailure | None) -> Spent:

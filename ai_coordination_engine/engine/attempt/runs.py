@@ -3,7 +3,7 @@
 `engine.step`, `advance` and `engine.recovery` are the callers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -65,7 +65,8 @@ def record(
     put = partial(_put, app, agent, agent.run_uuid, given, kept)
     settling = _settling(app, agent, outcome, usage, failure)
     earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
-    app.records.parallel.run([put, *settling, *earlier])
+    calls: list[Callable[[], object]] = [put, *settling, *earlier]
+    app.records.parallel.run(calls)
 
 
 def _settling(
@@ -169,8 +170,10 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
             "error": "It met an unexpected error; the log says which.",
             "error_class": "internal",
         }
-    budgets.settle(app, agent, run_uuid)
-    _put(app, agent, run_uuid, details)
+    put = _put(app, agent, run_uuid, details)
+    known = (status(put) in ("completed", "failed", "asked") and put.async_task) or {}
+    failed = failure(put) if status(put) == "failed" else None
+    budgets.settle(app, agent, run_uuid, known.get("usage"), failed)
 
 
 def forget(app: App, agent: SessionAgent) -> None:
@@ -194,8 +197,8 @@ def _put(
     run_uuid: str,
     details: Mapping[str, Any],
     kept: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a run under the uuid of its attempt, unless it is there already.
+) -> SessionRun:
+    """Write a run under the uuid of its attempt, unless it is there already; return the one there.
 
     If a client has written another run under that uuid, a second uuid is computed from the attempt.
     """
@@ -216,6 +219,7 @@ def _put(
         _learn(app, put.record, details)
     else:
         traces.attempt_ended(app, agent, run_uuid, details)
+    return put.record
 
 
 def _learn(app: App, run: SessionRun, details: Mapping[str, Any]) -> None:

@@ -29,10 +29,10 @@ from ai_coordination_engine.store.transitions.session_controls import ControlReq
 from ai_coordination_engine.store.transitions.sessions import Sessions
 
 __all__ = [
+    "agent_deletes",
     "agent_ended",
     "agent_ends",
     "cancel_session",
-    "is_needed",
     "pause_session",
     "resume_session",
     "session_ended",
@@ -138,10 +138,11 @@ def agent_ended(app: App, agent: SessionAgent) -> None:
         app.queue.send([wake(agent)])
 
 
-def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:
-    """Whether other agents or the session may still need the agent.
+def agent_deletes(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) -> bool:
+    """Call this before a client's delete of an agent; returns whether other agents or the session
+    may still need it: the engine planned it, and its session is open.
 
-    True if the engine planned it and its session is open.
+    Else what its attempts have reserved of budgets is settled.
     """
     agent = app.records.get(
         SESSION_AGENT, tenant, (session_uuid, session_agent_uuid), consistent=True
@@ -149,8 +150,11 @@ def is_needed(app: App, tenant: str, session_uuid: str, session_agent_uuid: str)
     if agent is None or agent.ordinal is None:
         return False
     session = app.records.get_stored(SESSION, tenant, (agent.coordination_uuid, session_uuid))
-    return (
+    is_needed = (
         session is not None
         and session.plan_hash is not None
         and session.status in OPEN_SESSION_STATUSES
     )
+    if not is_needed:
+        budgets.drop_ended(app, agent)
+    return is_needed

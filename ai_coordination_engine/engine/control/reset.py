@@ -22,6 +22,7 @@ from typing import Any
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES
 from ai_coordination_engine.engine.advance.ending import agents_of
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.engine.attempt import budgets
 from ai_coordination_engine.engine.attempt.cancelling import cancel_jobs
 from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.edge_outcomes import COUNTED, edges
@@ -190,6 +191,7 @@ class Scene:
         if refills:
             self.app.records.parallel.run(refills)
         cancel_jobs(self.app, agents)
+        budgets.drop_all(self.app, agents)
         return [partial(self.app.agents.reset, each, epoch, self._values(each)) for each in agents]
 
     @property

@@ -15,9 +15,10 @@ from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.engine.advance import accounts, long_jobs, timers
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import runs
+from ai_coordination_engine.engine.attempt import budgets, runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
+from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.jobs import Job
 from ai_coordination_engine.store.transitions.outcome import Applied, Rejected
@@ -73,9 +74,7 @@ def complete_async_task(
             raise _ended(now, async_task_uuid, other_usage=is_same_end)
     if not is_pending:  # a repetition: the first try may have died before it woke the agent
         timers.keep_watching(app, agent)
-    if agent.state in TERMINAL_AGENT_STATES:
-        accounts.meter(agent, usage)
-        accounts.count_late(app, agent)
+    _count_late(app, agent, job, usage)
     app.queue.send([wake(agent)])
 
 
@@ -103,6 +102,15 @@ def notice(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) ->
 
 
 # Inside
+
+
+def _count_late(app: App, agent: SessionAgent, job: Job, usage: object) -> None:
+    """Count what a job has used whose agent does not wait for it any more."""
+    if agent.async_task_uuid != job.async_task_uuid and job.attempt_uuid is not None:
+        budgets.settle(app, agent, job.attempt_uuid, usage)
+    if agent.state in TERMINAL_AGENT_STATES:
+        accounts.meter(agent, usage)
+        accounts.count_late(app, agent)
 
 
 def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[str, Any]]:

@@ -109,6 +109,8 @@ class Budgets:
         read more when it is refused.
         """
         reservation = self._new(agent.partition_key, _key(agent, agent.run_uuid), needed, scopes)
+        reservation.session_agent_uuid = agent.session_agent_uuid
+        reservation.coordination_uuid = agent.coordination_uuid
         is_new = Reservation.scope.does_not_exist()
         for _ in range(_TRIES):
             writes = [self._reservations.put_of(reservation, is_new)]
@@ -149,10 +151,8 @@ class Budgets:
         actions = [
             BudgetCounter.used_micro_usd.add(needed.micro_usd),
             BudgetCounter.used_tokens.add(needed.tokens),
-            BudgetCounter.partition_key.set(agent.partition_key),
+            *self._named(agent.partition_key, scope.period),
         ]
-        if scope.period != "total":
-            actions.append(BudgetCounter.expires_at.set(self._kept_until()))
         return self._counters.update_of(
             agent.partition_key, Period.of(scope).key, actions, reduce(and_, room)
         )
@@ -242,6 +242,18 @@ class Budgets:
 
     # Looking
 
+    def open_of(self, tenant: str, session_uuid: str, session_agent_uuid: str) -> list[Reservation]:
+        """The reservations of a session agent that are not settled. One Query a megabyte of all of
+        its session.
+        """
+        scope = internal("reservation", session_uuid)
+        rows = self._reservations.query_all(tenant, scope, consistent=True)
+        return [
+            each
+            for each in rows
+            if each.status == _OPEN and each.session_agent_uuid == session_agent_uuid
+        ]
+
     def used(self, tenant: str, periods: Sequence[Period]) -> Mapping[Period, Used]:
         """What is used in each period. One BatchGetItem per 100."""
         found = self._counters.get_many(tenant, [each.key for each in periods], consistent=True)
@@ -265,10 +277,7 @@ class Budgets:
             expires_at=self._kept_until(),
         )
         tenant, key = agent.partition_key, Period.of(full.scope).key
-        mark = [
-            BudgetCounter.waiting.set(token),
-            BudgetCounter.partition_key.set(tenant),
-        ]
+        mark = [BudgetCounter.waiting.set(token), *self._named(tenant, full.scope.period)]
         self._counters.database.write_together(
             [
                 self._waiters.put_of(waiter, None),
@@ -313,6 +322,13 @@ class Budgets:
             return
 
     # Inside
+
+    def _named(self, tenant: str, period: str) -> list[Action]:
+        """What each counter has: its tenant, and if its period ends, when it may be deleted."""
+        named: list[Action] = [BudgetCounter.partition_key.set(tenant)]
+        if period != "total":
+            named.append(BudgetCounter.expires_at.set(self._kept_until()))
+        return named
 
     def _write(self, writes: Sequence[Write]) -> bool:
         try:

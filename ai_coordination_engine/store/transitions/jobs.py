@@ -52,6 +52,7 @@ class Job(Record):
     status = UnicodeAttribute(null=True)
     agent_session_uuid = UnicodeAttribute(null=True)
     session_agent_uuid = UnicodeAttribute(null=True)
+    attempt_uuid = UnicodeAttribute(null=True)  # the run of the attempt that waits for it
     heartbeat_seconds = NumberAttribute(null=True)
     deadline = NumberAttribute(null=True)  # epoch seconds
     # when the engine looks at it next (epoch seconds), and the interval until the look after that;
@@ -122,6 +123,7 @@ class Jobs:
             status="pending",
             agent_session_uuid=agent.session_uuid,
             session_agent_uuid=agent.session_agent_uuid,
+            attempt_uuid=agent.run_uuid,
             heartbeat_seconds=heartbeat_seconds,
             deadline=deadline,
             look_at=None if look_seconds is None else now + look_seconds,

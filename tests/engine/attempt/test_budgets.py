@@ -1,6 +1,6 @@
 """Budgets: what fits is dispatched, and nothing else; what was reserved is settled once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from ai_coordination_engine.store.models import Session, Task
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
 from ai_coordination_engine.store.transitions.budgets import Budgets, Full, Period, Used
+from tests.kit.budgets import MODEL, define, need, of_session, tokens, using
 from tests.kit.crashes import tripping
 from tests.kit.fakes import failing
 from tests.kit.homes import CI
@@ -32,47 +33,12 @@ from tests.kit.promises import check_promises
 from tests.kit.stage import TENANT, Stage, stage_of
 
 EVERY = 1 if CI else 4  # points at which somebody dies
-MODEL = {"kind": "openai", "model": "m", "max_tokens": 100}
 FALLBACK = {"kind": "function", "name": "echo"}
 
 
 @pytest.fixture
 def stage(app: App) -> Stage:
     return stage_of(app)
-
-
-def using(tokens: int) -> Callable[[AgentRequest], AgentResult]:
-    """The behaviour of an agent that reports so many tokens."""
-    return lambda request: AgentResult("ok", {"input_tokens": 0, "output_tokens": tokens})
-
-
-def define(
-    stage: Stage, budget: Mapping[str, Any] | None, agents: str = "a", **more: Any
-) -> tuple[str, str]:
-    """A task with a budget whose agents do not wait for one another."""
-    named = {each: {"runtime": MODEL} for each in agents}
-    subtasks = [{"agent_uuid": each} for each in agents]
-    graph = dict.fromkeys(agents, "")
-    return stage.define(graph, agents=named, subtasks=subtasks, budget=budget, **more)
-
-
-def need(stage: Stage) -> int:
-    """The tokens that each attempt of `define` may need."""
-    stage.start(define(stage, None))
-    stage.drain()
-    found = budgets.worst_case(stage.app, stage.runtime.requests.pop())
-    assert found is not None
-    return found.total
-
-
-def of_session(session: Session) -> Period:
-    return Period("task", session.task_uuid, f"session {session.session_uuid}")
-
-
-def tokens(stage: Stage, period: Period) -> tuple[int, int]:
-    """What is spent and reserved."""
-    used = stage.app.budgets.used(TENANT, [period])[period]
-    return used.spent.tokens, used.reserved.tokens
 
 
 def money(stage: Stage, period: Period) -> tuple[int, int]:

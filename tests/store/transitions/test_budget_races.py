@@ -1,0 +1,144 @@
+"""Fifty attempts at once against a budget for ten: ten are dispatched, and what is spent and
+reserved never exceeds the limit, in 200 of 200 tries, wherever some of them die.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from random import Random
+from threading import local
+
+import pytest
+
+from ai_coordination_engine.domain.budgets import NOTHING
+from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.store.budget_items import Reservation
+from ai_coordination_engine.store.transitions.budgets import UNKNOWN, Budgets, Full, Spent
+from tests.kit import budget_races
+from tests.kit.budget_races import (
+    AT_ONCE,
+    FITTING,
+    LIMIT,
+    NEED,
+    PROCESSES,
+    RACES,
+    agent_of,
+    dispatched,
+    scopes_of,
+    used,
+)
+from tests.kit.commands import ENVIRONMENT
+from tests.kit.crashes import Crash, Turns
+from tests.kit.dynamodb_local import Store
+from tests.kit.homes import CI
+from tests.kit.servers import ROOT
+from tests.kit.stage import Stage, stage_of
+
+TRIES = 200 if CI else 20
+DYING = 8  # attempts of a try
+MOST_BORDERS = 4  # those of two calls: it reserves and settles, or looks why it is refused
+
+
+class Attempts:
+    """The attempts of one try, one call after the other in a drawn order. Those with a number in
+    `deaths` die at that border of a call: before the first one, after it, before the second one, …
+    """
+
+    def __init__(self, stage: Stage, name: int) -> None:
+        random = Random(name)
+        self.stage, self.name, self.turns = stage, name, Turns(random)
+        self.budgets, self.looking = stage.app.budgets, Budgets(stage.looking)
+        self.scopes = scopes_of(name)
+        dying = random.sample(range(AT_ONCE), DYING)
+        self.deaths = {each: random.randrange(MOST_BORDERS) for each in dying}
+        self.borders = [0] * AT_ONCE
+        self.mine = local()
+        self.dispatched: list[int] = []
+        self.died: list[int] = []
+
+    def run(self) -> None:
+        """Run all attempts; then settle for those that died."""
+        self.stage.boundary.reach = self.reach
+        self.turns.run([partial(self.attempt, each) for each in range(AT_ONCE)])
+        self.stage.boundary.reach = lambda name: None
+        for each in self.died:
+            agent = agent_of(self.name, each)
+            self.budgets.settle_of(agent, agent.run_uuid, UNKNOWN)
+
+    def reach(self, name: str) -> None:
+        number = getattr(self.mine, "number", None)
+        if number is None:
+            return
+        border, self.borders[number] = self.borders[number], self.borders[number] + 1
+        if border % 2 == 0:  # before a call
+            self.turns.pause()
+        if border == self.deaths.get(number):
+            raise Crash(name)
+
+    def attempt(self, number: int) -> None:
+        self.mine.number = number
+        try:
+            found = self.budgets.reserve(agent_of(self.name, number), self.scopes, NEED)
+            assert isinstance(found, Reservation | Full)
+            if isinstance(found, Reservation):
+                self.dispatched.append(number)
+                assert used(self.looking, self.scopes[0]).all.tokens <= LIMIT.tokens
+                self.budgets.settle(found, Spent(NEED.micro_usd, NEED.tokens))
+        except Crash:
+            self.died.append(number)
+
+
+def test_of_fifty_at_once_ten_are_dispatched_in_each_of_200_tries(app: App) -> None:
+    stage = stage_of(app)
+    for seed in range(TRIES):
+        tried = Attempts(stage, seed)
+        tried.run()
+        of_task, of_all = (used(tried.looking, each) for each in tried.scopes)
+        assert (of_task.spent, of_task.reserved) == (LIMIT, NOTHING), seed
+        assert of_all == of_task
+        assert FITTING - DYING <= len(tried.dispatched) <= FITTING
+
+
+# Really at the same time
+
+
+def test_threads_of_several_processes_keep_to_it_on_dynamodb(store: Store) -> None:
+    budgets = [Budgets(each) for each in store.processes]
+    threads = 2 * len(budgets)
+    for name in range(2):
+        with ThreadPoolExecutor(threads) as pool:
+            parts = [
+                pool.submit(
+                    dispatched, budgets[each % len(budgets)], name, range(each, AT_ONCE, threads)
+                )
+                for each in range(threads)
+            ]
+            assert sum(each.result() for each in parts) == FITTING
+        found = used(budgets[0], scopes_of(name)[0])
+        assert (found.spent, found.reserved) == (LIMIT, NOTHING)
+
+
+@pytest.mark.only_on("sqlite")  # several processes share a file
+def test_processes_that_share_a_file_keep_to_it(app: App, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", budget_races.__name__, str(tmp_path / "ace.db")]
+    processes = [
+        subprocess.Popen(
+            [*command, str(each)],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for each in range(PROCESSES)
+    ]
+    assert [each.stdout.readline() for each in processes if each.stdout] == ["ready\n"] * PROCESSES
+    for each in processes:
+        print(file=each.stdin, flush=True)
+    found = [each.communicate(timeout=60)[0].split() for each in processes]
+    assert [sum(map(int, each)) for each in zip(*found, strict=True)] == [FITTING] * RACES
+    for name in range(RACES):
+        of_task = used(app.budgets, scopes_of(name)[0])
+        assert (of_task.spent, of_task.reserved) == (LIMIT, NOTHING)
