@@ -1,7 +1,8 @@
 """The schema as code generators want it: fields that hold one of a few texts are enums.
 
 On the wire these fields are strings, and arguments stay `String`, so that documents fit both
-schemas. A generator makes a union of texts from an enum; a later version may add values.
+schemas. The name of a text with spaces has underscores; `TEXTS` has the texts. A generator makes a
+union of texts from an enum; a later version may add values.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from graphql import (
     print_schema,
 )
 
+from ai_coordination_engine.domain.lifecycle.phases import MEANINGS
 from ai_coordination_engine.domain.meanings import (
     AGENT_STATES,
     ERROR_CLASSES,
@@ -52,6 +54,12 @@ ENUMS = (
         (("SessionAgentType", "state"),),
     ),
     Enum(
+        "SessionAgentPhase",
+        "What a session agent is doing, or waits for.",
+        {str(phase): f"{words[0].upper()}{words[1:]}." for phase, words in MEANINGS.items()},
+        (("SessionAgentType", "phase"),),
+    ),
+    Enum(
         "SessionRunStatus",
         "How an attempt ended.",
         RUN_STATUSES,
@@ -82,6 +90,8 @@ ENUMS = (
         (("WhyNotRunningType", "code"),),
     ),
 )
+TEXTS: Mapping[str, tuple[str, ...]] = {each.name: tuple(each.values) for each in ENUMS}
+"""What is on the wire, in the order of the values of an enum."""
 
 
 def with_enums(sdl: str) -> str:
@@ -91,8 +101,8 @@ def with_enums(sdl: str) -> str:
         made = GraphQLEnumType(
             enum.name,
             {
-                value: GraphQLEnumValue(value, description=meaning)
-                for value, meaning in enum.values.items()
+                text.replace(" ", "_"): GraphQLEnumValue(text, description=meaning)
+                for text, meaning in enum.values.items()
             },
             description=enum.description,
         )

@@ -51,6 +51,31 @@ SessionAgentState = Annotated[
 """The state of a session agent."""
 
 
+SessionAgentPhase = Annotated[
+    Literal[
+        "waiting for predecessors",
+        "unsatisfied",
+        "ready",
+        "asking",
+        "backoff",
+        "waiting for a budget",
+        "executing",
+        "acting",
+        "action due",
+        "lease expired",
+        "waiting for a long job",
+        "map expanding",
+        "waiting for elements",
+        "waiting for a person",
+        "paused",
+        "executing by hand",
+        "ended",
+    ],
+    SkipValidation,
+]
+"""What a session agent is doing, or waits for."""
+
+
 WhyNotRunningCode = Annotated[
     Literal[
         "EXECUTING",
@@ -418,7 +443,7 @@ fragment SessionAgent on SessionAgentType { id sessionAgentUuid sessionUuid coor
     state: SessionAgentState
     """One of initial, pending, executing, wait_for_user_input, completed, failed, skipped, cancelled. The last four are final."""
 
-    phase: str | None
+    phase: SessionAgentPhase | None
     """What the agent is doing, or what it waits for while it is pending: one of the phases of `docs/states.md`, such as `backoff`."""
 
     notes: str | None

@@ -1,5 +1,6 @@
-// Compiles only if no part of the generated types is `unknown` or `any`, and if a misspelt status is an error.
-import type { SessionsQuery, SessionsQueryVariables, SessionStatus } from "./gql/graphql";
+// Compiles only if no part of the generated types is `unknown` or `any`, and if a misspelt status or phase is an error.
+import { graphql } from "./gql";
+import type { PhasesQuery, SessionAgentPhase, SessionsQuery, SessionsQueryVariables, SessionStatus } from "./gql/graphql";
 import type { Json } from "./json";
 import { lines } from "./sessions";
 
@@ -25,4 +26,18 @@ export function isPaused(session: Session): boolean {
   const actions: Json | undefined = session.task?.agentActions;
   const status: SessionStatus = session.status;
   return status === "paused" && actions !== undefined && lines({ sessionList: null }).length === 0;
+}
+
+export const PHASES = graphql(`
+  query Phases($session: String!) {
+    sessionAgentList(sessionUuid: $session) { sessionAgentList { id phase } }
+  }
+`);
+type Agent = NonNullable<NonNullable<NonNullable<PhasesQuery["sessionAgentList"]>["sessionAgentList"]>[number]>;
+
+export function isAsked(agent: Agent): boolean {
+  // @ts-expect-error: on the wire it has spaces
+  if (agent.phase === "waiting_for_a_person") return true;
+  const phase: SessionAgentPhase | null | undefined = agent.phase;
+  return phase === "waiting for a person";
 }

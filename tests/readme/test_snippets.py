@@ -261,6 +261,7 @@ def test_types_are_generated_from_the_schema_as_shown() -> None:
     finally:
         shutil.rmtree(work)
     assert "SessionsQueryVariables" in generated
+    assert "backend refused a request; its message takes over. */\n  | 'lease expired'" in generated
     assert "/** Nothing new begins until a person resumes it. */\n  | 'paused'" in generated
 
 
