@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from ai_coordination_engine.entrypoints.local import console as console_files
 from ai_coordination_engine.entrypoints.local.server import Running
+from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from tests.kit import console
 from tests.kit.console import SHOTS, Site, needs_chromium, serve
 from tests.kit.node import installed, needs_node
@@ -75,6 +77,16 @@ task:
     register: {after: first}
     last: {after: register}
 """
+COSTLY = """
+coordination:
+  name: Letters
+  agents: [{name: writer, runtime: {kind: function, name: echo, max_tokens: 100}}]
+task:
+  budget: {tokens: 50, onExceeded: pause}
+  subtasks: [{agent: writer, query: "Write."}]
+"""
+RAISE = """mutation($c: String!, $t: String!) { insertUpdateTask(coordinationUuid: $c, taskUuid: $t,
+  taskName: "t", budget: {tokens: 5000, onExceeded: "pause"}, updatedBy: "ann") { task { id } } }"""
 HOSTILE = """# <b>Title</b>
 
 <script>window.harmed = 1</script>
@@ -284,6 +296,23 @@ def test_what_failed_says_why_and_a_retry_says_what_it_will_do(page: Page, site:
     dialog.get_by_role("button", name="Retry the session").click()
     expect(status(page)).to_have_text(re.compile("Completed"))
     expect(panel.get_by_role("heading", name="Attempts (2)")).to_be_visible()
+
+
+def test_who_waits_for_a_budget_says_so_and_goes_on_when_it_is_raised(
+    page: Page, site: Site
+) -> None:
+    page.goto(site.start(COSTLY))
+    expect(agent(page, "writer")).to_contain_text("waiting for a budget")
+    agent(page, "writer").click()
+    why = page.get_by_label("Agent writer").locator(".why")
+    expect(why).to_contain_text("The agent goes on when there is room, or the limit is raised.")
+    expect(why.locator("code")).to_have_text("WAITS_FOR_BUDGET")
+    run = parse_run_file(COSTLY)
+    task = {"c": run.coordination_uuid, "t": run.task_uuid}
+    sent = {"query": RAISE, "variables": task}
+    assert "errors" not in httpx.post(f"{site.page}graphql", json=sent).json()
+    expect(status(page)).to_have_text(re.compile("Completed"))
+    expect(agent(page, "writer")).to_have_class(re.compile("done"))
 
 
 def test_a_fork_from_an_agent_names_what_runs_and_leads_to_the_new_session(
