@@ -1,6 +1,7 @@
 """Fixtures for all tests: made-up credentials, and applications on an AWS in memory."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from threading import RLock
@@ -57,6 +58,12 @@ def _atomically(self: DynamoHandler) -> Any:
 
 DynamoHandler.call_action = _atomically
 written.record()
+
+
+def pytest_collection_finish() -> None:
+    """Keep Python from looking through twelve thousand tests for garbage, again and again."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ The mark `xdist_group` would do this beside the tests, but pytest-xdist 3.8 igno
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 TOGETHER = {
     "tests/deployment/test_deployment.py": "the emulator and its stacks",
@@ -30,6 +31,15 @@ class Together(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return scope(nodeid)
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        """Forget what is done: xdist counts all that a process was ever given, after each test."""
+        super().mark_test_complete(node, item_index, duration)
+        given, done = self.assigned_work[node], scope(self.registered_collections[node][item_index])
+        if all(given[done].values()):
+            del given[done]
 
 
 @pytest.hookimpl(optionalhook=True)
