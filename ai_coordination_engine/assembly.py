@@ -16,6 +16,7 @@ from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.telemetry.setup import telemetry
 from ai_coordination_engine.domain.budgets import parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import KINDS
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.live_ports import Changes
@@ -66,8 +67,9 @@ def check_default_runtime(settings: Settings) -> None:
     """Raise `BadUserInput` when `default_runtime` has an unknown kind."""
     kind = settings.default_runtime["kind"]
     if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or ";"
         raise BadUserInput(
-            f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown; it takes one of:"
+            f"ACE_DEFAULT_RUNTIME: the kind {kind!r} is unknown{hint} it takes one of:"
             f" {', '.join(KINDS)}."
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_errors, reason_of
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.runtime_ports import ActionRequest, ActionResult, AgentFailure
 
 
@@ -41,9 +42,9 @@ class AllowedActionFunctions:
         """
         name = f"{module_name}.{function_name}"
         if name not in self.functions.names:
-            raise AgentFailure(
-                f"the action function {name!r:.200} is not allowed", error_class="not_allowed"
-            )
+            hint = did_you_mean(name, self.functions.names)
+            message = f"the action function {name!r:.200} is not allowed{hint}"
+            raise AgentFailure(message, error_class="not_allowed")
         return name
 
 

@@ -170,7 +170,8 @@ def check_kind(kind: str) -> str:
     """Return `kind` if it is known; else raise `ValueError` that lists the known kinds."""
     if kind not in KINDS:
         *some, last = [repr(each) for each in KINDS]
-        raise ValueError(f"must be {', '.join(some)} or {last}")
+        hint = did_you_mean(kind, KINDS)
+        raise ValueError(f"must be {', '.join(some)} or {last}{hint}")
     return kind
 
 

@@ -7,6 +7,7 @@ API.
 from collections.abc import Sequence
 from enum import StrEnum
 
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 
 
@@ -63,6 +64,7 @@ def check_enum(name: str, value: str, accepted: Sequence[str]) -> str:
     """Return `value` if it is one of `accepted`; else raise `BadUserInput` that lists them."""
     if value not in accepted:
         raise BadUserInput(
-            f"{name} {value[:100]!r} is unknown; it takes one of: {', '.join(accepted)}."
+            f"{name} {value[:100]!r} is unknown{did_you_mean(value, accepted) or ';'}"
+            f" it takes one of: {', '.join(accepted)}."
         )
     return value

@@ -32,10 +32,13 @@ def size_of(value: object, limit: int) -> int:
     return size
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: a suggestion if `word` resembles a known word, else empty."""
-    close = get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """A part of an error message: a suggestion if `word` resembles a known word, whatever its case,
+    else empty. It goes before the list of all that is known, if there is one.
+    """
+    words = {each.casefold(): each for each in known}
+    close = get_close_matches(word[:100].casefold(), words, 1) if isinstance(word, str) else ()
+    return f'; did you mean "{words[close[0]]}"?' if close else ""
 
 
 def words_of(name: str) -> list[str]:

@@ -37,12 +37,22 @@ def test_a_known_word_is_itself() -> None:
     assert check_enum("status", "paused", statuses.SCHEDULE_STATUSES) == "paused"
 
 
-@pytest.mark.parametrize("word", ["", "Paused", "paused ", "nobody", "x" * 5_000_000])
-def test_an_unknown_word_is_refused_with_the_known_ones(word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("", ";"),
+        ("PAUSED", '; did you mean "paused"?'),
+        ("paused ", '; did you mean "paused"?'),
+        ("nobody", ";"),
+        ("x" * 5_000_000, ";"),
+    ],
+    ids=lambda text: text[:9],
+)
+def test_an_unknown_word_is_refused_with_the_known_ones(word: str, meant: str) -> None:
     with pytest.raises(BadUserInput) as caught:
         check_enum("status", word, statuses.SCHEDULE_STATUSES)
     assert caught.value.message.endswith(
-        "is unknown; it takes one of: initial, active, paused, completed."
+        f" is unknown{meant} it takes one of: initial, active, paused, completed."
     )
     assert len(caught.value.message) < 250
 

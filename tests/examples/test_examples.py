@@ -233,8 +233,11 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("helo", "There is no example 'helo'; did you mean hello?"),
-        ("research-brief", "There is no example 'research-brief'; did you mean research_brief?"),
+        ("helo", "There is no example 'helo'; did you mean \"hello\"?"),
+        (
+            "research-brief",
+            "There is no example 'research-brief'; did you mean \"research_brief\"?",
+        ),
         ("../cli", "There is no example '../cli'; see ace examples."),
         ("", "There is no example ''; see ace examples."),
     ],

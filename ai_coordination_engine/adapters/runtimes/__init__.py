@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRuntime
 from ai_coordination_engine.settings import Settings
@@ -42,7 +43,9 @@ class RuntimeRegistry:
         """
         found = _kind(kind)
         if found is None:
-            message = f"the runtime kind {kind!r:.100} is unknown; known kinds: {', '.join(KINDS)}"
+            hint = did_you_mean(kind, KINDS) or ";"
+            known = ", ".join(KINDS)
+            message = f"the runtime kind {kind!r:.100} is unknown{hint} known kinds: {known}"
             raise AgentFailure(message, error_class="not_allowed")
         with self._lock:
             if kind not in self._loaded:

@@ -21,6 +21,7 @@ from ai_coordination_engine.adapters.runtimes.keys import read_key
 from ai_coordination_engine.adapters.runtimes.web import Web, redacting
 from ai_coordination_engine.domain import a2a, json_text
 from ai_coordination_engine.domain.a2a import Reason, TaskState
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.domain.webhooks import JobOwner
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import (
@@ -185,7 +186,7 @@ class A2ARuntime:
             known = ", ".join(sorted(self._agents)) or "none"
             raise AgentFailure(
                 f"`runtime.agent` {str(name)[:100]!r} is not among the agents of the settings"
-                f" ({known[:500]})",
+                f" ({known[:500]}){did_you_mean(name, self._agents)}",
                 error_class="not_allowed",
             )
         if not isinstance(runtime.get("skill", ""), str):

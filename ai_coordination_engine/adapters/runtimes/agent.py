@@ -12,6 +12,7 @@ from ai_coordination_engine.adapters.allowed import AllowedFunctions
 from ai_coordination_engine.adapters.runtimes.agents.chosen import Chosen, chosen
 from ai_coordination_engine.domain.answers import check_schema
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
@@ -85,20 +86,33 @@ class ToolAgentRuntime:
 
     def _check_model(self, runtime: Mapping[str, object]) -> None:
         endpoint, model = runtime.get("endpoint"), runtime.get("model")
-        if endpoint is not None:
-            if not isinstance(endpoint, str) or endpoint not in self._settings.openai_endpoints:
-                known = ", ".join(sorted(self._settings.openai_endpoints)) or "none"
-                raise _refused(
-                    f"the model endpoint {endpoint!r:.100} is not configured; configured: {known}"
-                )
-            if model is None and self._settings.openai_endpoints[endpoint].model is None:
-                raise _invalid("`runtime.model` must name a model: the endpoint has no default")
-        elif pattern_of(model, self._settings) is None:
-            known = ", ".join(self._settings.agent_models) or "none"
-            raise _refused(
-                f"the model {model!r:.100} is not allowed; `runtime.model` is one of: {known}, or"
-                " `runtime.endpoint` names one of ACE_OPENAI_ENDPOINTS"
-            )
+        if endpoint is None:
+            if pattern_of(model, self._settings) is None:
+                raise _refused(_no_model(model, self._settings))
+            return
+        if not isinstance(endpoint, str) or endpoint not in self._settings.openai_endpoints:
+            raise _refused(_no_endpoint(endpoint, self._settings))
+        if model is None and self._settings.openai_endpoints[endpoint].model is None:
+            raise _invalid("`runtime.model` must name a model: the endpoint has no default")
+
+
+def _no_endpoint(endpoint: object, settings: Settings) -> str:
+    known = sorted(settings.openai_endpoints)
+    return (
+        f"the model endpoint {endpoint!r:.100} is not configured"
+        f"{did_you_mean(endpoint, known) or ';'} configured: {', '.join(known) or 'none'}"
+        "; see ACE_OPENAI_ENDPOINTS"
+    )
+
+
+def _no_model(model: object, settings: Settings) -> str:
+    known = settings.agent_models
+    names = [each for each in known if not each.endswith("*")]
+    return (
+        f"the model {model!r:.100} is not allowed{did_you_mean(model, names) or ';'}"
+        f" `runtime.model` is one of: {', '.join(known) or 'none'}, or"
+        " `runtime.endpoint` names one of ACE_OPENAI_ENDPOINTS"
+    )
 
 
 def pattern_of(model: object, settings: Settings) -> str | None:

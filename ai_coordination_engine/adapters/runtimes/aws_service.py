@@ -24,6 +24,7 @@ from botocore.session import get_session
 
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.adapters.runtimes.error_documents import one_line
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import aws_region
 
@@ -88,7 +89,8 @@ def chosen(offered: Mapping[str, T], runtime: Mapping[str, object], key: str, wh
     name = runtime.get(key)
     if not isinstance(name, str) or name not in offered:
         known = ", ".join(sorted(offered)) or "none"
-        message = f"{what} {name!r:.100} is not offered; `runtime.{key}` is one of: {known}"
+        hint = did_you_mean(name, offered) or ";"
+        message = f"{what} {name!r:.100} is not offered{hint} `runtime.{key}` is one of: {known}"
         raise AgentFailure(message, error_class="not_allowed")
     return offered[name]
 

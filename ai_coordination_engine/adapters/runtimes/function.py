@@ -9,6 +9,7 @@ from ai_coordination_engine.adapters.allowed import AllowedFunctions, function_e
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output, pending
 from ai_coordination_engine.adapters.runtimes.builtin import FUNCTIONS
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.domain.usage import plain_usage
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.ports import Secrets
@@ -51,7 +52,8 @@ class FunctionRuntime:
         name, names = runtime.get("name"), self.functions.names
         if not isinstance(name, str) or name not in names:
             called = "a function without a name" if name is None else f"the function {name!r:.100}"
-            message = f"{called} is not offered; `runtime.name` is one of: {', '.join(names)}"
+            hint = did_you_mean(name, names) or ";"
+            message = f"{called} is not offered{hint} `runtime.name` is one of: {', '.join(names)}"
             raise AgentFailure(message, error_class="not_allowed")
         return name
 

@@ -23,6 +23,7 @@ from ai_coordination_engine.adapters.runtimes.web import (
 )
 from ai_coordination_engine.domain.budgets import limited
 from ai_coordination_engine.domain.runtimes import MODEL_PARAMETERS
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.runtime_settings import OpenAIEndpoint
@@ -135,7 +136,10 @@ class OpenAIRuntime:
         name = runtime.get("endpoint") or "default"
         if not isinstance(name, str) or name not in self._endpoints:
             known = ", ".join(sorted(self._endpoints)) or "none"
-            message = f"the model endpoint {name!r:.100} is not configured; configured: {known}"
+            hint = did_you_mean(name, self._endpoints) or ";"
+            message = (
+                f"the model endpoint {name!r:.100} is not configured{hint} configured: {known}"
+            )
             raise AgentFailure(message, error_class="not_allowed")
         return name, self._endpoints[name]
 

@@ -5,6 +5,7 @@ Only a process in which an endpoint is set imports this module.
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -27,9 +28,15 @@ from opentelemetry.sdk.resources import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from ai_coordination_engine.observability import SERVICE
+from ai_coordination_engine.adapters.causes import why
+from ai_coordination_engine.observability import SERVICE, logger
 
 _HEADERS = "opentelemetry.util.re"  # the logger that would log a header, which is a secret
+_TALKATIVE = ("opentelemetry.exporter", "opentelemetry.sdk")
+_AWAY = (
+    "traces and metrics do not arrive, and work goes on without: look whether the collector of"
+    " OTEL_EXPORTER_OTLP_ENDPOINT runs"
+)
 
 
 class OwnMetrics(OTLPMetricExporter):
@@ -59,7 +66,7 @@ def resource() -> Resource:
 
 def tracer_provider(of: Resource) -> TracerProvider:
     """The provider that exports spans; it becomes the process's."""
-    _keep_headers_out_of_the_log()
+    _log_ourselves()
     provider = TracerProvider(resource=of, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
@@ -68,13 +75,38 @@ def tracer_provider(of: Resource) -> TracerProvider:
 
 def meter_provider(of: Resource) -> MeterProvider:
     """The provider that exports metrics."""
-    _keep_headers_out_of_the_log()
+    _log_ourselves()
     reader = PeriodicExportingMetricReader(OwnMetrics())
     return MeterProvider([reader], of, shutdown_on_exit=False)
 
 
-def _keep_headers_out_of_the_log() -> None:
+class OneWarning(logging.Handler):
+    """Turns what the libraries log of a collector that is away, each time they try, into one
+    warning in `seconds`. Programs that configure Python's logging get the lines of the libraries,
+    too.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(logging.WARNING)
+        self._seconds, self._next = seconds, 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Warn, unless that was done already a short time ago."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + self._seconds
+            given = record.args if isinstance(record.args, tuple) else ()
+            errors = [each for each in given if isinstance(each, Exception)]
+            reason = why(errors[0]) if errors else record.getMessage()
+            logger.warning(_AWAY, extra={"reason": reason})
+
+
+_ONE_WARNING = OneWarning(300)
+
+
+def _log_ourselves() -> None:
     logging.getLogger(_HEADERS).addFilter(_without_values)
+    for name in _TALKATIVE:
+        logging.getLogger(name).addHandler(_ONE_WARNING)
 
 
 def _without_values(record: logging.LogRecord) -> bool:

@@ -73,11 +73,19 @@ Workers = Annotated[
         validator=Number(gte=1, lte=64),
     ),
 ]
+
+
+def _is_no_option(_: object, file: Path) -> None:
+    if str(file).startswith("-") and file != Path("-"):
+        raise ValueError(f"there is no such option here; a file of this name is ./{file}")
+
+
 File = Annotated[
     Path,
     Parameter(
         help="YAML file with a coordination, a task and a query; - reads it from stdin.",
         allow_leading_hyphen=True,
+        validator=_is_no_option,
     ),
 ]
 Query = Annotated[

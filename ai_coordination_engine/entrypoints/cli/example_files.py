@@ -9,10 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+
+from ai_coordination_engine.domain.texts import did_you_mean
 
 _README = "README.md"
 _LINE = re.compile(r"""^(?:\#+|//|\"{3})?\s*(.*?)(?:\"{3})?$""")
@@ -122,9 +123,8 @@ def example(name: str) -> Example:
     }
     if name in found:
         return found[name]
-    close = get_close_matches(name, found, 1)
-    hint = f"did you mean {found[close[0]].name}?" if close else "see ace examples."
-    raise ExampleError(f"There is no example {name!r}; {hint}")
+    hint = did_you_mean(name, [each.name for each in found.values()]) or "; see ace examples."
+    raise ExampleError(f"There is no example {name!r}{hint}")
 
 
 def _shipped(folder: Traversable) -> list[Traversable]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.failures import Failure
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
@@ -82,9 +83,10 @@ def find_agent(agents: Sequence[AgentView], text: str) -> AgentView:
     names = found or agents
     described = [f"{on_one_line(each.name)} ({each.uuid}, {each.state})" for each in names]
     if not found:
+        known = [on_one_line(each.name) for each in agents]
         raise Failure(
-            f"There is no agent {on_one_line(text)!r} in the session; it has:"
-            f" {_list([on_one_line(each.name) for each in agents])}."
+            f"There is no agent {on_one_line(text)!r} in the session"
+            f"{did_you_mean(text, known) or ';'} it has: {_list(known)}."
         )
     raise Failure(_not_one("agent", text, described))
 

@@ -29,6 +29,7 @@ from ai_coordination_engine.domain.shapes import (
     parse_subtask_queries,
 )
 from ai_coordination_engine.domain.subtasks import PLACEHOLDERS
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints.run_file import run_file_keys as keys
 from ai_coordination_engine.entrypoints.run_file.run_file_actions import (
     Actions,
@@ -232,7 +233,8 @@ def _refused(run: RunFile) -> Iterator[str]:
 def _word(reader: Reader, node: yaml.Node | None, key: str, accepted: Sequence[str]) -> str | None:
     value = reader.text(node, key)
     if node is not None and value is not None and value not in accepted:
-        reader.problem(node, f"{key} must be one of {', '.join(accepted)}")
+        hint = did_you_mean(value, accepted)
+        reader.problem(node, f"{key} must be one of {', '.join(accepted)}{hint}")
     return value
 
 
@@ -298,7 +300,8 @@ def _agent(reader: Reader, node: yaml.Node) -> JSONObject | None:
             reader.problem(node, "an agent needs a name")
         return None
     if agent.get("agent_type", "task") not in AGENT_TYPES:
-        reader.problem(fields["agent_type"], f"type must be one of {', '.join(AGENT_TYPES)}")
+        hint = did_you_mean(agent["agent_type"], AGENT_TYPES)
+        reader.problem(fields["agent_type"], f"type must be one of {', '.join(AGENT_TYPES)}{hint}")
     if "runtime" in fields:
         agent["runtime"] = _runtime(reader, fields["runtime"])
     if "policy" in fields:
@@ -316,6 +319,7 @@ def _runtime(reader: Reader, node: yaml.Node) -> JSONObject:
     kind = runtime.get("kind")
     if kind not in KINDS:
         wrong = "" if kind is None else f", not {str(kind)[:100]!r}"
+        wrong += did_you_mean(kind, KINDS)
         reader.problem(node, f"runtime needs a kind: one of {', '.join(KINDS)}{wrong}")
     return runtime
 

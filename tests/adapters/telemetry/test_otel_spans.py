@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from logging import WARNING, LogRecord
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from opentelemetry.sdk.trace.sampling import (
 from ai_coordination_engine.adapters.telemetry.contents import Contents
 from ai_coordination_engine.adapters.telemetry.exports import Exports
 from ai_coordination_engine.adapters.telemetry.otel_spans import OtelSpans
+from ai_coordination_engine.adapters.telemetry.otlp import OneWarning
 from ai_coordination_engine.domain.trace_context import TraceContext, read, trace_id
 from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
 from tests.kit.telemetry import ATTEMPT, CALLER, SESSION, Collector, attributes, collecting
@@ -220,3 +222,18 @@ def test_what_cannot_be_exported_is_logged_and_harms_nothing(
     exports.attempt_ended(replace(ATTEMPT, caller=TraceContext("not hex", "", 1)))
     assert "could not export a span" in caplog.text
     exports.close(1)
+
+
+def test_a_collector_that_is_away_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    refused = ConnectionError("Max retries exceeded")
+    refused.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    handler = OneWarning(60)
+    for _ in range(3):
+        line = ("Transient error %s while exporting %s", (refused, "span"), None)
+        handler.emit(LogRecord("opentelemetry.exporter", WARNING, "", 1, *line))
+    (warning,) = caplog.records
+    assert warning.getMessage() == (
+        "traces and metrics do not arrive, and work goes on without: look whether the collector of"
+        " OTEL_EXPORTER_OTLP_ENDPOINT runs"
+    )
+    assert vars(warning)["reason"] == "Connection refused"

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shutil import which
 
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.runtime_ports import AgentFailure
+from ai_coordination_engine.runtime_settings import McpServer
 from ai_coordination_engine.settings import Settings
 
 MCP = "mcp:"
 USER = "USER"
+_KEYS = frozenset({"name", "approval"})
 
 
 @dataclass(frozen=True)
@@ -42,18 +46,30 @@ def _each(given: Sequence[object], settings: Settings) -> Iterator[Chosen]:
             yield Chosen(name, approval=approval)
             continue
         _check(server, settings.mcp_servers, "the MCP server", "ACE_MCP_SERVERS")
-        if settings.mcp_servers[server].command and settings.queue_url:
-            message = f"the MCP server {server!r} is a command, which runs on one machine only"
+        if wrong := _not_here(settings.mcp_servers[server], settings):
+            message = f"the MCP server {server!r} {wrong}; see ACE_MCP_SERVERS"
             raise AgentFailure(message, error_class="not_allowed")
         yield Chosen(tool or None, server, approval)
+
+
+def _not_here(server: McpServer, settings: Settings) -> str:
+    """Why a server that is a command cannot be started here; empty if nothing is wrong."""
+    if server.command and settings.queue_url:
+        return "is a command, which runs on one machine only"
+    path = server.env["PATH"].get_secret_value() if "PATH" in server.env else None
+    if server.command and not which(server.command, path=path):
+        return f"cannot be started: there is no program {server.command!r:.200} on this machine"
+    return ""
 
 
 def _named(given: object) -> tuple[str, bool]:
     if isinstance(given, str):
         return given, False
     if isinstance(given, dict) and isinstance(given.get("name"), str):
-        if unknown := {*given} - {"name", "approval"}:
-            raise _invalid(f"a tool in `runtime.tools` has no key {min(unknown)!r:.100}")
+        if unknown := {*given} - _KEYS:
+            wrong = min(unknown)
+            hint = did_you_mean(wrong, _KEYS)
+            raise _invalid(f"a tool in `runtime.tools` has no key {wrong!r:.100}{hint}")
         if given.get("approval") not in (None, USER):
             raise _invalid('the `approval` of a tool in `runtime.tools` is "USER" or left out')
         return given["name"], given.get("approval") == USER
@@ -64,7 +80,8 @@ def _check(name: str, known: object, what: str, setting: str) -> None:
     assert isinstance(known, dict)
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
-        message = f"{what} {name!r:.100} is not offered; it is one of: {names}; see {setting}"
+        hint = did_you_mean(name, known) or ";"
+        message = f"{what} {name!r:.100} is not offered{hint} it is one of: {names}; see {setting}"
         raise AgentFailure(message, error_class="not_allowed")
 
 

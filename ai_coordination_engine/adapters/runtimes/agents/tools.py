@@ -1,5 +1,6 @@
 """The tools of one attempt: functions, and connections to MCP servers."""
 
+import logging
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from functools import partial
@@ -9,16 +10,22 @@ from pydantic_ai import RunContext, Tool
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
 
-from ai_coordination_engine.adapters.allowed import AllowedFunctions, reason_of
+from ai_coordination_engine.adapters.allowed import AllowedFunctions
 from ai_coordination_engine.adapters.runtimes.agents.chosen import MCP, Chosen
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorded, Recorder
+from ai_coordination_engine.adapters.runtimes.agents.unreachable import unreachable
 from ai_coordination_engine.adapters.runtimes.attempts import trace_headers
 from ai_coordination_engine.adapters.runtimes.keys import read_key
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, ToolContext
 from ai_coordination_engine.runtime_settings import McpServer
 from ai_coordination_engine.settings import Settings
 
+_FIRST_ANSWER_SECONDS = 30.0
+# A library's lines would stand between those of `ace run`; the failure of the attempt says it.
+for _name in ("mcp", "fastmcp"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 Toolset = AbstractToolset[ToolContext]
 IDEMPOTENCY_KEY = "ai-coordination-engine/idempotencyKey"
 """The key of `_meta` in the call of an MCP tool."""
@@ -104,16 +111,13 @@ class Tools:
             await stack.enter_async_context(toolset)
             offered = {tool.name for tool in await toolset.list_tools()}
         except Exception as error:
-            raise AgentFailure(
-                f"the MCP server {name!r} cannot be reached: {reason_of(error)}",
-                retryable=True,
-                error_class="unavailable",
-            ) from error
+            raise unreachable(name, server, error) from error
         if any(each.name is None for each in names):
             wanted = offered
         if missing := sorted(wanted - offered):
             raise AgentFailure(
-                f"the MCP server {name!r} offers no tool {missing[0]!r:.100}",
+                f"the MCP server {name!r} offers no tool {missing[0]!r:.100}"
+                f"{did_you_mean(missing[0], offered)}",
                 error_class="invalid_request",
             )
         strict = {each.name for each in names if each.approval}
@@ -132,7 +136,7 @@ class Tools:
             "id": name,
             "tool_error_behavior": "failed",
             "process_tool_call": partial(_with_identity, request),
-            "init_timeout": request.timeout_seconds,
+            "init_timeout": min(request.timeout_seconds, _FIRST_ANSWER_SECONDS),
             "read_timeout": request.timeout_seconds,
         }
         if server.url:

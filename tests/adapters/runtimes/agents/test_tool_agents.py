@@ -156,6 +156,11 @@ def test_only_the_tools_of_the_record_are_offered(asking: Requests) -> None:
             {"tools": ["mcp:x"]},
             "the MCP server 'x' is not offered; it is one of: none; see ACE_MCP_SERVERS",
         ),
+        (
+            {"tools": ["ad"]},
+            "the tool 'ad' is not offered; did you mean \"add\"? it is one of: add",
+        ),
+        ({"tools": [{"name": "add", "aproval": "USER"}]}, "a tool in `runtime.tools` has no key"),
         ({"tools": "add"}, "`runtime.tools` must be a list of names"),
         ({"tools": [{"name": "add", "approval": "NO"}]}, "the `approval` of a tool"),
         ({"tools": [{"name": "add", "url": "x"}]}, "a tool in `runtime.tools` has no key 'url'"),
@@ -589,11 +594,37 @@ def test_a_tool_that_the_server_does_not_offer(asking: Requests, url: str) -> No
     assert failure.message == "the MCP server 'files' offers no tool 'format'"
 
 
-def test_an_mcp_server_that_is_not_there(asking: Requests) -> None:
-    runtime = runtime_of(mcp_servers={"files": {"url": "http://127.0.0.1:9/mcp"}})
-    failure = failure_of(runtime, asking(tools=["mcp:files"]))
-    assert failure.message.startswith("the MCP server 'files' cannot be reached: ")
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        (
+            {"url": "http://127.0.0.1:9/mcp?key=s3cret"},
+            "at 127.0.0.1:9 cannot be used: Connection refused; look whether it runs, and at its"
+            " url and headers; see ACE_MCP_SERVERS",
+        ),
+        (
+            {"command": "false"},
+            "was started, but is no use as an MCP server: Connection closed; start 'false' by hand"
+            " to see what it writes; see ACE_MCP_SERVERS",
+        ),
+    ],
+)
+def test_an_mcp_server_that_is_not_there(
+    asking: Requests, server: dict[str, str], message: str
+) -> None:
+    failure = failure_of(runtime_of(mcp_servers={"files": server}), asking(tools=["mcp:files"]))
+    assert failure.message == f"the MCP server 'files' {message}"
     assert (failure.error_class, failure.retryable) == ("unavailable", True)
+
+
+def test_an_mcp_server_whose_program_is_not_here_is_not_tried(asking: Requests) -> None:
+    runtime = runtime_of(mcp_servers={"files": {"command": "no-such-program"}})
+    failure = failure_of(runtime, asking(tools=["mcp:files"]))
+    assert failure.message == (
+        "the MCP server 'files' cannot be started: there is no program 'no-such-program' on this"
+        " machine; see ACE_MCP_SERVERS"
+    )
+    assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
 
 def test_an_mcp_server_that_is_a_command(asking: Requests) -> None:
