@@ -54,6 +54,9 @@ class Places:
             self._agents[uuid] = path = f"agents[{index}]"
             self._add(path, node, "")
             self._walk((path, path), node, "", keys.AGENT)
+            name = self._found.get(f"{path}.agent_name", (node, ""))
+            for uuid_path in (f"{path}.agent_uuid", f"{path}.agentUuid"):
+                self._add(uuid_path, *name)  # unless it is written, the name is the uuid
         for index, node in enumerate(self._list("subtaskQueries")):
             path = f"subtaskQueries[{index}]"
             self._add(path, node, "")

@@ -16,6 +16,7 @@ from tests.kit.run_files import GOOD, RULES, replaced
         ("agents[0].policy.retryOn[0]: no class.", ["3:53: retry.retryOn[0]: no class."]),
         ("agents[0].policy.retry_on[0]: no class.", ["3:53: retry.retryOn[0]: no class."]),
         ("agents[2].agentUuid: taken.", ["5:27: uuid: taken."]),
+        ("agents[1].agent_uuid: the name is it.", ["4:14: name: the name is it."]),
         ("agents[3]: something.", ["6:7: something."]),
         ("agents: agentUuid 'x' is given twice.", ["3:5: agents: uuid 'x' is given twice."]),
         ("agentActions.s-1.conditions.lister: wrong.", ["11:34: when: wrong."]),
