@@ -1,5 +1,6 @@
 """Assemble an `App` from its settings, records and queue: what both homes of the state share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
@@ -14,12 +15,13 @@ from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
 from ai_coordination_engine.adapters.secrets import SecretsManager
 from ai_coordination_engine.adapters.telemetry.setup import telemetry
+from ai_coordination_engine.domain import topics
 from ai_coordination_engine.domain.budgets import parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import KINDS
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
-from ai_coordination_engine.live_ports import Changes
+from ai_coordination_engine.live_ports import Changes, Notices
 from ai_coordination_engine.ports import AllowList, Queue, Secrets
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
@@ -41,13 +43,16 @@ def application(
     *,
     others: ChangeFifos | None = None,
     on_aws: bool = True,
+    look: Callable[[str, str], None] | None = None,
 ) -> App:
     """Create the application on these records and this queue.
 
     `changes`: None if the records announce nothing. `others`: the processes that tell each other.
+    `look`: as `Notices.look`, where other processes send notices; else a local server does.
     """
     secrets = secrets_of(settings, on_aws=on_aws)
     changes = changes or ProcessChanges()
+    look = look or (lambda *_: changes.announce([topics.of_notices()]))
     return App(
         settings=settings,
         records=records,
@@ -60,7 +65,15 @@ def application(
         outputs=ProcessOutputs(changes, others),
         prices=LazyPrices(settings.prices),
         telemetry=telemetry(settings),
+        notices=_notices(settings, secrets, look) if settings.a2a_push else None,
     )
+
+
+def _notices(settings: Settings, secrets: Secrets, look: Callable[[str, str], None]) -> Notices:
+    # Imported here because most processes send none: a cold start is without it.
+    from ai_coordination_engine.adapters.notices import HttpNotices  # noqa: PLC0415
+
+    return HttpNotices(settings.a2a_push, secrets, look)
 
 
 def check_default_runtime(settings: Settings) -> None:

@@ -55,7 +55,20 @@ def build_app(settings: Settings) -> App:
     clock = SystemClock()
     blobs = S3Blobs(partial(client, "s3", session), settings.bucket)
     records = Repository(database, settings.table_prefix, blobs, clock, settings.inline_limit)
-    return application(settings, records, _queue(settings, client("sqs", session, kind=kind)))
+    sqs = client("sqs", session, kind=kind)
+    return application(settings, records, _queue(settings, sqs), look=_look(settings, sqs))
+
+
+def _look(settings: Settings, sqs: Any) -> Callable[[str, str], None] | None:
+    """As `Notices.look` where a function sends the notices."""
+    if not settings.a2a_push or not settings.socket_queue_url:
+        return None
+    # Imported here because most processes do without: a cold start is without it.
+    from ai_coordination_engine.adapters.reminders import SqsReminders  # noqa: PLC0415
+    from ai_coordination_engine.live_ports import Look  # noqa: PLC0415
+
+    reminders = SqsReminders(sqs, settings.socket_queue_url)
+    return lambda topic, name: reminders.send(Look(topic, name))
 
 
 def _queue(settings: Settings, sqs: Any) -> SqsQueue:

@@ -110,3 +110,16 @@ class Reminders(Protocol):
 
     def read(self, body: str) -> Look | Expire:
         """Return the message in a received body; raises `BadUserInput` for another text."""
+
+
+class Notices(Protocol):
+    """Sends notices of tasks to receivers that the operator allows. Thread-safe."""
+
+    def problem(self, url: str) -> str | None:
+        """Return why nothing is sent to a URL, and what to do; None if it is allowed."""
+
+    def post(self, url: str, body: bytes) -> None:
+        """Send a notice; raises `AgentFailure` if the receiver does not take it."""
+
+    def look(self, topic: str, name: str) -> None:
+        """Have somebody look soon whether the receiver under this key is to be told anything."""

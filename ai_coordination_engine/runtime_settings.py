@@ -3,7 +3,7 @@
 `Settings` (`settings`) has these settings beside those of the service.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -46,6 +46,18 @@ class A2AAgent(BaseModel):
             return {}
         is_bearer = self.api_key_header.lower() == "authorization"
         return {self.api_key_header: f"Bearer {key}" if is_bearer else key}
+
+
+class A2AReceiver(BaseModel):
+    """What is sent to those who receive notices of A2A tasks below a URL, beside the notice.
+
+    `headers_secret` names a secret for the value of each header.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    headers: dict[str, SecretStr] = {}
+    headers_secret: dict[str, str] = {}
 
 
 class BedrockModel(BaseModel):
@@ -199,6 +211,9 @@ class OwnPrice(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
+Prefixes = TypeVar("Prefixes", list[str], dict[str, A2AReceiver])
+
+
 class RuntimeSettings(BaseModel):
     """The settings of what agents run with; `Settings` reads them."""
 
@@ -280,6 +295,13 @@ class RuntimeSettings(BaseModel):
             " agent that `a2a` agents may call"
         ),
     )
+    a2a_push: dict[str, A2AReceiver] = Field(
+        {},
+        description=(
+            "who may receive notices of A2A tasks: prefix of the URLs →"
+            ' `{"headers", "headers_secret"}` to send; none when empty'
+        ),
+    )
     bedrock_models: dict[str, BedrockModel] = Field(
         {},
         description=(
@@ -333,9 +355,9 @@ class RuntimeSettings(BaseModel):
                 )
         return prices
 
-    @field_validator("http_allowed_urls")
+    @field_validator("http_allowed_urls", "a2a_push")
     @classmethod
-    def _are_urls(cls, prefixes: list[str]) -> list[str]:
+    def _are_urls(cls, prefixes: Prefixes) -> Prefixes:
         for prefix in prefixes:
             parts = urlsplit(prefix)
             if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -22,6 +22,11 @@ def of_output(tenant: str, session_uuid: str, session_agent_uuid: str) -> str:
     return _SEPARATOR.join((_OUTPUT, tenant, session_uuid, session_agent_uuid))
 
 
+def of_notices() -> str:
+    """The topic of those who send notices; it is in no table."""
+    return "notices"
+
+
 def is_of_lists(topic: str) -> bool:
     """Whether it is the topic of a tenant's lists, which are read from indexes."""
     return topic.startswith(_LISTS + _SEPARATOR)

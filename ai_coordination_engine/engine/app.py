@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ai_coordination_engine.domain.budgets import Budget, TenantBudget, parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import needs_of
-from ai_coordination_engine.live_ports import Changes, Outputs
+from ai_coordination_engine.live_ports import Changes, Notices, Outputs
 from ai_coordination_engine.ports import AllowList, Clock, Prices, Queue, Secrets, Wake
 from ai_coordination_engine.runtime_ports import ActionFunctions, Runtimes
 from ai_coordination_engine.settings import Settings
@@ -24,6 +24,9 @@ from ai_coordination_engine.store.transitions.sessions import Sessions
 from ai_coordination_engine.store.transitions.usage_counters import UsageCounters
 from ai_coordination_engine.telemetry_ports import Telemetry
 
+if TYPE_CHECKING:
+    from ai_coordination_engine.store.push_configurations import PushConfigurations
+
 
 @dataclass(frozen=True)
 class App:
@@ -33,7 +36,8 @@ class App:
     Lambda function. `process` names this process in its leases, so that others free them when it
     dies; "" on AWS. `settings_since`: when the settings came into effect, in place of others
     perhaps (epoch seconds); 0 if there were none before. `telemetry`: None if nothing is exported.
-    `state_problem` returns why nothing can be changed until an operator acts, or None.
+    `notices`: None if no receivers are allowed. `state_problem` returns why nothing can be changed
+    until an operator acts, or None.
     """
 
     settings: Settings
@@ -50,6 +54,7 @@ class App:
     process: str = ""
     settings_since: float = 0
     telemetry: Telemetry | None = None
+    notices: Notices | None = None
     state_problem: Callable[[], str | None] = lambda: None
 
     def needs(self, runtime: Mapping[str, Any] | None) -> str | None:
@@ -105,6 +110,18 @@ class App:
     def known_budgets(self) -> dict[tuple[str, ...], tuple[float, Budget | None]]:
         """The limits that this process has read lately (`engine.attempt.limits`)."""
         return {}
+
+    @cached_property
+    def push_configurations(self) -> "PushConfigurations":
+        """Where clients of A2A want to be told of their tasks."""
+        # Imported here because few processes have to do with them: a cold start is without it.
+        from ai_coordination_engine.store.push_configurations import (  # noqa: PLC0415
+            PushConfigurations,
+        )
+
+        settings = self.settings
+        is_listed = not settings.socket_queue_url  # no function sends the notices
+        return PushConfigurations(self.records, settings.table_prefix, is_listed=is_listed)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -6,6 +6,7 @@ record of the six, and no token: only the tenant that a token allowed, and until
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -17,15 +18,15 @@ from ai_coordination_engine.store.attributes import (
     UnicodeAttribute,
     UnicodeSetAttribute,
 )
+from ai_coordination_engine.store.leases import LEASE_SECONDS, Leased, claim, give_back
 from ai_coordination_engine.store.parent_keys import internal
+from ai_coordination_engine.store.push_configurations import PushConfiguration, is_push
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.items import Database
 from ai_coordination_engine.store.tables.table import Refused, Table
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, Rejected
 
 MAX_SUBSCRIPTIONS = 100
-LEASE_SECONDS = 35
-"""How long a lease to send a message lasts: longer than the functions that send."""
 LONGEST_SECONDS = 7_800
 """The longest time that a connection lasts, in seconds: two hours ("Quotas for configuring and
 running a WebSocket API in API Gateway"), and some minutes to spare.
@@ -50,7 +51,7 @@ class SocketConnection(Record):
     expires_at = NumberAttribute(null=True)  # when the item may be deleted (epoch seconds)
 
 
-class SocketWatcher(Record):
+class SocketWatcher(Leased):
     """A subscription of a connection, under the topic whose changes it waits for."""
 
     class Meta:
@@ -65,15 +66,19 @@ class SocketWatcher(Record):
     variables = UnicodeAttribute(null=True)  # JSON
     operation_name = UnicodeAttribute(null=True)
     token_until = NumberAttribute(null=True)
-    # the lease under which a message is sent (epoch seconds); absent: nobody is sending
-    lease_until = NumberAttribute(null=True)
-    version = UnicodeAttribute(null=True)  # changes with each lease, and with each message
     digest = UnicodeAttribute(null=True)  # of the last message
-    expires_at = NumberAttribute(null=True)
 
 
 OPERATIONAL: tuple[type[Record], ...] = (SocketConnection,)
 """One model of each operational table, which exist on AWS only."""
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who is told of a topic: the watchers of connections, and the receivers of notices."""
+
+    watchers: list[SocketWatcher]
+    pushes: list[PushConfiguration]
 
 
 class Connections:
@@ -166,45 +171,33 @@ class Connections:
 
     def watchers(self, topic: str) -> list[SocketWatcher]:
         """The watchers of a topic; one request per megabyte."""
+        return self.watching(topic).watchers
+
+    def watching(self, topic: str) -> Watching:
+        """All who are told of a topic; one request per megabyte."""
         now = self._now()
-        found = self._watchers.query_all("", topic, consistent=True)
-        return [each for each in found if (each.expires_at or 0) > now]
+        items = self._watchers.query_all("", topic, consistent=True)
+        found = [each for each in items if (each.expires_at or 0) > now]
+        return Watching(
+            [each for each in found if not is_push(each.watcher)],
+            [
+                PushConfiguration.from_raw_data(each.item_read)
+                for each in found
+                if is_push(each.watcher)
+            ],
+        )
 
     def watcher(self, topic: str, watcher: str) -> SocketWatcher | None:
         """A watcher as it is now; one request."""
         return self._watchers.get("", (topic, watcher), consistent=True)
 
     def claim(self, watcher: SocketWatcher) -> SocketWatcher | None:
-        """Take the lease to send a message; None if others have it, or have sent a message since
-        the watcher was read. One request.
-
-        So messages of a watcher are never sent at the same time, and each state that is sent was
-        read after the one before.
-        """
-        now = self._now()
-        if watcher.lease_until is not None and watcher.lease_until > now:
-            return None
-        actions = [
-            SocketWatcher.version.set(str(uuid4())),
-            SocketWatcher.lease_until.set(now + LEASE_SECONDS),
-        ]
-        return self._updated(watcher, actions)
+        """Take the lease to send a message, as `leases.claim`."""
+        return claim(self._watchers, watcher, self._now())
 
     def sent(self, claimed: SocketWatcher, digest: str) -> None:
         """Give the lease back after a message; one request."""
-        actions = [
-            SocketWatcher.version.set(str(uuid4())),
-            SocketWatcher.digest.set(digest),
-            SocketWatcher.lease_until.remove(),
-        ]
-        self._updated(claimed, actions)
-
-    def _updated(self, watcher: SocketWatcher, actions: list[Any]) -> SocketWatcher | None:
-        is_same = SocketWatcher.version == watcher.version
-        try:
-            return self._watchers.update("", watcher.key, actions, is_same)
-        except Refused:
-            return None
+        give_back(self._watchers, claimed, [SocketWatcher.digest.set(digest)])
 
     def close(self, connection: str, watcher: SocketWatcher | None = None) -> None:
         """Delete a connection and its watchers, also one that it does not list yet; two requests,

@@ -29,6 +29,10 @@ from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.aws.sweep import Sweep
 from ai_coordination_engine.entrypoints.aws.worker_handler import build_handler as build_worker
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
+from ai_coordination_engine.runtime_settings import A2AReceiver
+from ai_coordination_engine.served import sessions
+from ai_coordination_engine.served.a2a import pushes
+from ai_coordination_engine.served.tasks import served_task
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import Session, SessionAgent
 from ai_coordination_engine.store.record import Record
@@ -676,6 +680,30 @@ def writers_die_below_one_another(cloud: Cloud) -> None:
     cloud.send("deleteCoordination", **above)
 
 
+def receivers_come_and_go(cloud: Cloud) -> None:
+    """Ask for notices of a task, as systems do by A2A."""
+    cloud.send(
+        "insertUpdateTask",
+        **cloud.define({"a": ""}),
+        taskName="t",
+        exposeAs={"name": "n"},
+        updatedBy="me",
+    )
+    queue = cloud.sqs.create_queue(QueueName="ace-sockets")["QueueUrl"]
+    settings = cloud.app.settings.model_copy(
+        update={"a2a_push": {"https://ok.example": A2AReceiver()}, "socket_queue_url": queue}
+    )
+    app = bootstrap.build_app(settings)
+    with cloud.iam.acting("ApiRole"):
+        begun = sessions.start(
+            app, TENANT, served_task(app, TENANT, "a2a", "n"), {"query": "x"}, protocol="a2a"
+        )
+        asked = {"taskId": begun.handle, "url": "https://ok.example/hook", "id": "1"}
+        for method in (pushes.create, pushes.get, pushes.listed, pushes.delete):
+            method(app, TENANT, asked)
+    cloud.work()
+
+
 HISTORIES = (
     plans_run,
     schedules_fire,
@@ -700,6 +728,7 @@ HISTORIES = (
     a_worker_dies_in_a_cancelled_session,
     a_start_dies_behind_its_messages,
     writers_die_below_one_another,
+    receivers_come_and_go,
 )
 
 

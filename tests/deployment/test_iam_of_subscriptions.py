@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ai_coordination_engine.served import sessions
+from ai_coordination_engine.served.a2a import pushes
+from ai_coordination_engine.served.tasks import served_task
 from benchmarks.harness.memory import Database
+from tests.kit.fakes import FakeNotices
 from tests.kit.iam import Iam, rights
 from tests.kit.sockets import Home, authenticated, kinds, started, subscribe
 
@@ -19,6 +23,11 @@ BUDGET = """mutation ($c: String!) {
   insertUpdateCoordination(coordinationUuid: $c, budget: { tokens: 9 }, updatedBy: "me") {
     coordination { budget } }
 }"""
+EXPOSED = """mutation {
+  insertUpdateCoordination(coordinationUuid: "e", agents: [{agentUuid: "a"}], updatedBy: "me") {
+    coordination { coordinationUuid } }
+  insertUpdateTask(coordinationUuid: "e", taskName: "t", exposeAs: {name: "e"}, updatedBy: "me") {
+    task { taskUuid } } }"""
 # else a value that is missing cannot be told from one that is forbidden
 LIST_BUCKET = ("s3:ListBucket", "Bucket")
 STREAMS = {  # what the service does in the function's name
@@ -63,6 +72,17 @@ def home(aws: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Home,
         yield Home(aws, runner, inline_limit=256), iam
 
 
+def told_of_a_task(deployed: Home) -> FakeNotices:
+    """Ask for notices of a task, and let it end."""
+    deployed.api("acme").data(EXPOSED)
+    app = deployed.live.app
+    task = served_task(app, "acme", "a2a", "e")
+    begun = sessions.start(app, "acme", task, {"query": "x"}, protocol="a2a")
+    pushes.create(app, "acme", {"taskId": begun.handle, "url": "https://ok.example/hook"})
+    deployed.worker.drain()
+    return deployed.notices
+
+
 def test_the_functions_of_subscriptions_may_do_what_they_do(home: tuple[Home, Iam]) -> None:
     deployed, iam = home
     session = started(deployed, query=LONG, userInTheLoop="ann")
@@ -88,6 +108,10 @@ def test_the_functions_of_subscriptions_may_do_what_they_do(home: tuple[Home, Ia
     deployed.worker.drain()
     with iam.acting("PushRole"):
         assert deployed.push() == deployed.remind() == []
+    notices = told_of_a_task(deployed)
+    with iam.acting("PushRole"):
+        assert deployed.push() == deployed.remind() == []
+    assert [body["task"]["status"]["state"] for _, body in notices.got] == ["TASK_STATE_COMPLETED"]
     assert iam.refused == {}
     for role in ("SocketRole", "PushRole"):
         ours = {

@@ -11,7 +11,7 @@ from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.entrypoints.aws import sending
 from ai_coordination_engine.entrypoints.local import console
 from ai_coordination_engine.settings import Settings
-from ai_coordination_engine.store import connections
+from ai_coordination_engine.store import connections, leases
 from ai_coordination_engine.store.budget_items import BudgetCounter
 from ai_coordination_engine.store.models import MODELS, SessionRun
 from tests.kit import iam
@@ -115,7 +115,7 @@ def test_a_lease_to_send_lasts_longer_than_the_functions_that_send(
         template["Resources"][name]["Properties"]["Timeout"]
         for name in ("SocketFunction", "PushFunction")
     ]
-    assert max(timeouts) < connections.LEASE_SECONDS
+    assert max(timeouts) < leases.LEASE_SECONDS
     assert template["Resources"]["SocketQueue"]["Properties"]["VisibilityTimeout"] > timeouts[1]
     assert sending.MESSAGE_BYTES == 128 * 1024
 
@@ -316,7 +316,7 @@ def test_secrets_are_read_at_run_time_by_those_who_need_them(template: dict[str,
         "AgentsRole": of_agents,
         "SweepRole": [],
         "SocketRole": [],
-        "PushRole": [],
+        "PushRole": [{"Ref": "A2APushSecretArns"}],
     }
     for name in ("WebhookSecret", "HttpSigningSecret"):
         pattern = template["Parameters"][name]["AllowedPattern"]

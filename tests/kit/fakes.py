@@ -2,9 +2,10 @@
 after calls.
 """
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any
@@ -341,3 +342,28 @@ def failing(message: str, times: int | None = None, **failure: Any) -> Behaviour
         raise AgentFailure(message, **failure)
 
     return fail
+
+
+@dataclass
+class FakeNotices:
+    """Implements `live_ports.Notices` for receivers at `https://ok.example/`: keeps what each URL
+    has got.
+    """
+
+    reach: Reach = _pass
+    is_dead: bool = False
+    got: list[tuple[str, Any]] = field(default_factory=list)
+    looks: list[tuple[str, str]] = field(default_factory=list)
+
+    def problem(self, url: str) -> str | None:
+        return None if url.startswith("https://ok.example/") else "is not allowed"
+
+    def post(self, url: str, body: bytes) -> None:
+        self.reach("post")
+        if self.is_dead:
+            raise AgentFailure("the receiver is dead", retryable=True, error_class="unavailable")
+        self.got.append((url, json.loads(body)))
+        self.reach("posted")
+
+    def look(self, topic: str, name: str) -> None:
+        self.looks.append((topic, name))

@@ -57,6 +57,7 @@ BOTH = (
     "tests/promises/test_rare_deaths.py",
     "tests/promises/test_same_uuids.py",
     "tests/promises/test_tenants.py",
+    "tests/served/a2a/test_pushes.py",
     "tests/served/test_",
     "tests/store/",
     *(SLOW if CI else ()),

@@ -192,7 +192,8 @@ class Iam:
             return [self._tables[name.partition("-")[2]] + index for name in names]
         if service == "sqs":
             name = params.get("QueueName") or params["QueueUrl"].rpartition("/")[2]
-            return ["DeadLetterQueue" if name.endswith("-dead") else "Queue"]
+            named = {"dead": "DeadLetterQueue", "sockets": "SocketQueue"}
+            return [named.get(name.rpartition("-")[2], "Queue")]
         if service == "s3":
             return ["Bucket" if operation == "ListObjectsV2" else "Bucket/*"]
         if service == "lambda":

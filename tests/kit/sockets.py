@@ -25,7 +25,7 @@ from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.connections import Connections
 from benchmarks.harness.api import Api, Worker
 from benchmarks.harness.memory import Database
-from tests.kit.fakes import FakeClock, Reach, _pass
+from tests.kit.fakes import FakeClock, FakeNotices, Reach, _pass
 from tests.kit.stage import OneByOne
 
 STREAMS = ("sessions", "session_agents")
@@ -128,7 +128,9 @@ class Home:
         self.database.__dict__.pop("call", None)
         self.clock.begin()
         self.sockets, self.reminders = FakeSockets(), FakeReminders()
-        app = replace(self.app, settings=self.app.settings.model_copy(update=settings))
+        self.notices = FakeNotices()
+        made = self.app.settings.model_copy(update={"socket_queue_url": "q", **settings})
+        app = replace(self.app, settings=made, notices=self.notices)
         self.live = Live(app, self.connections, self.sockets, self.reminders)
         self.status, self.asked = 200, list[tuple[str, Mapping[str, str]]]()
         self._api = socket_handler.build_handler(self.live, self._ask, self._runner)

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,9 @@ LOOK_SECONDS = 2.0  # until the first look at a task whose agent sends no notice
 LOOK_SECONDS_WITH_NOTICES = 15.0
 NOTICES = "/async-tasks/a2a/"
 """Below this path of the server, agents report that a task has changed."""
+_PUSH = "taskPushNotificationConfig"
+_NO_NOTICES = (Reason.PUSH_NOTIFICATION_NOT_SUPPORTED, Reason.INVALID_PARAMS)
+"""For which an agent refuses a place of notices; it may keep no secrets, or know no receiver."""
 _OVER = (Reason.UNSUPPORTED_OPERATION, Reason.TASK_NOT_FOUND, Reason.INVALID_PARAMS)
 _OUTPUT_MODES = ("text/plain", "application/json")
 _KEY = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
@@ -113,12 +117,9 @@ class A2ARuntime:
     def _sent(self, request: AgentRequest, service: A2AService) -> AgentResult:
         """The result of the message, or of the answer if its task has asked."""
         if (task_id := _asked_by(request)) is None:
-            return self._result(
-                service.send(self._with_notices(_message(request), request, service)), service
-            )
-        answer = _answer(request, task_id)
+            return self._answered(_message(request), request, service)
         try:
-            return self._result(service.send(self._with_notices(answer, request, service)), service)
+            return self._answered(_answer(request, task_id), request, service)
         except Refused as refused:
             if refused.reason not in _OVER:
                 raise
@@ -135,18 +136,24 @@ class A2ARuntime:
                 raise
             task = {}
         if not task or answers.failure_of(task, service.name) is not None:
-            anew = self._with_notices(_message(request), request, service)
-            return self._result(service.send(anew), service)
+            return self._answered(_message(request), request, service)
         return self._result({"task": task}, service)
 
-    def _with_notices(
+    def _answered(
         self, asked: dict[str, Any], request: AgentRequest, service: A2AService
-    ) -> dict[str, Any]:
-        """The parameters of SendMessage with the place of the notices, if the agent sends any."""
+    ) -> AgentResult:
+        """The result of SendMessage with these parameters, and the place of the notices if the
+        agent sends any. One that may not send any there is looked at.
+        """
         if service.interface.pushes and self._notices is not None:
-            config = self._notices(request)
-            asked["configuration"]["taskPushNotificationConfig"] = config
-        return asked
+            configured = {**asked["configuration"], _PUSH: self._notices(request)}
+            try:
+                return self._result(service.send({**asked, "configuration": configured}), service)
+            except Refused as refused:
+                if refused.reason not in _NO_NOTICES:
+                    raise
+            service = replace(service, interface=replace(service.interface, pushes=False))
+        return self._result(service.send(asked), service)
 
     def look(
         self, request: AgentRequest, async_task_uuid: str

@@ -2,16 +2,15 @@
 
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 
+from ai_coordination_engine.adapters.runtimes.allowed_urls import is_under, parsed_url
 from ai_coordination_engine.adapters.runtimes.answer import answer, invalid_output
 from ai_coordination_engine.adapters.runtimes.answer_documents import (
     fields_of,
@@ -30,8 +29,6 @@ from ai_coordination_engine.settings import Settings
 
 TIMESTAMP_HEADER = "X-Ace-Timestamp"
 SIGNATURE_HEADER = "X-Ace-Signature"
-# A path segment `.` or `..`, between slashes, backslashes or before a path parameter.
-_DOTS = re.compile(r"(?:^|[/\\])\.\.?(?:$|[/\\;#])")
 
 
 def load(settings: Settings, secrets: Secrets) -> "HttpRuntime":
@@ -71,7 +68,7 @@ class HttpRuntime:
         web: Web | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._allowed = [url for text in allowed_urls if (url := _parsed(text))]
+        self._allowed = [url for text in allowed_urls if (url := parsed_url(text))]
         self._key = signing_key
         self._web = web or Web()
         self._now = now
@@ -103,7 +100,7 @@ class HttpRuntime:
         allowed.
         """
         text = runtime.get("url")
-        url = _parsed(text) if isinstance(text, str) else None
+        url = parsed_url(text) if isinstance(text, str) else None
         if url is None:
             message = "`runtime.url` must be an absolute http(s) URL without credentials or `..`"
             raise AgentFailure(message, error_class="invalid_request")
@@ -111,7 +108,7 @@ class HttpRuntime:
             raise AgentFailure(
                 f"the agent at {url.host} must be called by https", error_class="not_allowed"
             )
-        if not any(_is_under(url, prefix) for prefix in self._allowed):
+        if not any(is_under(url, prefix) for prefix in self._allowed):
             message = (
                 f"the URL of the agent at {url.host} is not among those allowed by the settings"
             )
@@ -122,38 +119,6 @@ class HttpRuntime:
 def sign(key: bytes, timestamp: str, body: bytes) -> str:
     """Return the value of the signature header; `timestamp` is Unix seconds as text."""
     return "v1=" + hmac.new(key, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
-def _parsed(text: str) -> httpx.URL | None:
-    """Return the URL as the HTTP client parses it, or None if it is not acceptable.
-
-    Another parser could find another host in the same text.
-    """
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
-        return None
-    # Some servers decode a path more than once, so decode it until nothing changes.
-    path = text.partition("?")[0]
-    while path != (once_more := unquote(path)):
-        path = once_more
-    climbs = _DOTS.search(path)
-    is_absolute = url.scheme in ("http", "https") and url.host
-    return url if is_absolute and not url.userinfo and not climbs else None
-
-
-def _is_under(url: httpx.URL, prefix: httpx.URL) -> bool:
-    if (url.scheme, url.host, url.port) != (prefix.scheme, prefix.host, prefix.port):
-        return False
-    base, path = _path(prefix).rstrip(b"/"), _path(url)
-    return path == base or path.startswith(base + b"/")
-
-
-def _path(url: httpx.URL) -> bytes:
-    """Return the path as it is sent. In a decoded path, an escaped slash would look like a
-    separator.
-    """
-    return url.raw_path.partition(b"?")[0]
 
 
 def _read(reply: Reply, service: str, schema: Mapping[str, Any]) -> AgentResult:

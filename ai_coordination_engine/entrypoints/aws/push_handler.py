@@ -21,7 +21,9 @@ from ai_coordination_engine.live_ports import Expire, Look
 from ai_coordination_engine.observability import configure, logger
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.changed import topics_of_names
-from ai_coordination_engine.store.connections import SocketWatcher
+from ai_coordination_engine.store.connections import SocketWatcher, Watching
+from ai_coordination_engine.store.keys import Key
+from ai_coordination_engine.store.push_configurations import is_push
 
 Event = Mapping[str, Any]
 Handler = Callable[[Event, LambdaContext], dict[str, Any]]
@@ -72,19 +74,32 @@ class Push:
         for topic, sequence_number in first.items():
             if watched is None or context.get_remaining_time_in_millis() < MIN_SECONDS_LEFT * 1000:
                 return [sequence_number]
-            if not watched[topic]:
-                continue
             try:
-                self.sending.look(watched[topic])
-                self._look_again(topic)
+                self._tell(topic, watched[topic])
             except Exception:
                 logger.exception("could not send a change")
                 return [sequence_number]
         return []
 
-    def _watched(self, found: list[str]) -> dict[str, list[SocketWatcher]] | None:
-        """The watchers of each topic; None if they cannot be read."""
-        read = self._live.connections.watchers
+    def _tell(self, topic: str, watching: Watching) -> None:
+        """Send what has changed to the connections; notices are sent by reminders, so that a slow
+        receiver does not hold up a stream.
+        """
+        if watching.watchers:
+            self.sending.look(watching.watchers)
+            self._look_again(topic)
+        if not watching.pushes:
+            return
+        # Imported here because most deployments send no notices: a cold start is without it.
+        from ai_coordination_engine.served.a2a.notices import has_news  # noqa: PLC0415
+
+        for each in watching.pushes:
+            if has_news(self._live.app, each):
+                self._live.reminders.send(Look(*each.key))
+
+    def _watched(self, found: list[str]) -> dict[str, Watching] | None:
+        """Who is told of each topic; None if they cannot be read."""
+        read = self._live.connections.watching
         try:
             watchers = self._live.app.records.parallel.run([partial(read, each) for each in found])
         except Exception:
@@ -108,12 +123,23 @@ class Push:
             message = self._live.reminders.read(record["body"])
             if isinstance(message, Expire):
                 self._expire(message.connection)
+            elif message.watcher is not None and is_push(message.watcher):
+                self._deliver((message.topic, message.watcher))
             else:
                 self.sending.look(list(self._watchers(message)), raises=message.watcher is not None)
         except Exception:
             logger.exception("could not process", extra={"message_id": record["messageId"]})
             return False
         return True
+
+    def _deliver(self, key: Key) -> None:
+        """Send a notice, if there is any news."""
+        from ai_coordination_engine.served.a2a.notices import deliver  # noqa: PLC0415
+
+        app, send = self._live.app, self._live.reminders.send
+        read = app.push_configurations.get(key)
+        if read is not None and app.notices is not None:
+            deliver(app, app.notices, read, lambda each, wait: send(Look(*each.key), wait))
 
     def _watchers(self, look: Look) -> Iterator[SocketWatcher]:
         if look.watcher is None:

@@ -36,6 +36,7 @@ _OF_EACH_PROCESS = frozenset(
         "webhook_key_secret",
         "watch_seconds",
         "public_url",
+        "a2a_push",
         # of AWS alone
         "queue_url",
         "agents_queue_url",

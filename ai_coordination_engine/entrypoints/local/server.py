@@ -28,6 +28,7 @@ from ai_coordination_engine.entrypoints.local.home import StartError, WrongInput
 from ai_coordination_engine.entrypoints.local.http_protocol import BoundedProtocol
 from ai_coordination_engine.entrypoints.local.live.websocket_protocol import BoundedWebSocket
 from ai_coordination_engine.entrypoints.local.local_guard import LocalGuard
+from ai_coordination_engine.entrypoints.local.local_notices import LocalNotices
 from ai_coordination_engine.entrypoints.local.local_settings import local_settings, log_to_stderr
 from ai_coordination_engine.entrypoints.local.local_sweep import EVERY_SECONDS, LocalSweep
 from ai_coordination_engine.entrypoints.local.working import GRACE_SECONDS, working
@@ -92,6 +93,9 @@ def serving(
         sweep = LocalSweep(partial(reconcile.sweep, app), partial(send_due, app, EVERY_SECONDS))
         sweep.start()
         stack.callback(sweep.stop, GRACE_SECONDS)
+        notices = LocalNotices(app)
+        notices.start()
+        stack.callback(notices.stop, GRACE_SECONDS)
         pids = found.processes.pids if found.processes else tuple
         stack.enter_context(_http(asgi_app(app, pids), settings, listener))
         url = f"http://{HOST}:{listener.getsockname()[1]}/graphql"

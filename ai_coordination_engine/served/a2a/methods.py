@@ -9,7 +9,7 @@ from ai_coordination_engine.domain.a2a import Reason
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Conflict
 from ai_coordination_engine.served import sessions
-from ai_coordination_engine.served.a2a import cards, wire
+from ai_coordination_engine.served.a2a import cards, pushes, wire
 from ai_coordination_engine.served.a2a.cards import PROTOCOL
 from ai_coordination_engine.served.a2a.errors import ProtocolError
 from ai_coordination_engine.served.a2a.lists import list_tasks
@@ -33,12 +33,11 @@ class Caller:
     trace: str | None
     wait_seconds: float
     streaming: bool
-    pushes: bool = False
 
     def card(self, *, with_schemas: bool = False) -> Result:
         """The card, or the extended one; raises `NotFound` if nothing is exposed."""
         skills = cards.skills_of(self.app, self.tenant)
-        can = {"streaming": self.streaming, "pushes": self.pushes}
+        can = {"streaming": self.streaming, "pushes": self.app.notices is not None}
         return cards.card_of(self.app, skills, self.url, **can, with_schemas=with_schemas)
 
 
@@ -52,9 +51,17 @@ async def _send(caller: Caller, params: Params) -> Result:
 
 async def begun(caller: Caller, sent: wire.Sent) -> ServedSession:
     """The session that a message begins, or answers."""
-    if sent.push is not None and not caller.pushes:
-        raise _no_notices()
-    return await asyncio.to_thread(begin, caller.app, caller.tenant, sent, caller.trace)
+    return await asyncio.to_thread(_begun, caller, sent)
+
+
+def _begun(caller: Caller, sent: wire.Sent) -> ServedSession:
+    app, tenant = caller.app, caller.tenant
+    if sent.push is not None:  # before anything begins
+        pushes.check(app, sent.push)
+    seen = begin(app, tenant, sent, caller.trace)
+    if sent.push is not None:
+        pushes.tell(app, tenant, seen, sent.push)
+    return seen
 
 
 async def _get(caller: Caller, params: Params) -> Result:
@@ -93,15 +100,13 @@ async def _extended(caller: Caller, params: Params) -> Result:
     return await asyncio.to_thread(caller.card, with_schemas=True)
 
 
-async def _notices(caller: Caller, params: Params) -> Result:
-    raise _no_notices()
+def _of_pushes(
+    method: Callable[[App, str, Params], Result],
+) -> Callable[[Caller, Params], Awaitable[Result]]:
+    async def called(caller: Caller, params: Params) -> Result:
+        return await asyncio.to_thread(method, caller.app, caller.tenant, params)
 
-
-def _no_notices() -> ProtocolError:
-    return ProtocolError(
-        Reason.PUSH_NOTIFICATION_NOT_SUPPORTED,
-        "this agent sends no notices: look at the task, or subscribe to it",
-    )
+    return called
 
 
 def _is_settled(seen: ServedSession) -> bool:
@@ -114,8 +119,8 @@ METHODS: Mapping[str, Callable[[Caller, Params], Awaitable[Result]]] = {
     "ListTasks": _list,
     "CancelTask": _cancel,
     "GetExtendedAgentCard": _extended,
-    "CreateTaskPushNotificationConfig": _notices,
-    "GetTaskPushNotificationConfig": _notices,
-    "ListTaskPushNotificationConfigs": _notices,
-    "DeleteTaskPushNotificationConfig": _notices,
+    "CreateTaskPushNotificationConfig": _of_pushes(pushes.create),
+    "GetTaskPushNotificationConfig": _of_pushes(pushes.get),
+    "ListTaskPushNotificationConfigs": _of_pushes(pushes.listed),
+    "DeleteTaskPushNotificationConfig": _of_pushes(pushes.delete),
 }

@@ -14,8 +14,21 @@ DEFAULT_PAGE, MAX_PAGE = 50, 100
 OUTPUT_MODES = ("text/plain", "application/json")
 _MOST_PARTS = 1_000
 _CONTENTS = ("text", "raw", "url", "data")
+_PUSH = "taskPushNotificationConfig"
+_LONGEST_URL = 2_000
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
 Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Push:
+    """Where a client wants to be told of a task. `id`: None if it gives none. `place`: of the
+    parameter with the URL.
+    """
+
+    url: str
+    id: str | None
+    place: str
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,7 @@ class Sent:
     """The parameters of SendMessage.
 
     `texts`, `data` and `files` are the contents of the parts. `metadata`: of the request and of the
-    message. `push`: the configuration of notices, unread.
+    message. `push`: where its client wants to be told of the task.
     """
 
     message_id: str
@@ -35,7 +48,7 @@ class Sent:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     history_length: int | None = None
     is_waiting: bool = True
-    push: Mapping[str, Any] | None = None
+    push: Push | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ def sent(params: Params) -> Sent:
     if message.get("role") != USER:
         raise invalid("message.role", f"must be {USER}")
     configuration = _object(params, "configuration", "configuration") or {}
+    place = f"configuration.{_PUSH}"
     _check_modes(configuration.get("acceptedOutputModes"))
     parts = _parts(message.get("parts"))
     return Sent(
@@ -74,11 +88,7 @@ def sent(params: Params) -> Sent:
         },
         history_length(configuration, "configuration.historyLength"),
         not _flag(configuration, "returnImmediately", "configuration.returnImmediately"),
-        _object(
-            configuration,
-            "taskPushNotificationConfig",
-            "configuration.taskPushNotificationConfig",
-        ),
+        None if (given := _object(configuration, _PUSH, place)) is None else push(given, place),
     )
 
 
@@ -99,6 +109,26 @@ def listing(params: Params) -> Listing:
         _time(params.get("statusTimestampAfter")),
         _flag(params, "includeArtifacts", "includeArtifacts"),
     )
+
+
+def push(params: Params, place: str = "") -> Push:
+    """A push configuration, whose parameters are at `place`; raises `ProtocolError`.
+
+    Secrets are refused, because none is stored: the operator sets what a receiver is sent.
+    """
+    at = f"{place}." if place else ""
+    sign_in = _object(params, "authentication", f"{at}authentication") or {}
+    for name, given in (("token", params.get("token")), ("authentication", any(sign_in.values()))):
+        if given:
+            raise invalid(
+                f"{at}{name}",
+                "is not stored: leave it out; the operator of this server sets the headers that"
+                " the receiver gets (ACE_A2A_PUSH)",
+            )
+    url = params.get("url")
+    if not isinstance(url, str) or not 1 <= len(url) <= _LONGEST_URL:
+        raise invalid(f"{at}url", f"must be a URL of at most {_LONGEST_URL} characters")
+    return Push(url, _id(params, "id", f"{at}id"), f"{at}url")
 
 
 def task_id(params: Params, name: str = "id") -> str:

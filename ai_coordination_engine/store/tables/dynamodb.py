@@ -7,6 +7,7 @@ at this boundary.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -46,6 +47,7 @@ class DynamoDb:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._keys: dict[str, tuple[str, str]] = {}  # by table
+        self._adding = Lock()
 
     @property
     def client(self) -> Any:
@@ -54,6 +56,12 @@ class DynamoDb:
 
     def items(self, model: type[Record], name: str) -> Items:
         """The items of an existing table; no request is made."""
+        with self._adding:
+            if name not in self._keys:
+                self._add(model, name)
+        return _DynamoDbItems(self.connection, model, name)
+
+    def _add(self, model: type[Record], name: str) -> None:
         schema = model.schema()
         self._keys[name] = model.key_names()
         self.connection.add_meta_table(
@@ -69,7 +77,6 @@ class DynamoDb:
                 }
             )
         )
-        return _DynamoDbItems(self.connection, model, name)
 
     def write_together(self, writes: Sequence[Write]) -> None:
         """TransactWriteItems. The client repeats a request whose answer was lost under the token of

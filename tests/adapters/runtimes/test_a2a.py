@@ -1,13 +1,16 @@
 """The runtime of remote A2A agents, with an agent made by `a2a-sdk` as the other side."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from ai_coordination_engine.adapters.runtimes import a2a_answers as answers
 from ai_coordination_engine.adapters.runtimes.a2a import A2ARuntime
+from ai_coordination_engine.adapters.runtimes.a2a_card import Interface
+from ai_coordination_engine.adapters.runtimes.a2a_service import A2AService, Refused
+from ai_coordination_engine.adapters.runtimes.web import Web
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult, Resumed
 from ai_coordination_engine.runtime_settings import A2AAgent
 from tests.kit.a2a_agent import BINDINGS, RemoteAgent, remote_agent
@@ -295,3 +298,29 @@ def test_other_machines_are_called_by_https() -> None:
     desk = A2ARuntime({"desk": A2AAgent(url="http://example.com")}, FakeSecrets())
     with pytest.raises(AgentFailure, match="must be called by https"):
         desk.check({"kind": "a2a", "agent": "desk"})
+
+
+class Strict(A2AService):
+    """An agent that keeps no secret of its callers."""
+
+    def send(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        ASKED.append(request)
+        if "taskPushNotificationConfig" in request["configuration"]:
+            failure = AgentFailure("token: is not stored", error_class="invalid_request")
+            raise Refused("INVALID_PARAMS", failure)
+        return {"task": {"id": "t-1", "status": {"state": "TASK_STATE_WORKING"}}}
+
+
+ASKED: list[Mapping[str, Any]] = []
+
+
+def test_an_agent_that_refuses_the_place_of_notices_is_looked_at(asking: Requests) -> None:
+    notices = {"url": "https://here.example", "token": "t"}
+    runtime = A2ARuntime({}, FakeSecrets(), notices=lambda request: notices)
+    interface = Interface("https://desk.example", "JSONRPC", "", pushes=True)
+    service = Strict(interface, "desk", Web(), {}, lambda: 1.0)
+    pending = runtime._sent(asking(), service)
+    assert (pending.async_task_uuid, pending.look_seconds) == ("t-1", 2.0)
+    first, second = ASKED
+    assert first["configuration"].pop("taskPushNotificationConfig") == notices
+    assert first == second

@@ -8,7 +8,7 @@ import pytest
 
 from ai_coordination_engine.entrypoints.aws import push_handler
 from ai_coordination_engine.errors import Unavailable
-from ai_coordination_engine.store.connections import LEASE_SECONDS
+from ai_coordination_engine.store.leases import LEASE_SECONDS
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from benchmarks.harness.memory.requests import Refusal
 from tests.kit.crashes import Crash, Tripwire, Turns, deaths

@@ -39,6 +39,7 @@ SECRETS = Settings(
 def test_what_an_attempt_depends_on_is_shared_and_the_rest_is_of_each_process() -> None:
     of_each = {*Settings.model_fields} - {*shared(NONE)}
     assert of_each == {
+        "a2a_push",
         "agents_queue_url",
         "auth",
         "aws_client",
