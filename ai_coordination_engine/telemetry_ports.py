@@ -32,7 +32,10 @@ class Telemetry(Protocol):
         """
 
     def attempt_ended(self, attempt: EndedAttempt) -> None:
-        """Export an attempt whose run is stored."""
+        """Export the spans of an attempt whose run is stored. It may come again."""
+
+    def attempt_measured(self, attempt: EndedAttempt, *, usage_alone: bool = False) -> None:
+        """Measure an attempt that has ended. `usage_alone`: the rest of it was measured before."""
 
     def session_ended(self, session: EndedSession) -> None:
         """Export a session whose end is stored."""

@@ -16,6 +16,7 @@ from ai_coordination_engine.api.record_loaders import (
 from ai_coordination_engine.api.successors import Shown, successors
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.budget import Budget
+from ai_coordination_engine.engine.advance.accounts import job_of
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph import inputs
 from ai_coordination_engine.engine.graph.definition import agent_names
@@ -44,6 +45,7 @@ from ai_coordination_engine.store.records.entities import (
 )
 from ai_coordination_engine.store.transitions.budgets import Period, Used
 
+_USED = ("usage", "cost_micro_usd", "price_version")
 R = TypeVar("R", bound=Record)
 V = TypeVar("V")
 
@@ -139,7 +141,7 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
             if isinstance(stored, BlobReference):
                 return None
             attempt = Attempt.of(stored, run.late)
-            if _is_of_job(run, attempt):
+            if job_of(run, attempt) is not None:
                 return None
             self._known[key] = attempt
         return self._known[key]
@@ -147,9 +149,9 @@ class AttemptLoader(DataLoader[SessionRun, Attempt]):
     async def batch_load_fn(self, runs: list[SessionRun]) -> list[Attempt]:
         """Return the attempt of each run."""
         found = list(zip(runs, await self._recorded(runs), strict=True))
-        jobs = {run.async_task_uuid for run, attempt in found if _is_of_job(run, attempt)}
+        jobs = {uuid for each in found if (uuid := job_of(*each)) is not None}
         states = dict(zip(jobs, await self._async_tasks.load_many([*jobs]), strict=True))
-        return [_with_job(attempt, states.get(run.async_task_uuid)) for run, attempt in found]
+        return [_with_job(*each, states.get(job_of(*each) or "")) for each in found]
 
     async def _recorded(self, runs: list[SessionRun]) -> list[Attempt]:
         """Return the attempts as the runs describe them."""
@@ -209,16 +211,18 @@ class AgentRunsLoader(DataLoader[SessionAgent, list[SessionRun]]):
         ]
 
 
-def _is_of_job(run: SessionRun, attempt: Attempt) -> bool:
-    """Whether the attempt was continued by a long job."""
-    return attempt.status == "pending" and bool(run.async_task_uuid)
-
-
-def _with_job(attempt: Attempt, job: Mapping[str, object] | None) -> Attempt:
-    """Return the attempt with the state of its job, if the job is known."""
-    if attempt.status != "pending" or not job:
+def _with_job(run: SessionRun, attempt: Attempt, job: Mapping[str, object] | None) -> Attempt:
+    """Return the attempt with the state of its job, if the job is known; a lost one, with what its
+    job has used. A job that a later attempt goes on with has expired for this one.
+    """
+    if not job:
         return attempt
-    return Attempt.of({**(attempt.details or {}), **job})
+    told = {name: value for name, value in job.items() if name != "attempt_uuid"}
+    if job.get("attempt_uuid", run.run_uuid) != run.run_uuid:
+        told = {"status": "expired"}
+    if attempt.status != "pending":
+        told = {name: told[name] for name in _USED if name in told}
+    return Attempt.of({**(attempt.details or {}), **told})
 
 
 def _stored(payload: tuple[Record, str]) -> BlobReference:

@@ -133,6 +133,11 @@ def of_attempt(attempt: EndedAttempt) -> Iterator[Measurement]:
     labels = {_KIND: attempt.kind, _STATUS: attempt.status}
     yield Measurement(ATTEMPTS, 1, {**labels, ERROR_TYPE: attempt.error_class or "none"})
     yield Measurement(ATTEMPT_DURATION, max(attempt.ended - attempt.started, 0.0), labels)
+    yield from of_usage(attempt)
+
+
+def of_usage(attempt: EndedAttempt) -> Iterator[Measurement]:
+    """What is measured of what an attempt has used."""
     usage = Usage.of(attempt.usage)
     model = {RESPONSE_MODEL: usage.model or attempt.model or "unknown"}
     for name, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):

@@ -12,6 +12,7 @@ from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.domain.trace_context import TraceContext
 
 COMPLETED, FAILED, LOST, ASKED = "completed", "failed", "lost", "asked"
+EXPIRED = "expired"  # a long job: its attempt has failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.transitions.budgets import Budgets
 from ai_coordination_engine.store.transitions.counter_shards import CounterShards
 from ai_coordination_engine.store.transitions.jobs import Jobs
+from ai_coordination_engine.store.transitions.late_usage import LateUsage
 from ai_coordination_engine.store.transitions.plans import Plans
 from ai_coordination_engine.store.transitions.runs import SessionRuns
 from ai_coordination_engine.store.transitions.schedules import Schedules
@@ -91,6 +92,11 @@ class App:
     def usage_counters(self) -> UsageCounters:
         """The counters of what sessions used."""
         return UsageCounters(self.records)
+
+    @cached_property
+    def late_usage(self) -> LateUsage:
+        """The writes of usage that becomes known late."""
+        return LateUsage(self.records)
 
     @cached_property
     def budgets(self) -> Budgets:

@@ -1,7 +1,8 @@
 """What operators see of a session, made from the stored records: its trace, and what has ended.
 
 Nothing of it is computed unless the process exports something (`App.telemetry`). An attempt or a
-session is exported once its end is stored, by the process that stored it.
+session is exported once its end is stored, by the process that stored it. Measurements are made
+once at most: by whose write was the first. Spans may come again, under the same ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.observed import (
     ASKED,
     COMPLETED,
+    EXPIRED,
     FAILED,
     LOST,
     EndedAttempt,
@@ -29,6 +31,7 @@ from ai_coordination_engine.engine.graph import rules
 from ai_coordination_engine.engine.graph.inputs import AgentOutput
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, AgentResult
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
+from ai_coordination_engine.store.transitions.jobs import Job
 from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 
 _NOTHING = nullcontext()
@@ -63,8 +66,16 @@ def _context(request: AgentRequest) -> TraceContext | None:
     return trace_context.read(f"{request.traceparent} {request.tracestate}".rstrip())
 
 
-def attempt_ended(app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any]) -> None:
-    """An attempt of the agent is stored with these `details` of its run.
+def attempt_ended(
+    app: App,
+    agent: SessionAgent,
+    run_uuid: str,
+    details: Mapping[str, Any],
+    *,
+    is_first: bool = True,
+) -> None:
+    """An attempt of the agent is stored with these `details` of its run. It is measured by the
+    process that stored it alone (`is_first`).
 
     Exported once the transaction of this thread is committed, if it is in one. An attempt that goes
     on elsewhere is exported when its long job has ended.
@@ -73,28 +84,56 @@ def attempt_ended(app: App, agent: SessionAgent, run_uuid: str, details: Mapping
         return
     ended = _ended_attempt(app, agent, run_uuid, details)
     app.records.parallel.afterwards(partial(app.telemetry.attempt_ended, ended))
+    if is_first:
+        app.records.parallel.afterwards(partial(app.telemetry.attempt_measured, ended))
 
 
 def recorded_attempt(app: App, agent: SessionAgent, run: SessionRun) -> None:
     """The stored run of an attempt is found by another worker; the one that wrote it may have died
-    before it exported the attempt.
+    before it exported the attempt. Its spans are exported again, under the same ids; it is measured
+    by who wrote it, or never.
     """
     if app.telemetry is not None and isinstance(run.async_task, Mapping):
-        attempt_ended(app, agent, run.run_uuid, run.async_task)
+        attempt_ended(app, agent, run.run_uuid, run.async_task, is_first=False)
+
+
+def usage_learned(app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any]) -> None:
+    """What an attempt has used is stored, which was not known when its end was exported: these
+    `details` of its run tell it.
+    """
+    _measure(app, agent, run_uuid, details, usage_alone=True)
+
+
+def job_stored(app: App, agent: SessionAgent, ended: Outcome[Job]) -> Job | None:
+    """The job after the write that may have ended it: who has ended it measures its attempt, or its
+    usage alone if the agent goes on without it.
+    """
+    job = ended.record
+    if isinstance(ended, Applied):
+        has_failed = ended.record.status in (FAILED, EXPIRED)
+        details = {
+            "status": FAILED if has_failed else COMPLETED,
+            "error_class": ended.record.why if has_failed else None,
+            **{name: getattr(job, name) for name in ("usage", "cost_micro_usd", "ended_at")},
+        }
+        run_uuid = ended.record.attempt_uuid or agent.run_uuid
+        is_its_own = run_uuid == agent.run_uuid
+        _measure(app, agent, run_uuid, details, usage_alone=not is_its_own)
+    return job
 
 
 def job_ended(
     app: App, agent: SessionAgent, result: AgentResult | AgentFailure, priced: Mapping[str, Any]
 ) -> None:
-    """The long job of the agent's attempt has ended, and the attempt with it. `priced`: its usage
-    and cost, as details of a run.
+    """The long job of the agent's attempt has ended, and the attempt with it (`job_stored` measures
+    it). `priced`: its usage and cost, as details of a run.
     """
     if app.telemetry is None or agent.acting:
         return
     details: dict[str, Any] = {"status": COMPLETED, "attempt": agent.attempt, **priced}
     if isinstance(result, AgentFailure):
         details |= {"status": FAILED, "error_class": result.error_class}
-    attempt_ended(app, agent, agent.run_uuid, details)
+    attempt_ended(app, agent, agent.run_uuid, details, is_first=False)
 
 
 def session_ended(app: App, outcome: Outcome[Session]) -> Outcome[Session]:
@@ -119,6 +158,15 @@ def handed_off(app: App, agent: SessionAgent, before: Sequence[AgentOutput]) -> 
 
 
 # Inside
+
+
+def _measure(
+    app: App, agent: SessionAgent, run_uuid: str, details: Mapping[str, Any], *, usage_alone: bool
+) -> None:
+    if app.telemetry is not None:
+        ended = _ended_attempt(app, agent, run_uuid, details)
+        measure = partial(app.telemetry.attempt_measured, ended, usage_alone=usage_alone)
+        app.records.parallel.afterwards(measure)
 
 
 def _ended_attempt(

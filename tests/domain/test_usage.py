@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain.records import MAX_PLAIN
 from ai_coordination_engine.domain.usage import Usage, plain_usage
 
 ANTHROPIC = {
@@ -64,3 +65,10 @@ def test_counts_are_kept_before_what_nobody_counts() -> None:
 )
 def test_usage_is_metered_when_it_says_that_a_model_was_asked(usage: Any, is_metered: bool) -> None:
     assert Usage.of(usage).is_metered is is_metered
+
+
+def test_a_model_that_is_counted_can_be_asked_for() -> None:
+    longest = "\U0001f600" * 200
+    assert len(longest.encode()) <= MAX_PLAIN  # what `usageByDay(model:)` takes
+    assert Usage.of({"model": longest}).model == longest
+    assert Usage.of({"model": longest + "x", "input_tokens": 1}).model is None

@@ -162,6 +162,8 @@ def test_a_death_at_any_call_exports_the_same_spans_again_at_most(
         tried += 1
         telemetry.attempts.clear()
         telemetry.sessions.clear()
+        telemetry.measured.clear()
+        telemetry.hand_offs.clear()
         session = stage.start(stage.define({"a": "", "b": "a"}))
         with tripping(stage, tried) as tripwire:
             stage.drain()
@@ -175,8 +177,13 @@ def test_a_death_at_any_call_exports_the_same_spans_again_at_most(
         assert exported <= stored
         assert len({each.span_id for each in telemetry.attempts}) == len(exported)
         assert len(telemetry.sessions) <= 1
+        assert len(telemetry.hand_offs) <= 1
+        measured = [(each.run_uuid, each.attempt, each.status) for each in telemetry.measured]
+        assert len({*measured}) == len(measured)
+        assert {*measured} <= exported
     assert tried > 5
     assert (exported, len(telemetry.attempts), len(telemetry.sessions)) == (stored, 2, 1)
+    assert ({*measured}, len(telemetry.hand_offs)) == (stored, 1)
 
 
 @pytest.mark.parametrize("error", [None, "it broke"])

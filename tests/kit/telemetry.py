@@ -68,6 +68,8 @@ class FakeTelemetry:
 
     flags: int = 1
     attempts: list[EndedAttempt] = field(default_factory=list)
+    measured: list[EndedAttempt] = field(default_factory=list)
+    learned: list[EndedAttempt] = field(default_factory=list)
     sessions: list[EndedSession] = field(default_factory=list)
     hand_offs: list[float] = field(default_factory=list)
     ages: list[float] = field(default_factory=list)
@@ -86,6 +88,9 @@ class FakeTelemetry:
 
     def attempt_ended(self, attempt: EndedAttempt) -> None:
         self.attempts.append(attempt)
+
+    def attempt_measured(self, attempt: EndedAttempt, *, usage_alone: bool = False) -> None:
+        (self.learned if usage_alone else self.measured).append(attempt)
 
     def session_ended(self, session: EndedSession) -> None:
         self.sessions.append(session)

@@ -64,7 +64,8 @@ def complete(stage: Stage, uuid: str = "job-1", result: Any = "done", **more: An
 
 
 def state(stage: Stage, uuid: str = "job-1") -> dict[str, Any]:
-    return states(stage.app, TENANT, [uuid])[uuid]
+    found = states(stage.app, TENANT, [uuid])[uuid]
+    return {name: value for name, value in found.items() if name != "attempt_uuid"}
 
 
 def attempts(stage: Stage, session: Session) -> list[tuple[int, str, str]]:

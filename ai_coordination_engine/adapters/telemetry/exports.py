@@ -80,7 +80,11 @@ class Exports:
         if self._traces is not None:
             content = self._traces.content(attempt.span_id)
             self._export(attempt, lambda: spans.of_attempt(attempt, content))
-        self._measure(instruments.of_attempt(attempt), attempt.tenant)
+
+    def attempt_measured(self, attempt: EndedAttempt, *, usage_alone: bool = False) -> None:
+        """As `Telemetry.attempt_measured`."""
+        measured = instruments.of_usage if usage_alone else instruments.of_attempt
+        self._measure(measured(attempt), attempt.tenant)
 
     def session_ended(self, session: EndedSession) -> None:
         """As `Telemetry.session_ended`."""

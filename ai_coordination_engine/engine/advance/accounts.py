@@ -5,7 +5,7 @@ sinks hand on in the writes that they make anyway. A session that ends and is me
 once, and counts what was not counted of them. All of it may be repeated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ai_coordination_engine.domain.accounts import (
     Accounts,
@@ -23,7 +23,7 @@ from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.models import Session, SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION, SESSION_RUN
 from ai_coordination_engine.store.transitions.jobs import Job
-from ai_coordination_engine.store.transitions.usage_counters import AT_ONCE
+from ai_coordination_engine.store.transitions.usage_counters import AT_ONCE, UNCOUNTED
 
 _TRIES = 6
 
@@ -40,8 +40,10 @@ def noted(agent: SessionAgent) -> dict[str, object]:
 
 
 def count_ended(app: App, session: Session) -> None:
-    """Count a session that has ended, unless that was done since."""
-    if session.metered and _has_ended(session) and not is_counted(session):
+    """Count a session that has ended, unless that was done since; and one of which more has become
+    known.
+    """
+    if session.metered and _is_due(session) and not is_counted(session):
         count(app, session)
 
 
@@ -53,7 +55,7 @@ def count_question(app: App, agent: SessionAgent) -> None:
 
 def count_late(app: App, agent: SessionAgent) -> None:
     """Count an attempt whose result came too late for its agent. If the session has not ended, it
-    is noted there.
+    is noted there, unless the late result has noted it.
     """
     if agent.metered:
         _count_of(app, agent, also_open=agent.sink_count == 0)
@@ -77,9 +79,11 @@ def count(app: App, session: Session) -> None:
         counted = loaded(now.counted)
         new = new_in(accounts_of(app, now), counted)
         some = dict(sorted(new.items())[:AT_ONCE])
+        is_all = len(some) == len(new)
         if not some:
             return
-        if app.usage_counters.add(now, counted, some, again=tries > 0) and len(some) == len(new):
+        added = app.usage_counters.add(now, counted, some, is_all=is_all, again=tries > 0)
+        if added and is_all:
             return
         now = app.records.get_stored(SESSION, session.partition_key, session.key)
     raise Throttled("The usage of the session is being counted concurrently; it is counted later.")
@@ -103,15 +107,28 @@ def attempts_of(
 ) -> list[tuple[SessionRun, Attempt]]:
     """The attempts that these runs describe; of a long job, with how it ended."""
     read = [(each, Attempt.of(each.async_task, each.late)) for each in runs]
-    waiting = [run.async_task_uuid for run, attempt in read if attempt.status == "pending"]
+    waiting = [uuid for run, attempt in read if (uuid := job_of(run, attempt)) is not None]
     jobs = app.jobs.get_many(tenant, waiting, consistent=True) if waiting else {}
-    return [(run, _with_job(attempt, jobs.get(run.async_task_uuid))) for run, attempt in read]
+    found = [jobs.get(job_of(*each) or "") for each in read]
+    return [(each[0], _with_job(*each, job)) for each, job in zip(read, found, strict=True)]
 
 
-def _with_job(attempt: Attempt, job: Job | None) -> Attempt:
-    if attempt.status != "pending" or job is None or job.usage is None:
+def job_of(run: SessionRun, attempt: Attempt) -> str | None:
+    """The uuid of the long job in which an attempt goes on, also if that is known late; else
+    None.
+    """
+    if attempt.status == "pending":
+        return run.async_task_uuid or None
+    return run.late.get("async_task_uuid") if isinstance(run.late, Mapping) else None
+
+
+def _with_job(run: SessionRun, attempt: Attempt, job: Job | None) -> Attempt:
+    """The attempt with what its long job used, unless a later attempt goes on in the job."""
+    if job is None or job.usage is None or job.attempt_uuid not in (None, run.run_uuid):
         return attempt
-    names = ("status", "ended_at", "usage", "cost_micro_usd", "price_version")
+    names = ["ended_at", "usage", "cost_micro_usd", "price_version"]
+    if attempt.status == "pending":
+        names.append("status")
     return Attempt.of({**(attempt.details or {}), **{each: getattr(job, each) for each in names}})
 
 
@@ -119,11 +136,14 @@ def _count_of(app: App, agent: SessionAgent, *, also_open: bool) -> None:
     session = app.records.get_stored(SESSION, agent.partition_key, agent.session_key)
     if session is None:
         return
-    if also_open or _has_ended(session):
+    if not also_open and not _is_due(session) and not session.metered:
+        noted = app.usage_counters.note(session)
+        if noted is None:
+            return
+        session = noted
+    if also_open or _is_due(session):  # perhaps by now
         count(app, session)
-    elif not session.metered:
-        app.usage_counters.note(session)
 
 
-def _has_ended(session: Session) -> bool:
-    return session.status in TERMINAL_SESSION_STATUSES
+def _is_due(session: Session) -> bool:
+    return session.status in TERMINAL_SESSION_STATUSES or session.counted_epoch == UNCOUNTED

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.lifecycle.phases import is_held
 from ai_coordination_engine.domain.statuses import (
     OPEN_AGENT_STATES,
@@ -359,7 +360,10 @@ def record_lost(app: App, agent: SessionAgent) -> None:
     """Record as lost the attempts of an ended agent that may have no run."""
     current = [(agent.attempt, agent.run_uuid)] if agent.lease_until is not None else []
     for attempt, run_uuid in [*lost(agent), *current]:
-        runs.record_lost(app, agent, attempt, run_uuid)
+        run = runs.record_lost(app, agent, attempt, run_uuid)
+        if Attempt.of(run.async_task).usage.is_metered:  # its worker has died before it counted it
+            agent.metered = True
+            accounts.count_late(app, agent)
     app.agents.close(agent)
 
 
@@ -381,10 +385,8 @@ def lease_lost(app: App, agent: SessionAgent, now: SessionAgent | None) -> None:
     if now is None:
         runs.forget(app, agent)
         return
-    if (
-        now.state in TERMINAL_AGENT_STATES
-        and now.lease_until is not None
-        and now.run_uuid == agent.run_uuid
-    ):
-        app.agents.close(now)
+    # counted while the lease says that something may be left: should this process die, it is found
     accounts.count_late(app, agent)
+    holds = now.lease_until is not None and now.run_uuid == agent.run_uuid
+    if holds and now.state in TERMINAL_AGENT_STATES:
+        app.agents.close(now)

@@ -24,6 +24,7 @@ from typing import Any
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.domain.usage import plain_usage
+from ai_coordination_engine.engine import traces
 from ai_coordination_engine.engine.advance import timers
 from ai_coordination_engine.engine.advance.ending import lease_lost
 from ai_coordination_engine.engine.app import App, wake
@@ -151,7 +152,7 @@ def _end(app: App, agent: SessionAgent, job: Job, result: AgentResult | AgentFai
     stored = app.records.store(SESSION_AGENT, agent.partition_key, agent.key, priced, agent.nonce)
     timers.keep_watching(app, agent)
     digest = job_digest(status, values)
-    return app.jobs.end(job, status, {**stored, **details}, digest).record
+    return traces.job_stored(app, agent, app.jobs.end(job, status, {**stored, **details}, digest))
 
 
 def job_digest(status: str, values: Mapping[str, Any]) -> str:
@@ -165,7 +166,7 @@ def _job_of(app: App, agent: SessionAgent) -> Job | None:
     if job is None or job.status != "pending":
         return job
     is_in_time = job.deadline > app.clock.now().timestamp()
-    return job if is_in_time else app.jobs.expire(job).record
+    return job if is_in_time else traces.job_stored(app, agent, app.jobs.expire(job))
 
 
 def _result(job: Job) -> AgentResult:

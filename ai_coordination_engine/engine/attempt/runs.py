@@ -3,7 +3,7 @@
 `engine.step`, `advance` and `engine.recovery` are the callers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -62,10 +62,11 @@ def record(
     given = {name: value for name, value in details.items() if value is not None}
     again = {name: getattr(failure, name, None) for name in ("retryable", "retry_after", "final")}
     kept = {"agent_output": output, "async_task_uuid": async_task_uuid, **again}
-    put = partial(_put, app, agent, agent.run_uuid, given, kept)
-    settling = _settling(app, agent, outcome, usage, failure)
-    earlier = [partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)]
-    calls: list[Callable[[], object]] = [put, *settling, *earlier]
+    calls: list[partial[Any]] = [
+        partial(_put, app, agent, agent.run_uuid, given, kept),
+        *_settling(app, agent, outcome, usage, failure),
+        *(partial(record_lost, app, agent, attempt, run) for attempt, run in lost(agent)),
+    ]
     app.records.parallel.run(calls)
 
 
@@ -155,9 +156,9 @@ def failure(run: SessionRun) -> AgentFailure:
     )
 
 
-def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> None:
+def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> SessionRun:
     """Write the run of a lost attempt (its lease expired, or it met an error), unless its worker
-    has written one.
+    has written one. Returns the run that is stored.
     """
     details = {
         "status": "lost",
@@ -174,6 +175,7 @@ def record_lost(app: App, agent: SessionAgent, attempt: int, run_uuid: str) -> N
     known = (status(put) in ("completed", "failed", "asked") and put.async_task) or {}
     failed = failure(put) if status(put) == "failed" else None
     budgets.settle(app, agent, run_uuid, known.get("usage"), failed)
+    return put
 
 
 def forget(app: App, agent: SessionAgent) -> None:
@@ -216,19 +218,23 @@ def _put(
         if isinstance(put, Rejected):
             raise RuntimeError(f"Both uuids of the run {run_uuid} are taken.")
     if put.again:
-        _learn(app, put.record, details)
+        late = {name: details[name] for name in _LATE if name in details}
+        if details["status"] == "pending":
+            late["async_task_uuid"] = values["async_task_uuid"]
+        learn(app, agent, put.record, late)
     else:
         traces.attempt_ended(app, agent, run_uuid, details)
     return put.record
 
 
-def _learn(app: App, run: SessionRun, details: Mapping[str, Any]) -> None:
-    """Keep what the result of an attempt says of its usage, if it came after the attempt was
-    recorded as lost. What the run says does not change.
+def learn(app: App, agent: SessionAgent, run: SessionRun, late: Mapping[str, Any]) -> None:
+    """Keep what has become known of an attempt, its usage or its long job, after it was recorded as
+    lost, unless something is known. What its run says does not change. `accounts` counts it.
     """
-    late = {name: details[name] for name in _LATE if name in details}
-    if late and status(run) == "lost" and run.stored("late") is None:
-        app.runs.learn(run, late)
+    if not late or status(run) != "lost" or run.stored("late") is not None:
+        return
+    if app.late_usage.of_run(run, late) and "usage" in late:
+        traces.usage_learned(app, agent, run.run_uuid, {**run.async_task, **late})
 
 
 def _other_uuid(agent: SessionAgent, run_uuid: str) -> str:

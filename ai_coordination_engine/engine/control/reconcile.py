@@ -16,7 +16,7 @@ from ai_coordination_engine.domain.statuses import (
     TERMINAL_AGENT_STATES,
     TERMINAL_SESSION_STATUSES,
 )
-from ai_coordination_engine.engine.advance import questions
+from ai_coordination_engine.engine.advance import accounts, questions
 from ai_coordination_engine.engine.advance.ending import (
     agents_of,
     end_agents,
@@ -86,6 +86,7 @@ def _reconcile(app: App, session: Session, *, again: bool = False) -> None:
         remove_strays(app, session)
     if session.stored("restart") is not None and session.status == "in_transit":
         session = continue_reset(app, session)
+    accounts.count_ended(app, session)
     agents: list[SessionAgent] = []
     if session.status not in TERMINAL_SESSION_STATUSES:
         agents = _finished(app, session)

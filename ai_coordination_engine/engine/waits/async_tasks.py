@@ -11,14 +11,14 @@ from typing import Any
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.charsets import without_bom
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
-from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.domain.usage import plain_usage
-from ai_coordination_engine.engine.advance import accounts, long_jobs, timers
+from ai_coordination_engine.engine import traces
+from ai_coordination_engine.engine.advance import long_jobs, timers
 from ai_coordination_engine.engine.app import App, wake
-from ai_coordination_engine.engine.attempt import budgets, runs
+from ai_coordination_engine.engine.attempt import runs
 from ai_coordination_engine.engine.graph.inputs import MAX_TEXT
+from ai_coordination_engine.engine.waits import late_jobs
 from ai_coordination_engine.errors import BadUserInput, Conflict, NotFound
-from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.jobs import Job
 from ai_coordination_engine.store.transitions.outcome import Applied, Rejected
@@ -29,8 +29,9 @@ def states(
 ) -> dict[str, dict[str, Any]]:
     """The present states of these long jobs, by uuid.
 
-    Keys: `status`, and if known `ended_at`, `usage`, `error`, `error_class`, `heartbeat_until`. A
-    session run never changes, so it does not show how its job ended; this does.
+    Keys: `status`, and if known `ended_at`, `usage`, `error`, `error_class`, `heartbeat_until`, and
+    `attempt_uuid` (the run of the latest attempt that goes on in it). A session run never changes,
+    so it does not show how its job ended; this does.
     """
     known = [each for each in async_task_uuids if is_id(each)]
     found = app.jobs.get_many(tenant, known, consistent=consistent)
@@ -65,16 +66,20 @@ def complete_async_task(
         priced = {**values, **runs.priced(app, usage)}
         stored_values = app.records.store(SESSION_AGENT, tenant, agent_key, priced, agent.nonce)
         timers.keep_watching(app, agent)
-        now = app.jobs.end(job, status, stored_values, digest).record
-    if now is None or (now.status, now.digest) != (status, digest):
-        is_same_end = now is not None and now.digest == long_jobs.job_digest(
-            status, {**values, "usage": now.usage}
-        )
+        late_jobs.note(app, agent, usage)
+        ended = app.jobs.end(job, status, stored_values, digest)
+        now = traces.job_stored(app, agent, ended)
+    if now is None:
+        raise _missing(async_task_uuid)
+    if now.status == "expired":
+        late_jobs.count_expired(app, agent, now, usage)
+    if (now.status, now.digest) != (status, digest):
+        is_same_end = now.digest == long_jobs.job_digest(status, {**values, "usage": now.usage})
         if not is_same_end or usage is not None:  # a repetition may leave the usage out
             raise _ended(now, async_task_uuid, other_usage=is_same_end)
     if not is_pending:  # a repetition: the first try may have died before it woke the agent
         timers.keep_watching(app, agent)
-    _count_late(app, agent, job, usage)
+    late_jobs.count(app, agent, now)
     app.queue.send([wake(agent)])
 
 
@@ -102,15 +107,6 @@ def notice(app: App, tenant: str, session_uuid: str, session_agent_uuid: str) ->
 
 
 # Inside
-
-
-def _count_late(app: App, agent: SessionAgent, job: Job, usage: object) -> None:
-    """Count what a job has used whose agent does not wait for it any more."""
-    if agent.async_task_uuid != job.async_task_uuid and job.attempt_uuid is not None:
-        budgets.settle(app, agent, job.attempt_uuid, usage)
-    if agent.state in TERMINAL_AGENT_STATES:
-        accounts.meter(agent, usage)
-        accounts.count_late(app, agent)
 
 
 def _ending(result: Any, error: str | None, usage: object) -> tuple[str, dict[str, Any]]:
@@ -165,7 +161,8 @@ def _ended(job: Job | None, async_task_uuid: str, *, other_usage: bool = False) 
 
 def _state(job: Job) -> dict[str, Any]:
     details: dict[str, Any] = {"status": job.status, "ended_at": job.ended_at}
-    details |= {name: getattr(job, name) for name in ("usage", "cost_micro_usd", "price_version")}
+    names = ("usage", "cost_micro_usd", "price_version", "attempt_uuid")
+    details |= {name: getattr(job, name) for name in names}
     if job.status == "pending":
         details["heartbeat_until"] = datetime.fromtimestamp(job.deadline, UTC).isoformat()
     if job.status == "failed":

@@ -52,7 +52,7 @@ class Job(Record):
     status = UnicodeAttribute(null=True)
     agent_session_uuid = UnicodeAttribute(null=True)
     session_agent_uuid = UnicodeAttribute(null=True)
-    attempt_uuid = UnicodeAttribute(null=True)  # the run of the attempt that waits for it
+    attempt_uuid = UnicodeAttribute(null=True)  # the run of the latest attempt that waits for it
     heartbeat_seconds = NumberAttribute(null=True)
     deadline = NumberAttribute(null=True)  # epoch seconds
     # when the engine looks at it next (epoch seconds), and the interval until the look after that;
@@ -72,6 +72,11 @@ class Job(Record):
     # of how it ended: it distinguishes a repetition from another answer
     digest = UnicodeAttribute(null=True)
     expires_at = IntegerAttribute(null=True)  # epoch seconds
+
+    @property
+    def why(self) -> str | None:
+        """The error class of a job that did not complete."""
+        return "timeout" if self.status == "expired" else self.error_class or "error"
 
     @property
     def due_at(self) -> float:
@@ -116,13 +121,16 @@ class Jobs:
         """
         now = self._now()
         deadline = now + heartbeat_seconds
+        of_agent = {
+            "agent_session_uuid": agent.session_uuid,
+            "session_agent_uuid": agent.session_agent_uuid,
+        }
         job = Job(
             *_key(async_task_uuid),
             partition_key=agent.partition_key,
             async_task_uuid=async_task_uuid,
             status="pending",
-            agent_session_uuid=agent.session_uuid,
-            session_agent_uuid=agent.session_agent_uuid,
+            **of_agent,
             attempt_uuid=agent.run_uuid,
             heartbeat_seconds=heartbeat_seconds,
             deadline=deadline,
@@ -139,11 +147,10 @@ class Jobs:
             self._table.put(job, Job.session_uuid.does_not_exist() | (mine & is_open & is_later))
         except Refused as refused:
             # one's own has ended already, or was heard of
-            return or_repeated(
-                Rejected(refused.old),
-                agent_session_uuid=agent.session_uuid,
-                session_agent_uuid=agent.session_agent_uuid,
-            )
+            known = or_repeated(Rejected(refused.old), **of_agent)
+            if isinstance(known, Rejected) or known.record.attempt_uuid == agent.run_uuid:
+                return known
+            return self._write(known.record, [Job.attempt_uuid.set(agent.run_uuid)], mine)
         return Applied(job)
 
     def end(self, job: Job, status: str, values: Mapping[str, Any], digest: str) -> Outcome[Job]:

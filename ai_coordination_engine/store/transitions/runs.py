@@ -1,8 +1,6 @@
 """The runs of attempts as the engine writes them: each once, and never changed (promise P5)."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
 
 from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.entities import SESSION_RUN
@@ -32,12 +30,6 @@ class SessionRuns:
             there.stored(name) == run.stored(name) for name in ("created_at", "async_task")
         )
         return Applied(there, again=not is_own)
-
-    def learn(self, run: SessionRun, late: Mapping[str, Any]) -> None:
-        """Keep what is known of a run's attempt by now; the run may be gone already."""
-        is_there = SessionRun.session_agent_uuid == run.session_agent_uuid
-        with suppress(Refused):
-            self._runs.update(run.partition_key, run.key, [SessionRun.late.set(late)], is_there)
 
     def take_back(self, agent: SessionAgent, run_uuid: str) -> bool:
         """Delete the run of an attempt whose agent is deleted. False when the engine has not

@@ -18,6 +18,7 @@ from ai_coordination_engine.store.transitions.outcome import Applied, Outcome
 from ai_coordination_engine.store.transitions.rows import same
 from ai_coordination_engine.store.transitions.session_writes import (
     FORMER,
+    KEPT_SECONDS,
     SHARDS,
     SessionWrites,
     shards_at,
@@ -27,7 +28,6 @@ from ai_coordination_engine.store.transitions.session_writes import (
 
 MOST_SEEN = 10_000  # sessions of a shard that are due, of which one sweep knows
 _FAR = 1e12  # epoch seconds after every watch
-_KEPT_SECONDS = 120.0  # a request that ends a wait takes less
 _RANDOM = Random()  # noqa: S311 (the order is no secret)
 
 
@@ -66,7 +66,7 @@ class SessionWatches(SessionWrites):
         other agents do.
         """
         row = _looked_at(lasting=lasting)
-        kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + _KEPT_SECONDS)
+        kept_until = Session.watch_kept_until.set(self._clock.now().timestamp() + KEPT_SECONDS)
         kept = [Session.watch.set(watch_shard(tenant, key[1])), kept_until]
         if early:
             kept.append(Session.early.set(True))

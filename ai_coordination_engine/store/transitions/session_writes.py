@@ -19,6 +19,7 @@ from ai_coordination_engine.store.transitions.outcome import Applied, Outcome, R
 from ai_coordination_engine.store.transitions.rows import row_condition, update
 
 SHARDS = 7  # of the index of sessions that the sweep looks at; a prime number
+KEPT_SECONDS = 120.0  # the sweep keeps a watch: a request that owes something takes less
 FORMER = range(SHARDS, 16)  # further shards, in which earlier versions have stored sessions
 _OF_A_TENANT = 3  # shards: however many sessions a tenant has, others have shards of their own
 

@@ -9,8 +9,8 @@ sessions end at once, their counters are spread over shards, which readers add u
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from random import Random
+from typing import Any
 
 from ai_coordination_engine.domain.accounts import (
     MEASURES,
@@ -41,6 +41,8 @@ SHARDS = 16
 MOST_MODELS = 100
 """Models that a tenant's day counts by name; what else its runtimes report is counted together."""
 OTHERS = "other"
+UNCOUNTED = -1
+"""The `counted_epoch` of a session, open or not, that is to be counted now."""
 AT_ONCE = 30  # accounts of one transaction: it takes 100 items
 _MOST_KNOWN = 1_000  # days of tenants whose models a process remembers
 _OF_DAYS, _OF_COORDINATIONS, _OF_AGENTS = "usage", "usage_of", "usage_of_agents"
@@ -95,26 +97,29 @@ class UsageCounters:
         self._table = repository.table(SESSION_RUN).holding(UsageCounter)
         self._known: dict[tuple[str, str], frozenset[str]] = {}
 
-    def add(self, session: Session, counted: Accounts, new: Accounts, *, again: bool) -> bool:
+    def add(
+        self, session: Session, counted: Accounts, new: Accounts, *, is_all: bool, again: bool
+    ) -> bool:
         """Count what is `new` of a session, of which `counted` was counted before. One transaction.
 
         False, and nothing is counted, when the session is not as it was read, or others count in
-        the same moment. `again`: it was tried before; a shard of its own evades others.
+        the same moment. `is_all`: nothing is left to count then. `again`: it was tried before; a
+        shard of its own evades others.
         """
         shard = _RANDOM.randrange(1, SHARDS) if again else 0
         tenant, key = session.partition_key, session.key
         after = {**counted, **{each: counted.get(each, NOTHING) + new[each] for each in new}}
         counts = {"counted": stored(after)}
-        values = {
+        values: dict[str, Any] = {
             **self._records.store(SESSION, tenant, key, counts, session.nonce),
             "counted_times": (session.counted_times or 0) + 1,
+            **(_all_counted(session) if is_all else {}),
         }
-        if session.status in TERMINAL_SESSION_STATUSES:
-            values["counted_epoch"] = session.epoch or 0
         is_as_read = (
             Session.session_uuid.exists()
             & same(Session.nonce, session.nonce)
             & same(Session.counted_times, session.counted_times)
+            & same(Session.counted_epoch, session.counted_epoch)
         )
         named = dict[str, set[str]]()
         part = self._sessions.update_of(tenant, key, assignments(Session, values), is_as_read)
@@ -130,12 +135,14 @@ class UsageCounters:
             self._known[tenant, day] |= models
         return True
 
-    def note(self, session: Session) -> None:
-        """Note that a session is metered, unless it was deleted meanwhile."""
+    def note(self, session: Session) -> Session | None:
+        """Note that a session is metered; as it is then. None: it was deleted meanwhile."""
         is_there = Session.session_uuid.exists() & same(Session.nonce, session.nonce)
-        with suppress(Refused):
-            actions = [Session.metered.set(True)]
-            self._sessions.update(session.partition_key, session.key, actions, is_there)
+        actions = [Session.metered.set(True)]
+        try:
+            return self._sessions.update(session.partition_key, session.key, actions, is_there)
+        except Refused:
+            return None
 
     def of_days(
         self,
@@ -251,6 +258,13 @@ def row_without_shard(counter: UsageCounter) -> str:
     """What the shards of one account share of their range keys."""
     row: str = counter.run_uuid
     return row.rpartition(" ")[0]
+
+
+def _all_counted(session: Session) -> dict[str, int | None]:
+    """What says that nothing of a session is left to count."""
+    if session.status in TERMINAL_SESSION_STATUSES:
+        return {"counted_epoch": session.epoch or 0}
+    return {"counted_epoch": None} if session.counted_epoch == UNCOUNTED else {}
 
 
 def _digest(*texts: str) -> str:

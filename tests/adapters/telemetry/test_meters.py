@@ -16,11 +16,11 @@ from tests.kit.telemetry import ATTEMPT, SESSION
 
 
 def feed(exports: Exports) -> None:
-    exports.attempt_ended(ATTEMPT)
-    exports.attempt_ended(
+    exports.attempt_measured(ATTEMPT)
+    exports.attempt_measured(
         replace(ATTEMPT, status="failed", error_class="timeout", usage={}, cost=None)
     )
-    exports.attempt_ended(replace(ATTEMPT, kind="http", usage={"model": "new"}, cost=None))
+    exports.attempt_measured(replace(ATTEMPT, kind="http", usage={"model": "new"}, cost=None))
     exports.session_ended(SESSION)
     exports.session_ended(replace(SESSION, status="completed"))
     exports.handed_off(0.25)
@@ -109,10 +109,21 @@ def test_models_and_tenants_are_bounded(by_tenant: bool) -> None:
     exports = Exports(None, [meter], by_tenant=by_tenant)
     for number in range(MOST_VALUES + 20):
         model, tenant = f"model-{number}", f"tenant-{number}"
-        exports.attempt_ended(replace(ATTEMPT, tenant=tenant, usage={"model": model}, cost=1))
+        exports.attempt_measured(replace(ATTEMPT, tenant=tenant, usage={"model": model}, cost=1))
     meter.flush()
     costs = [json.loads(line) for line in lines if "CostMicroUsd" in line]
     assert len({each["ResponseModel"] for each in costs}) == MOST_VALUES + 1
     assert {each["ResponseModel"]: each["CostMicroUsd"] for each in costs}["other"] == [20.0]
     tenants = {each.get("Tenant") for each in costs}
     assert len(tenants) == (MOST_VALUES + 1 if by_tenant else 1)
+
+
+def test_usage_that_is_known_late_is_measured_without_its_attempt_again() -> None:
+    lines: list[str] = []
+    meter = EmfMeter("svc", lines.append)
+    Exports(None, [meter]).attempt_measured(ATTEMPT, usage_alone=True)
+    meter.flush()
+    found = [json.loads(line) for line in lines]
+    names = {name for each in found for name in each if name[0].isupper()}
+    assert names == {"CostMicroUsd", "Tokens", "ResponseModel", "TokenType"}
+    assert [each["CostMicroUsd"] for each in found if "CostMicroUsd" in each] == [[77.0]]
