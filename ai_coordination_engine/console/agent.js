@@ -1,10 +1,9 @@
 // The selected agent: why it does not run, what it got and gave, its attempts; or the session.
 import { useEffect, useState } from "./vendor.js";
-import { ask } from "./client.js";
+import { ask, watch } from "./client.js";
 import { Fork, Rerun } from "./controls.js";
-import { Grid } from "./graph.js";
+import { Grid } from "./session.js";
 import { Answer } from "./inbox.js";
-import { watch } from "./live.js";
 import { Output } from "./text.js";
 import { Ago, Badge, FINAL, Missing, Opens, Problem, Took, Uuid, html, plural, useCalm, useLoaded, usePages, useTick, visible } from "./ui.js";
 

@@ -1,7 +1,7 @@
 // What a person can do with a session, and what each of it will do, said before it is done.
 import { useState } from "./vendor.js";
 import { ask } from "./client.js";
-import { counted } from "./graph.js";
+import { counted } from "./session.js";
 import { Area, Dialog, FINAL, Opens, html, plural, say, to } from "./ui.js";
 
 /** The agents that come after one, without itself. */

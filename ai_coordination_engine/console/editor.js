@@ -1,7 +1,7 @@
 // A run file: it is checked while it is written, drawn, and run.
 import { useEffect, useMemo, useRef, useState } from "./vendor.js";
 import { ask, beside, config, failure, post } from "./client.js";
-import { Graph, graphOf } from "./graph.js";
+import { Graph, graphOf } from "./session.js";
 import { Empty, Problem, Symbol, html, plural, say, to, useCalm, useLoaded, useSending } from "./ui.js";
 
 const DRAFT = "ace-draft";

@@ -1,7 +1,6 @@
 // What waits for whom: the question, a form for the answer, and one key to approve or reject.
 import { useMemo, useState } from "./vendor.js";
-import { ask } from "./client.js";
-import { useWatched } from "./live.js";
+import { ask, useWatched } from "./client.js";
 import { Output } from "./text.js";
 import { Ago, Badge, Empty, Missing, Problem, html, person, replace, say, to, useCursors, useKeys, useLoaded, useSending, visible } from "./ui.js";
 

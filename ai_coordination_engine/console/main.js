@@ -1,7 +1,6 @@
 // The frame: navigation, the state of the connection, and the screen of the address.
 import { render, useEffect, useState } from "./vendor.js";
-import { begins, config, signing } from "./client.js";
-import { connection, useWatched } from "./live.js";
+import { begins, config, connection, signing, useWatched } from "./client.js";
 import { Session } from "./session.js";
 import { Announcements, Empty, html, later, to, useAddress, useEvent } from "./ui.js";
 

@@ -1,6 +1,5 @@
 // The list of sessions: live, with filters, counts and a search.
-import { ask, tenant } from "./client.js";
-import { useWatched } from "./live.js";
+import { ask, tenant, useWatched } from "./client.js";
 import { Session } from "./session.js";
 import { Ago, Empty, Missing, Search, Status, Took, decoded, html, person, replace, taskKey, to, useCalm, useCursors, useLoaded, visible } from "./ui.js";
 

@@ -1,7 +1,7 @@
 // The attempts of a session over time. Long stretches in which nothing ran are cut short.
 import { useMemo } from "./vendor.js";
 import { askAll } from "./client.js";
-import { counted } from "./graph.js";
+import { counted } from "./session.js";
 import { Empty, FINAL, Missing, Symbol, html, moment, plural, span, tone, useCalm, useLoaded, usePages, useTick, word } from "./ui.js";
 
 const ROWS = 100;

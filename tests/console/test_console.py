@@ -1,7 +1,9 @@
 """The console in a real browser."""
 
+import hashlib
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,12 +142,12 @@ task:
 
 def count_what_is_drawn(page: Page) -> None:
     """Let the page note the name of each agent of a graph whenever it is drawn, in `drawn`."""
-    source = (console_files.FOLDER / "graph.js").read_text(encoding="utf-8")
+    source = (console_files.FOLDER / "session.js").read_text(encoding="utf-8")
     begin = "const Node = memo(({ agent, name, elements, place, selected, onSelect }) => {\n"
     assert source.count(begin) == 1
     noting = source.replace(begin, f"{begin}  (globalThis.drawn ??= []).push(name);\n")
     page.route(
-        "**/graph.js",
+        "**/session.js",
         lambda route: route.fulfill(content_type="text/javascript", body=noting),
     )
 
@@ -592,7 +594,8 @@ def test_sign_in_keeps_tokens_out_of_addresses(page: Page, site: Site) -> None:
     first, second = asked
     assert (first["code_challenge_method"], first["response_type"]) == ("S256", "code")
     assert (second["code"], second["grant_type"]) == ("c-1", "authorization_code")
-    assert second["code_verifier"] != first["code_challenge"]
+    digest = hashlib.sha256(second["code_verifier"].encode()).digest()
+    assert first["code_challenge"] == urlsafe_b64encode(digest).decode().rstrip("=")
     page.get_by_role("link", name="Sessions").first.click()
     expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
     page.wait_for_function("performance.getEntriesByType('resource').length > 5")

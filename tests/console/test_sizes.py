@@ -104,10 +104,8 @@ def test_the_settings_in_the_documentation_are_those_that_the_scripts_read() -> 
     page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     shown = json.loads(block)
-    client, live, signing = (
-        (CONSOLE / name).read_text() for name in ("client.js", "live.js", "sign_in.js")
-    )
-    read = set(re.findall(r"config\.(\w+)\b", client + live)) - {"json", "connection"}
+    client, signing = ((CONSOLE / name).read_text() for name in ("client.js", "sign_in.js"))
+    read = set(re.findall(r"config\.(\w+)\b", client)) - {"json", "connection"}
     assert set(shown) == read
     options = {*re.findall(r"given\.(\w+)", signing), "issuer", "authorizationEndpoint"}
     assert set(shown["signIn"]) <= options
