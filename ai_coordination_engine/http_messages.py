@@ -1,7 +1,8 @@
 """Requests and responses of HTTP without a server; the entrypoints convert them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

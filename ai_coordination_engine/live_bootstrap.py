@@ -1,12 +1,12 @@
 """Create what subscriptions need on AWS, beside the application of `bootstrap`."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
 from ai_coordination_engine.adapters.reminders import SqsReminders
 from ai_coordination_engine.adapters.sockets import ApiGatewaySockets
 from ai_coordination_engine.bootstrap import build_app, client
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.live_ports import Reminders, Sockets
 from ai_coordination_engine.settings import Settings

@@ -4,8 +4,9 @@ As in `ports`, `adapters` implements them, and the tests have one fake for each.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 class Changes(Protocol):

@@ -5,11 +5,11 @@ in this module are the messages of the queue. `runtime_ports` has what runs agen
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 from typing import Any, Protocol
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.prices import Cost
 from ai_coordination_engine.domain.usage import Usage
 

@@ -4,8 +4,10 @@ As in `ports`, `adapters` implements them, and the tests have one fake for each.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, runtime_checkable
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

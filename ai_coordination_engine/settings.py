@@ -6,13 +6,13 @@ The entrypoints create `Settings` and pass it on. Only this module reads `os.env
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.runtime_settings import RuntimeSettings
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

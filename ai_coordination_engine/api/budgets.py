@@ -1,11 +1,10 @@
 """The budgets of a session on the wire: their limits, and what is spent and reserved."""
 
-from dataclasses import dataclass
-
 import graphene
 from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.context import Context
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budgets import Scope
 from ai_coordination_engine.engine.control import budgets
 from ai_coordination_engine.store.models import Session

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 from zlib import crc32
 
 from ai_coordination_engine.api.loaders import Loaders
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.meter import Budget, Meter
 from ai_coordination_engine.store.record import Record

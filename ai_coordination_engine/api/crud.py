@@ -5,7 +5,6 @@ A resolver checks its arguments and calls the repository with key and content. `
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from ai_coordination_engine.api.content import Arguments, Content, check_argumen
 from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.loaders import Loaders
 from ai_coordination_engine.api.record_loaders import ChildrenLoader
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.domain.statuses import check_enum

@@ -6,7 +6,6 @@ union of texts from an enum; a later version may add values.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphql import (
     GraphQLEnumType,
@@ -18,6 +17,7 @@ from graphql import (
     print_schema,
 )
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.lifecycle.phases import MEANINGS
 from ai_coordination_engine.domain.meanings import (
     AGENT_STATES,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterable, Awaitable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from graphql import (
 )
 from graphql.pyutils import AwaitableOrValue, Path, Undefined
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.store.meter import MUTATION_ANSWER, Meter, OverBudget
 
 OBJECT = 4  # units of cost for an object, in addition to one for each of its fields

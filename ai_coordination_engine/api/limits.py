@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from graphql import (
@@ -26,6 +25,7 @@ from graphql import (
 
 from ai_coordination_engine.api.document_cache import DocumentCache
 from ai_coordination_engine.api.prices import Prices, is_list_of_objects
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import CoordinationError, TooComplex
 
 _INTROSPECTION = ("__schema", "__type")

@@ -6,7 +6,7 @@ has no default. Its description is the second part of an `Annotated`, or else th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -19,6 +19,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.prices import WRITE
 from ai_coordination_engine.api.scalars import DateTime, JSONCamelCase
 from ai_coordination_engine.api.types import SessionType
+from ai_coordination_engine.data_classes import dataclass
 
 R = TypeVar("R")
 _SCALARS: Mapping[object, Callable[..., object]] = {

@@ -1,7 +1,6 @@
 """The operations of the API other than CRUD: starting and asking, answers, controls, long jobs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import graphene
 from graphql import GraphQLResolveInfo
@@ -15,6 +14,7 @@ from ai_coordination_engine.api.types import (
     ProcedureTaskSessionType,
     SessionAgentType,
 )
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.statuses import TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.control import controls as control
 from ai_coordination_engine.engine.control import reconcile, restart

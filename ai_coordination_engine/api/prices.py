@@ -5,7 +5,6 @@ what it writes. `docs/limits.md` lists the prices.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from graphql import (
     DocumentNode,
@@ -32,6 +31,7 @@ from graphql.language import BooleanValueNode, InlineFragmentNode
 
 from ai_coordination_engine.api.execution import OBJECT
 from ai_coordination_engine.api.scheduled import SHOWN
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.store.meter import ADVICE, CALL, LIST, RECORD
 from ai_coordination_engine.store.records.lists import DEFAULT_LIMIT, MAX_LIMIT

@@ -1,7 +1,6 @@
 """The operations on a schedule other than CRUD: run it now, and backfill a past range."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import graphene
@@ -10,6 +9,7 @@ from ai_coordination_engine.api.context import Context
 from ai_coordination_engine.api.operation import Operation
 from ai_coordination_engine.api.prices import START
 from ai_coordination_engine.api.types import SessionType, TaskScheduleType
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.overlaps import OverlapPolicy
 from ai_coordination_engine.engine.scheduling import by_hand
 from ai_coordination_engine.engine.scheduling.by_hand import Fired

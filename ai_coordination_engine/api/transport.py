@@ -8,7 +8,7 @@ package `graphql-http` test it. Comments name the sections.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import isawaitable
 from math import isfinite
 from typing import Protocol, TypeVar
@@ -34,6 +34,7 @@ from ai_coordination_engine.api.media_types import (
     media_type_of,
     negotiated,
 )
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text, trace_context
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.errors import (

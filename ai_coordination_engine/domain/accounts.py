@@ -4,10 +4,11 @@ A run counts once it says that a model was asked (`Usage.is_metered`), whatever 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.prices import tokens
 

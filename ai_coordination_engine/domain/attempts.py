@@ -4,10 +4,11 @@ Used by the API for the field `attempt` of a session run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.tool_calls import plain_tool_calls
 from ai_coordination_engine.domain.usage import MAX_COUNT, Usage, whole_number
 

@@ -3,12 +3,12 @@ Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.runtimes import KINDS, KindSpec
 from ai_coordination_engine.domain.shapes import Shape, Whole, problems_of, unknown_keys
 from ai_coordination_engine.errors import BadUserInput

@@ -7,11 +7,11 @@ year field, and cannot count.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from cronsim import CronSim
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.cron_fields import Fields
 from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput

@@ -8,12 +8,12 @@ last field is the year.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from cronsim import CronSim, CronSimError
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput
 

@@ -6,10 +6,10 @@ way.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.planning import MAX_PLAN, Planning
 from ai_coordination_engine.domain.shapes import SubtaskQuery

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import task_warnings
 from ai_coordination_engine.domain.graph import PlannedAgent
 from ai_coordination_engine.domain.literals import suspicious_conditions

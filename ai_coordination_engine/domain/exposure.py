@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.answers import check_schema
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.texts import did_you_mean

@@ -1,11 +1,11 @@
 """What a start of a task will probably use and cost, from what its agents used before. Pure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 from typing import NamedTuple
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.accounts import Counts
 
 _DEVIATIONS = 2  # of the range: about 19 of 20 starts lie within it

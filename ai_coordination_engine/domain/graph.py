@@ -6,9 +6,9 @@ smaller ordinal than its successors. `engine.planning` calls `plan` when a sessi
 
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, SubtaskQuery
 from ai_coordination_engine.errors import BadUserInput
 

@@ -5,9 +5,10 @@ keeps the first of them.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.gen_ai import ERROR_TYPE, RESPONSE_MODEL, TOKEN_TYPE
 from ai_coordination_engine.domain.observed import EndedAttempt, EndedSession
 from ai_coordination_engine.domain.usage import Usage

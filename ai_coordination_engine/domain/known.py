@@ -4,9 +4,10 @@ Everything here only narrows the possible values; what is unknown can be any JSO
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.search import Node, kind_of
 from ai_coordination_engine.domain.shapes import Agent, AgentAction
 

@@ -5,9 +5,10 @@ turn them into spans and measurements.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.domain.trace_context import TraceContext
 

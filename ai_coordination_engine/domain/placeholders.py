@@ -16,10 +16,10 @@ stored as a list of parts. Text that was filled in is never searched for placeho
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from unicodedata import normalize
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.budget import Budget, Spent
 from ai_coordination_engine.domain.conditions import check, select, value_for

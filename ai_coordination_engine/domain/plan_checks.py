@@ -7,10 +7,10 @@ would cause many problems there.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import conditions
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.graph import find_cycle

@@ -5,10 +5,11 @@ plan, also after the coordination or the task was changed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cached_property, partial
 from typing import Any, Self
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.plan_checks import PlanRules, problems
 from ai_coordination_engine.domain.plan_limits import PlanLimits

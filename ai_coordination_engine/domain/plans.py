@@ -7,9 +7,9 @@ runtimes, addresses, functions and policies, so it cannot set them.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 
 SCHEMA = "ace.plan/1"

@@ -1,9 +1,10 @@
 """The retry policy of an agent: whether and when a failed attempt is tried again. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
 from random import Random
+
+from ai_coordination_engine.data_classes import dataclass
 
 ERROR_CLASSES = (
     "timeout",

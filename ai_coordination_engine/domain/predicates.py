@@ -7,8 +7,9 @@ as in DynamoDB ("Condition and filter expressions", Amazon DynamoDB Developer Gu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ sum of a run is rounded half up, once.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.usage import Usage
 
 MILLION = 1_000_000

@@ -7,8 +7,9 @@ in `store.models` alone.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 class Kind(Enum):

@@ -3,8 +3,8 @@ Pure.
 """
 
 import re
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.planning import MAX_SHOWN, Planning
 from ai_coordination_engine.domain.plans import Made
 from ai_coordination_engine.domain.structured import Unfit

@@ -5,9 +5,10 @@ the same choice at every repetition, also after the coordination was changed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.prompts import compose_input
 from ai_coordination_engine.domain.shapes import Agent

@@ -5,10 +5,10 @@ a task is saved, when a session starts, and when the action of a session agent i
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from pydantic.alias_generators import to_camel
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import conditions
 from ai_coordination_engine.domain.answers import check_answer, check_schema
 from ai_coordination_engine.domain.budget import Budget

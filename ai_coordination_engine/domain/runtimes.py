@@ -5,8 +5,8 @@ imported when its first agent runs.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean, words_of
 
 MODEL_PARAMETERS = (

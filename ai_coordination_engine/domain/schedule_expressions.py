@@ -5,12 +5,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, takewhile
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.cron import Cron
 from ai_coordination_engine.domain.cron_fields import aws_fields, unix_fields, wrong
 from ai_coordination_engine.domain.timezones import local_time, moments, offset

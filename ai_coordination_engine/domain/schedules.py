@@ -6,11 +6,11 @@ Arguments are datetimes with a time zone; results are in UTC. Nothing fires befo
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import derived_uuid
 from ai_coordination_engine.domain.years import FIRST_YEAR, LAST_YEAR
 from ai_coordination_engine.errors import BadUserInput

@@ -5,9 +5,11 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 from unicodedata import normalize
+
+from ai_coordination_engine.data_classes import dataclass
 
 V = TypeVar("V")
 

@@ -6,10 +6,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import gen_ai
 from ai_coordination_engine.domain.observed import LOST, EndedAttempt, EndedSession
 from ai_coordination_engine.domain.trace_context import inner_span

@@ -6,8 +6,8 @@ runs. `engine.planning` calls this.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import Filled, fill
 from ai_coordination_engine.domain.scope import Scope

@@ -1,7 +1,8 @@
 """A text in which the outputs of predecessors are still to be filled in: its parts. Pure."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

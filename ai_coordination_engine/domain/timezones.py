@@ -4,7 +4,6 @@ The rules come from the package `tzdata`, not from the machine, so that all mach
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import tzdata
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import BadUserInput
 
 

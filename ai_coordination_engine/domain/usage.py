@@ -13,8 +13,9 @@ A runtime whose API counts otherwise converts; `Usage.of` knows the names of Ope
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ai_coordination_engine.data_classes import dataclass
 
 _ENTRIES = 20
 _TEXT = 200

@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import is_id
 
 _SEPARATOR = "\x1f"  # not in any id, because ids are printable

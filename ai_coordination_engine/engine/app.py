@@ -1,10 +1,10 @@
 """The application object: `bootstrap` builds it, and every function of the engine takes it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budgets import Budget, TenantBudget, parse_tenant_budget
 from ai_coordination_engine.domain.runtimes import needs_of
 from ai_coordination_engine.live_ports import Changes, Notices, Outputs

@@ -4,13 +4,13 @@ The Lambda worker and the local worker share this module.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from time import time
 from typing import Protocol
 
 from ai_coordination_engine.assembly import MAX_RECEIVES
 from ai_coordination_engine.backend import passing
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import Busy
 from ai_coordination_engine.errors import BadUserInput, FileUnusable
 from ai_coordination_engine.observability import logger

@@ -1,9 +1,9 @@
 """What a session has answered: the outputs of its sinks, the agents that no other waits for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.shapes import Agent
 from ai_coordination_engine.engine.graph.inputs import label

@@ -7,13 +7,13 @@ is seen as long as its task is exposed by the protocol.
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.ids import MAX_ID, derived_uuid, is_id

@@ -1,9 +1,10 @@
 """The exposed tasks of a tenant, as other systems see them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.graph.session_agents import Plan

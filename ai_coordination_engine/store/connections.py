@@ -6,12 +6,12 @@ record of the six, and no token: only the tenant that a token allowed, and until
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from pynamodb.expressions.condition import Condition, size
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.ports import Clock
 from ai_coordination_engine.store.attributes import (
     NumberAttribute,

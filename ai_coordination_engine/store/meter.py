@@ -7,11 +7,12 @@ time, that of an SQLite file included; `docs/limits.md` has the price list.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from time import monotonic
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import TooComplex
 from ai_coordination_engine.ports import Blobs
 

@@ -6,11 +6,11 @@ attribute of a record returns the value in both cases.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, Self, overload
 
 from pynamodb.constants import STRING
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.ports import Blobs

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
+
+from ai_coordination_engine.data_classes import dataclass
 
 
 class JsonRequests:

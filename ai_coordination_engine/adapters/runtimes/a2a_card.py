@@ -1,12 +1,12 @@
 """Read the card of a remote A2A agent, and choose the interface by which it is called."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.proxies import is_loopback
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import a2a
 from ai_coordination_engine.runtime_ports import AgentFailure
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ from ai_coordination_engine.adapters.runtimes.a2a_card import Interface
 from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.error_documents import error_in, read_error
 from ai_coordination_engine.adapters.runtimes.web import Reply, Web
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import a2a, json_text
 from ai_coordination_engine.runtime_ports import AgentFailure
 

@@ -4,7 +4,6 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from botocore.session import get_session
 
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.adapters.runtimes.error_documents import one_line
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import aws_region

@@ -9,8 +9,8 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.usage import plain_usage
 
 MESSAGE_LIMIT = 300  # characters

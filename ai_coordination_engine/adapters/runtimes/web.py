@@ -5,7 +5,6 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,6 +16,7 @@ from ai_coordination_engine.adapters.runtimes.answer import invalid_output
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed, run_within
 from ai_coordination_engine.adapters.runtimes.error_documents import read_error, usage_in
 from ai_coordination_engine.adapters.runtimes.proxies import ProxiedTransport
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.charsets import Undecodable, decode
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import proxies

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from opentelemetry import trace
 
 from ai_coordination_engine.adapters.telemetry.exports import Exports, Meter, Spans
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.observability import SERVICE, logger
 from ai_coordination_engine.settings import OtelVariables, Settings
 from ai_coordination_engine.telemetry_ports import Telemetry

@@ -1,6 +1,5 @@
 """The field `agentOutput` of `Subscription`: the text of an agent while it is written."""
 
-from dataclasses import dataclass
 from zlib import crc32
 
 import graphene
@@ -8,6 +7,7 @@ from graphql import GraphQLResolveInfo
 
 from ai_coordination_engine.api.content import unusable_ids
 from ai_coordination_engine.api.context import Context, Heard
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 
 

@@ -5,7 +5,6 @@ A transport keeps the state: the `Phase` of the connection and the ids of its ac
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -17,6 +16,7 @@ from ai_coordination_engine.api.transport import (
     decoded,
     parameters_from,
 )
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import (
     BadUserInput,

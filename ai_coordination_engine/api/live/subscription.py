@@ -6,7 +6,7 @@ execution that answers them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from graphql import (
@@ -28,6 +28,7 @@ from ai_coordination_engine.api.context import NOTHING, Heard
 from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.limits import DocumentError, Documents
 from ai_coordination_engine.api.transport import Context, Parameters, executed
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text, topics
 from ai_coordination_engine.domain.ids import is_id
 from ai_coordination_engine.errors import BadUserInput, CoordinationError, Throttled, TooComplex

@@ -1,7 +1,6 @@
 """Shorten an answer that is too large for one message: the keys of its objects remain."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -17,6 +16,7 @@ from graphql.execution.collect_fields import collect_fields, collect_sub_fields
 from graphql.execution.values import get_variable_values
 
 from ai_coordination_engine.api.live.subscription import Answer, Subscription
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 
 _KEYS = ("id", "__typename", "status", "state", "pageSize", "pageNumber", "total")

@@ -1,9 +1,10 @@
 """A transition as a row of data."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.predicates import TARGET, OneOf, Predicate, Value, valued
 
 

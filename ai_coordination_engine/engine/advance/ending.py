@@ -6,9 +6,10 @@ a message arrives for an ended session; reconciling and controls call `end_agent
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.attempts import Attempt
 from ai_coordination_engine.domain.lifecycle.phases import is_held
 from ai_coordination_engine.domain.statuses import (

@@ -6,10 +6,11 @@ May be repeated. `advance.conclusion` calls it after an attempt; `engine.recover
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import assert_never
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.lifecycle.phases import Phase, is_ready, is_unsatisfied, phase
 from ai_coordination_engine.engine.advance import questions

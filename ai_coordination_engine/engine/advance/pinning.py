@@ -7,10 +7,10 @@ in one transaction, together with the end of the planning agent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import decomposition, plans
 from ai_coordination_engine.domain.decomposition import Subtasks
 from ai_coordination_engine.domain.graph import PlannedAgent

@@ -1,10 +1,11 @@
 """What the work of one message has run so far, and how it goes on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Event, Lock
 from typing import TypeVar
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import App, Busy
 from ai_coordination_engine.engine.attempt.branches import Branches
 from ai_coordination_engine.engine.graph.inputs import AgentOutput, Given

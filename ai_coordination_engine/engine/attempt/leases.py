@@ -1,9 +1,9 @@
 """Create leases, claim agents, and expire a lease when its worker meets an unexpected error."""
 
 import secrets
-from dataclasses import dataclass
 
 from ai_coordination_engine.backend import passing
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.observability import logger

@@ -6,9 +6,9 @@ from it, so a crash after the write loses nothing. The mutations `cancelSession`
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.statuses import (
     OPEN_SESSION_STATUSES,
     TERMINAL_AGENT_STATES,

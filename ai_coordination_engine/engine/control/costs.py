@@ -1,10 +1,10 @@
 """What sessions and coordinations cost, and what a tenant used on which day: read from counters."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.accounts import Counts, total
 from ai_coordination_engine.domain.records import MAX_PLAIN
 from ai_coordination_engine.errors import BadUserInput

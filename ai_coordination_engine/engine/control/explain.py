@@ -5,10 +5,11 @@ and `counter_shard_keys` return, and passes them to `explain`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.lifecycle.phases import Phase, standing_phase
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
 from ai_coordination_engine.engine.control.skips import predecessor_ordinals, why_skipped

@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.conditions import holds, value_for
 from ai_coordination_engine.domain.documents import quoted

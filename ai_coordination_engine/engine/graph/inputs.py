@@ -4,10 +4,11 @@ Inputs are not stored. `attempt.request` computes them for an attempt, the API f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.placeholders import render
 from ai_coordination_engine.domain.prompts import compose_input

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import assert_never
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.lifecycle.phases import Phase, phase_if_resumed
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES, OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App

@@ -5,9 +5,9 @@ An agent for triage may choose who goes on with the question (`engine.advance.qu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.routing import SPAN, first_route, is_router
 from ai_coordination_engine.domain.shapes import Agent, AgentAction, parse_agents

@@ -5,10 +5,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.records import SESSION as SESSION_FIELDS
 from ai_coordination_engine.domain.records import carried
 from ai_coordination_engine.domain.shapes import Agent, AgentAction

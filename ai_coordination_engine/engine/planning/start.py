@@ -16,10 +16,11 @@ that finds the session's row already written confirms in that row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.graph import plan as plan_agents
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.rules import check_rules

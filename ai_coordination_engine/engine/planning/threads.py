@@ -1,9 +1,9 @@
 """Threads of questions: what a question continues, and who has answered before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.graph import MAX_THREAD_TURNS
 from ai_coordination_engine.domain.lifecycle.phases import is_ready
 from ai_coordination_engine.domain.statuses import OPEN_AGENT_STATES

@@ -4,9 +4,10 @@ The mutations `runTaskSchedule` and `backfillTaskSchedule` are the callers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import derived_uuid
 from ai_coordination_engine.domain.overlaps import OVERLAP_POLICIES, Firing, OverlapPolicy, firing
 from ai_coordination_engine.domain.schedules import session_uuid_of

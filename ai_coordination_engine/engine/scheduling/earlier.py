@@ -1,7 +1,6 @@
 """Read the earlier sessions of a schedule: whether they still run, and whether one has failed."""
 
-from dataclasses import dataclass
-
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.overlaps import OverlapPolicy
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.engine.app import App

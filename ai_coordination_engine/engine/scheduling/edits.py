@@ -4,10 +4,10 @@ The API's write of a schedule (`api.scheduled`) is the caller.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.lifecycle.schedules import DUE, SCHEDULE_TRANSITIONS
 from ai_coordination_engine.domain.lifecycle.transition import row_by_hand
 from ai_coordination_engine.domain.not_fired import NotFired, why

@@ -7,9 +7,10 @@ start because it died or ran out of time.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.not_fired import NotFired, why
 from ai_coordination_engine.domain.schedules import session_uuid_of
 from ai_coordination_engine.engine.app import App, Busy

@@ -9,7 +9,6 @@ Elastic Load Balancing, "Lambda functions as targets".
 import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +17,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 from ai_coordination_engine.api.identity import claimed_grants, granted_tenant, principal_grants
 from ai_coordination_engine.api.notices import PATH as NOTICES
 from ai_coordination_engine.api.webhooks import PATH
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.a2a import CARD_PATH
 from ai_coordination_engine.errors import BadUserInput, NotFound, Unauthenticated
 from ai_coordination_engine.http_messages import Request, Response

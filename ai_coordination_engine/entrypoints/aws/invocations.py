@@ -5,13 +5,13 @@ services.
 import json
 from asyncio import Runner
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from ai_coordination_engine.api.formatting import formatted_errors
 from ai_coordination_engine.api.identity import tenant_of
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.transport import Context, answer, failure, parameters_from, run
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.entrypoints.aws.http_events import (
     A2APlace,

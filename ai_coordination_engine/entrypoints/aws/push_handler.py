@@ -6,7 +6,7 @@ A batch that is delivered again sends nothing but what was not sent.
 
 from asyncio import Runner
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.api.limits import Documents
 from ai_coordination_engine.api.schema import SCHEMA
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.entrypoints.aws.sending import Sending
 from ai_coordination_engine.live_bootstrap import Live, build_live

@@ -11,7 +11,6 @@ import hashlib
 import json
 from asyncio import Runner
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from ai_coordination_engine.api.context import Context
@@ -29,6 +28,7 @@ from ai_coordination_engine.api.live.subscription import (
 )
 from ai_coordination_engine.api.live.truncation import truncated
 from ai_coordination_engine.api.transport import Parameters
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.live_bootstrap import Live
 from ai_coordination_engine.live_ports import ConnectionGone, Look

@@ -7,7 +7,6 @@ at the same time and in any order. All state is in the table of connections.
 import json
 from asyncio import Runner
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.api.context import Context
@@ -29,6 +28,7 @@ from ai_coordination_engine.api.live.subscription import (
 )
 from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.api.transport import HttpError, run
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text, topics
 from ai_coordination_engine.entrypoints.aws.sending import MESSAGE_BYTES, Sending
 from ai_coordination_engine.entrypoints.aws.socket_identity import Ask, ask, identity_of

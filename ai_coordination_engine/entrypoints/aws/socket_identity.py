@@ -11,7 +11,6 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -24,6 +23,7 @@ from ai_coordination_engine.api.identity import (
     tenant_of,
 )
 from ai_coordination_engine.api.live.protocol import Credentials
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.errors import (
     BadUserInput,
     CoordinationError,

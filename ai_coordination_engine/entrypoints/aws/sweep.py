@@ -6,13 +6,13 @@ invokes itself once for each shard, with an event such as `{"shard": 3}`.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.bootstrap import build_app, client
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.reconcile import sweep
 from ai_coordination_engine.engine.scheduling.due import send_due

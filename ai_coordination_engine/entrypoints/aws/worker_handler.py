@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, cast
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ai_coordination_engine.bootstrap import build_app
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.work import poison, process_message
 from ai_coordination_engine.entrypoints.aws.exporting import exporting

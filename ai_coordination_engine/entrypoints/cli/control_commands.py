@@ -4,11 +4,11 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ai_coordination_engine.client import UNSET, BadUserInput
 from ai_coordination_engine.client.records import Session
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.entrypoints.cli.client import UPDATED_BY, Client
 from ai_coordination_engine.entrypoints.cli.failures import FAILED, Failure
 from ai_coordination_engine.entrypoints.cli.finding import find_agent, find_session

@@ -1,11 +1,12 @@
 """Read the dead-letter queue and send its messages again; `dead_letter_commands` calls it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.bootstrap import client, dead_letter_queues
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import restart

@@ -8,11 +8,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean
 
 _README = "README.md"

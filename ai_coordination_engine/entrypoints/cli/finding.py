@@ -1,10 +1,10 @@
 """Find sessions, agents and tasks by the beginning of a uuid, or by a name."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.failures import Failure

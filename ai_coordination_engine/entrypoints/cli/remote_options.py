@@ -1,11 +1,12 @@
 """The options of commands that ask a server."""
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from ai_coordination_engine.data_classes import dataclass
 
 DEFAULT_URL = "http://127.0.0.1:8000/graphql"
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file
 from pathlib import Path
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.cost_command import cost_line

@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ai_coordination_engine.client import ENDED
 from ai_coordination_engine.client import SessionView as Found
 from ai_coordination_engine.client.records import Session, SessionAgent
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
 
 WAITS = "wait_for_user_input"

@@ -1,7 +1,7 @@
 """Starlette routes for GraphQL over HTTP, for other answers of the API, and for unknown paths."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from ai_coordination_engine.api.limits import Documents, Limits
 from ai_coordination_engine.api.transport import Context, HttpError, answer, failure, too_large
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.entrypoints.aws.http_events import unknown_path
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.http_messages import Request, Response

@@ -6,11 +6,12 @@ The file is `ace.db` in the data directory, or a temporary file.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ai_coordination_engine import local_bootstrap
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.database.failures import FileError
 from ai_coordination_engine.database_file import DatabaseFile, Durability
 from ai_coordination_engine.engine.app import App

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ai_coordination_engine.backend import READ_SECONDS
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim

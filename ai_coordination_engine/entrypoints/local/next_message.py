@@ -1,9 +1,9 @@
 """Go from one message to the next in one transaction, where the queue is in the store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Event
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.json_text import JSONObject
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.attempt.leases import Claim, claim, claimed

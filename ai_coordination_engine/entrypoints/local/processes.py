@@ -14,10 +14,10 @@ import select
 import threading
 from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.database.names import CHANGES, PROCESSES
 from ai_coordination_engine.entrypoints.local.data_dir import private, read_object
 from ai_coordination_engine.forks import close_in_children

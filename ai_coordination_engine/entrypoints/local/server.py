@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ai_coordination_engine.api.limits import Limits
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.database_file import Durability
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control import reconcile

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.a2a import Reason
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import Conflict

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.domain.a2a import MEDIA_TYPE, Reason
 from ai_coordination_engine.http_messages import Request

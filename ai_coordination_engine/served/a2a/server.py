@@ -7,10 +7,11 @@ below it are HTTP+JSON. Source: "Agent2Agent (A2A) Protocol Specification" 1.0, 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import a2a, json_text, trace_context
 from ai_coordination_engine.domain.a2a import Reason
 from ai_coordination_engine.engine.app import App

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.a2a import USER, Reason, TaskState
 from ai_coordination_engine.domain.ids import MAX_ID, is_id
 from ai_coordination_engine.served.a2a.errors import ProtocolError, invalid

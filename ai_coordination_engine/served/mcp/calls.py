@@ -9,9 +9,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import trace_context
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput, NotFound

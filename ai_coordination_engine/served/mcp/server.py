@@ -7,10 +7,11 @@ client of 2025 can do is written into the session id that it gets.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from uuid import uuid4
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import CoordinationError, Forbidden, NotFound

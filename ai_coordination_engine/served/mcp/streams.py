@@ -7,9 +7,10 @@ session, so any process can take the answer.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import NotFound, Throttled
 from ai_coordination_engine.served.failures import shown

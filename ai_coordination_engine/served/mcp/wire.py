@@ -4,9 +4,10 @@ Source: "Base Protocol" of the Model Context Protocol, revision 2026-07-28.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.errors import CoordinationError, Throttled
 

@@ -5,9 +5,9 @@ caller.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.statuses import SESSION_STATUSES, SessionStatus
 from ai_coordination_engine.store.records.entities import SESSION
 from ai_coordination_engine.store.records.repository import Repository

@@ -4,10 +4,11 @@ The CRUD operations, the lists and the guards work from these declarations.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any, Generic
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import records
 from ai_coordination_engine.domain.statuses import OPEN_SESSION_STATUSES
 from ai_coordination_engine.errors import NotFound

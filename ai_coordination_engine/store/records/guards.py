@@ -6,11 +6,11 @@ the record or remove the tombstone. The API's delete operations and the sweep ar
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.predicates import Predicate
 from ai_coordination_engine.errors import Conflict, HasDependents
 from ai_coordination_engine.store.keys import Key

@@ -5,12 +5,12 @@ caller.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import begins_ids, is_id
 from ai_coordination_engine.errors import BadUserInput, TooComplex
 from ai_coordination_engine.store.models import Session

@@ -5,8 +5,8 @@ answered. The lists and the counts of sessions are the callers.
 """
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import INBOX

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.store.models import MODELS
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.items import RawItem

@@ -1,11 +1,11 @@
 """The SQL of a table: its statements, columns and indexes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from sqlite3 import Connection
 from typing import Any
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.record import Record
 from ai_coordination_engine.store.tables.items import RawItem, RawKey

@@ -3,12 +3,12 @@ them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES
 from ai_coordination_engine.store.models import SessionAgent
 

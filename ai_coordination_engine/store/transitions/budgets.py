@@ -7,7 +7,6 @@ reserved, until a late result corrects it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
 from operator import and_
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budgets import NOTHING, Amount, Scope
 from ai_coordination_engine.errors import Throttled
 from ai_coordination_engine.store.budget_items import BudgetCounter, BudgetWaiter, Reservation

@@ -1,8 +1,8 @@
 """The outcome of a transition: it was written, or its condition did not hold."""
 
-from dataclasses import dataclass
 from typing import Generic
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.store.record import M
 
 

@@ -3,9 +3,9 @@ test of an item as it is stored, and the expression that DynamoDB evaluates. Bot
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, assert_never
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.predicates import (
     Absent,
     AllOf,

@@ -5,13 +5,14 @@ is rejected, the caller reads the schedule again. `engine.scheduling` is the cal
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.lifecycle import schedules as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition
 from ai_coordination_engine.store.models import Session, TaskSchedule

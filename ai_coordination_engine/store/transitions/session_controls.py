@@ -8,12 +8,12 @@ begun again.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pynamodb.expressions.condition import size
 from pynamodb.expressions.update import Action
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.lifecycle import sessions as rows
 from ai_coordination_engine.domain.lifecycle.transition import Transition

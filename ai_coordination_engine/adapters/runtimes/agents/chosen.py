@@ -1,9 +1,9 @@
 """The tools that a record names, checked against the settings."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from shutil import which
 
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.runtime_settings import McpServer

@@ -3,7 +3,6 @@
 import pkgutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from ai_coordination_engine.adapters.allowed import reason_of
 from ai_coordination_engine.adapters.runtimes.agent import pattern_of
 from ai_coordination_engine.adapters.runtimes.keys import read_key
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.runtime_settings import AgentModel, OpenAIEndpoint

@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic_ai.messages import ToolReturn
 from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
 
 from ai_coordination_engine.adapters.allowed import reason_of
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.ids import name_uuid
 from ai_coordination_engine.observability import logger
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, ToolContext

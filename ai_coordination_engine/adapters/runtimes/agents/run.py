@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ from ai_coordination_engine.adapters.runtimes.agents.within import WithinModel
 from ai_coordination_engine.adapters.runtimes.answer import answer
 from ai_coordination_engine.adapters.runtimes.deadline import DeadlinePassed
 from ai_coordination_engine.adapters.runtimes.web import redacted, redacting
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_schema
 from ai_coordination_engine.domain.answers import MAX_ANSWER_WORK
 from ai_coordination_engine.domain.budget import Budget

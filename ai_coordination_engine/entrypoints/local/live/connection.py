@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from ai_coordination_engine.api.live import protocol
 from ai_coordination_engine.api.live.protocol import Close, Phase
 from ai_coordination_engine.api.live.subscription import errors_of
 from ai_coordination_engine.api.transport import Parameters
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
 from ai_coordination_engine.entrypoints.local.live.operations import Refusal, results
 from ai_coordination_engine.errors import BadUserInput, CoordinationError
