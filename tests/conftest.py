@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from benchmarks.harness.api import Api, Calls, Worker
 from tests.kit import cheap_clients, crashes, written
-from tests.kit.dynamodb_local import dynamodb_local, store
+from tests.kit.dynamodb_local import dynamodb_local, emulated, store
 from tests.kit.homes import app, app_home, aws, pytest_generate_tests, shared_app
 from tests.kit.moto_server import moto_server
 from tests.kit.together import pytest_xdist_make_scheduler
@@ -26,6 +26,7 @@ __all__ = [
     "app_home",
     "aws",
     "dynamodb_local",
+    "emulated",
     "moto_server",
     "pytest_generate_tests",
     "pytest_xdist_make_scheduler",

@@ -1,4 +1,4 @@
-"""Amazon's DynamoDB Local, and fixtures for a store on it or on moto, since emulators differ."""
+"""Amazon's DynamoDB Local, and fixtures for a store on it, in memory or on moto, which differ."""
 
 import base64
 import hashlib
@@ -19,6 +19,7 @@ from ai_coordination_engine import bootstrap
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
+from benchmarks.harness.memory import in_memory
 from tests.kit.fakes import FakeClock
 
 PACKAGE = "amplify-dynamodb-simulator@2.9.30"
@@ -111,15 +112,23 @@ class Store:
         return self.app.records
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "moto",
-        pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local),
-    ],
-)
+_LOCAL = pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local)
+
+
+@pytest.fixture(scope="module", params=["memory", _LOCAL])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store on each of the two databases."""
+    """A store in memory, and one on DynamoDB Local."""
+    with in_memory():
+        yield from _stored(request)
+
+
+@pytest.fixture(scope="module", params=["moto", _LOCAL])
+def emulated(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store on each of the two emulators, for what is compared with that in memory."""
+    yield from _stored(request)
+
+
+def _stored(request: pytest.FixtureRequest) -> Iterator[Store]:
     with mock_aws(), pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         if request.param == "dynamodb_local":

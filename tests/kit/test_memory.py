@@ -102,11 +102,11 @@ def _raise(error: Exception) -> Any:
 
 
 @pytest.fixture
-def beside(store: Store) -> Iterator[tuple[Stage, list[str]]]:
+def beside(emulated: Store) -> Iterator[tuple[Stage, list[str]]]:
     """A stage on an emulator whose responses are all compared."""
     with beside_memory() as operations:
-        settings = store.app.settings.model_copy(
-            update={"table_prefix": f"{store.app.settings.table_prefix}-beside"}
+        settings = emulated.app.settings.model_copy(
+            update={"table_prefix": f"{emulated.app.settings.table_prefix}-beside"}
         )
         bootstrap.create_tables(settings)
         yield stage_of(bootstrap.build_app(settings)), operations

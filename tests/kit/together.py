@@ -14,7 +14,7 @@ TOGETHER = {
     "tests/examples/test_examples.py": "the environments of the examples",
     "tests/install/test_installed.py": "the installed wheel",
     "tests/kit/test_memory.py::test_random_operations": "DynamoDB Local",
-    "[dynamodb_local": "DynamoDB Local",
+    "dynamodb_local": "DynamoDB Local",
     "tests/model/": "the model",
 }
 

@@ -1,4 +1,4 @@
-"""Who watches, on moto and on DynamoDB Local, with conditions on the size and the members of
+"""Who watches, in memory and on DynamoDB Local, with conditions on the size and the members of
 sets.
 """
 

@@ -1,7 +1,7 @@
 """Promise P1: no child survives under a deleted parent, no parent with a child is deleted, whatever
 interleaves.
 
-Each test runs on moto and on Amazon's DynamoDB Local.
+Each test runs in memory and on Amazon's DynamoDB Local.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Promise P1 when processes die or stand still: no orphan survives, and nobody is blocked for long.
 
-Each test runs on moto and on Amazon's DynamoDB Local.
+Each test runs in memory and on Amazon's DynamoDB Local.
 """
 
 from dataclasses import replace

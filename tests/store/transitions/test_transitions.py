@@ -1,5 +1,5 @@
-"""Each transition is one conditional write that may be repeated: on moto and on Amazon's DynamoDB
-Local.
+"""Each transition is one conditional write that may be repeated: in memory and on Amazon's
+DynamoDB Local.
 """
 
 from collections.abc import Callable
@@ -200,9 +200,6 @@ def test_an_attempt_is_taken_over_when_its_lease_has_run_out(agents: Agents) -> 
 
 
 def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
-    """On DynamoDB Local: moto in process does not make a call atomic, so that it is asked one by
-    one.
-    """
     key = agents.new()
 
     def claim(number: int) -> str:
@@ -210,16 +207,13 @@ def test_sixteen_claims_at_once_have_one_winner(agents: Agents) -> None:
         claimed = applied(agents.act.claim(TENANT, key, lease))
         return str(claimed.run_uuid) if claimed is not None else ""
 
-    winners = [each for each in at_once(agents, claim, 16) if each]
+    winners = [each for each in at_once(claim, 16) if each]
     assert len(winners) == 1
     assert agents.stored(key)["run_uuid"] == {"S": winners[0]}
 
 
-def at_once(agents: Agents, call: Callable[[int], Any], number: int) -> list[Any]:
-    atomic = "127.0.0.1" in str(
-        next(iter(agents.store.records.tables.values())).database.client.meta.endpoint_url
-    )
-    with ThreadPoolExecutor(16 if atomic else 1) as pool:
+def at_once(call: Callable[[int], Any], number: int) -> list[Any]:
+    with ThreadPoolExecutor(16) as pool:
         return list(pool.map(call, range(number)))
 
 
@@ -254,7 +248,7 @@ def test_fifty_edges_removed_twice_at_once_leave_none(agents: Agents) -> None:
         assert agent is not None
         return int(agent.in_degree)
 
-    degrees = at_once(agents, remove, 100)
+    degrees = at_once(remove, 100)
     assert set(degrees) == set(range(50))
     stored = agents.stored(key)
     assert stored["in_degree"] == {"N": "0"}
