@@ -53,7 +53,7 @@ export function Editor() {
       <button onClick=${() => setText(example)}>Example</button>
       <button class="primary" disabled=${!ready} onClick=${start}>Run</button></div></div>
     <${Problem} error=${error ?? refused} />
-    ${config.graphql && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}
+    ${config.websocket && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}
     <div class="split halves">
       <div class="stage"><${Source} area=${area} text=${text} problems=${current ? problems : []} onInput=${setText} />
         <p class="line muted" role="status">${!current ? "Checking…" : problems.some((each) => each.kind === "error")

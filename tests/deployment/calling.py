@@ -35,6 +35,9 @@ READ = """
 query ($coordinationUuid: String!, $sessionUuid: String!) {
   session(coordinationUuid: $coordinationUuid, sessionUuid: $sessionUuid) {
     sessionUuid
+    taskUuid
+    coordinationUuid
+    cost { microUsd }
     status
     logs
     sessionAgents { agentUuid sessionAgentUuid state inDegree agentOutput }

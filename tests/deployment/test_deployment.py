@@ -48,6 +48,7 @@ pytestmark = [
 AUDIENCE = "ace"
 MASTER_KEY = "a master key"
 MODEL_KEY = "a key of the model"
+PRICE = {"inputMicroUsdPerMillion": 1_000_000, "outputMicroUsdPerMillion": 2_000_000}
 USERS = "arn:aws:iam::000000000000:user"
 
 
@@ -87,6 +88,7 @@ def stack(aws: Emulator, tokens: Issuer, small_model: Model) -> Stack:
         OpenAIEndpoints=json.dumps({"desk": desk}),
         SecretArns=model_key,
         Tools=json.dumps({"stock": "desk_tools:stock"}),
+        Prices=json.dumps({"small-1": PRICE}),
         JwtIssuer=tokens.url,
         JwtAudience=AUDIENCE,
         WebhookSecret=secret,
@@ -128,6 +130,18 @@ def handler(event, context):
 
 COMPLETE = """
 mutation ($job: String!) { completeAsyncTask(asyncTaskUuid: $job, result: "later") { ok } }"""
+
+PLAN = """
+query ($coordinationUuid: String!, $taskUuid: String!) {
+  planSession(coordinationUuid: $coordinationUuid, taskUuid: $taskUuid) { layers costMicroUsd }
+}"""
+
+USAGE = """
+query ($coordinationUuid: String!, $day: DateTime!) {
+  usageByDay(from: $day, to: $day, coordinationUuid: $coordinationUuid) {
+    usageByDayList { agentUuid model microUsd toolCalls }
+  }
+}"""
 
 SCHEDULE = """
 mutation ($coordinationUuid: String!, $taskUuid: String!, $schedule: String!) {
@@ -246,6 +260,17 @@ def test_the_second_worker_runs_agents_with_tools_and_sends_on_what_is_not_its_o
     assert (call["arguments"], call["result"]) == (json.loads(ARGUMENTS), 3)
     assert (run["model"], run["requests"], run["totalTokens"]) == ("small-1", 2, 24)
     assert [key for key, _ in small_model.asked] == [MODEL_KEY, MODEL_KEY]
+    # what it has cost is counted, and foretells what the next session costs
+    assert session["cost"] == {"microUsd": 28}
+    uuids = {name: session[name] for name in ("coordinationUuid", "taskUuid")}
+    plan = client.data(PLAN, **uuids)["planSession"]
+    assert plan["layers"] == [["left", "right"], ["join"]]
+    assert plan["costMicroUsd"]["expected"] == 28
+    today = datetime.now(UTC).isoformat()
+    used = client.data(USAGE, day=today, coordinationUuid=uuids["coordinationUuid"])["usageByDay"]
+    assert used["usageByDayList"] == [
+        {"agentUuid": "left", "model": "small-1", "microUsd": 28, "toolCalls": 1}
+    ]
     wake = Wake("acme", session["sessionUuid"], agents["right"]["sessionAgentUuid"])
     sqs = stack.emulator.client("sqs")
     sqs.send_message(QueueUrl=stack.outputs["AgentsQueueUrl"], MessageBody=body_of(wake))
@@ -299,11 +324,11 @@ def test_other_systems_find_what_is_exposed_to_them(stack: Stack, tokens: Issuer
 EXPOSE = """
 mutation ($coordinationUuid: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskName: "echo", updatedBy: "test",
-      exposeAs: {name: "echo", as: ["a2a"]}) { task { taskUuid } }
+      exposeAs: {name: "echo", as: ["a2a", "mcp"]}) { task { taskUuid } }
 }"""
 
 
-def test_an_exposed_task_is_called_by_a2a(stack: Stack, tokens: Issuer) -> None:
+def test_an_exposed_task_is_a_tool_of_mcp_and_called_by_a2a(stack: Stack, tokens: Issuer) -> None:
     token = tokens.token(AUDIENCE, tenant="agents")
     headers = {"authorization": f"Bearer {token}", "a2a-version": "1.0"}
     of = partial(Client(stack, token).answer, tenant="agents")
@@ -315,6 +340,9 @@ def test_an_exposed_task_is_called_by_a2a(stack: Stack, tokens: Issuer) -> None:
         ["echo"],
         False,
     )
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    tools = stack.request("POST", "/agents/mcp", headers, json=asked).json()["result"]["tools"]
+    assert [each["name"] for each in tools] == ["echo", "get_session_result"]
     message = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "Say hello"}]}
     sent = {"message": message, "configuration": {"returnImmediately": True}}
     path = "/agents/a2a"

@@ -229,7 +229,11 @@ def test_every_function_has_its_alarms(template: dict[str, Any]) -> None:
     }
     functions = of_type(template, "AWS::Serverless::Function")
     always = {(name, metric) for name in functions for metric in ("Errors", "Throttles")}
-    assert watched == {*always, ("SweepFunction", "Invocations")}
+    assert watched == {
+        *always,
+        ("SweepFunction", "Invocations"),
+        ("PushFunction", "IteratorAge"),
+    }
 
 
 def test_work_that_waits_errors_and_a_missing_sweep_are_alarms(template: dict[str, Any]) -> None:
