@@ -20,6 +20,7 @@ _GRPC = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set, but nothing is exported: OTEL_EXPORTER_OTLP_PROTOCOL must"
     " be http/protobuf, at the port for HTTP of the collector, usually 4318"
 )
+_WRONG = "not all is exported: look at the variables OTEL_… and correct the one with this value"
 
 
 @dataclass
@@ -68,6 +69,8 @@ def _add_otel(made: _Made, variables: OtelVariables, *, is_configured: bool) -> 
             _add_metrics(made)
     except ImportError:
         logger.warning(_MISSING)
+    except ValueError as error:
+        logger.warning(_WRONG, extra={"reason": " ".join(str(error).split())})
 
 
 def _add_spans(made: _Made, variables: OtelVariables, *, is_configured: bool) -> None:

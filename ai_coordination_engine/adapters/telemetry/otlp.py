@@ -5,6 +5,7 @@ Only a process in which an endpoint is set imports this module.
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,10 @@ from ai_coordination_engine.adapters.causes import why
 from ai_coordination_engine.observability import SERVICE, logger
 
 _HEADERS = "opentelemetry.util.re"  # the logger that would log a header, which is a secret
-_TALKATIVE = ("opentelemetry.exporter", "opentelemetry.sdk")
+_TALKATIVE = ("opentelemetry.exporter", "opentelemetry.sdk", _HEADERS)
+_EXPORTING = re.compile("export|Queue full")
+_CREDENTIALS = re.compile(r"[^\s'\"/]+@")  # in a URL
+_MOST = 100  # different lines
 _AWAY = (
     "traces and metrics do not arrive, and work goes on without: look whether the collector of"
     " OTEL_EXPORTER_OTLP_ENDPOINT runs"
@@ -82,22 +86,29 @@ def meter_provider(of: Resource) -> MeterProvider:
 
 class OneWarning(logging.Handler):
     """Turns what the libraries log of a collector that is away, each time they try, into one
-    warning in `seconds`. Programs that configure Python's logging get the lines of the libraries,
-    too.
+    warning in `seconds`; so is each other line of theirs. Programs that configure Python's logging
+    get the lines of the libraries, too.
     """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(logging.WARNING)
-        self._seconds, self._next = seconds, 0.0
+        self._seconds = seconds
+        self._next: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Warn, unless that was done already a short time ago."""
-        if (now := time.monotonic()) >= self._next:
-            self._next = now + self._seconds
-            given = record.args if isinstance(record.args, tuple) else ()
-            errors = [each for each in given if isinstance(each, Exception)]
-            reason = why(errors[0]) if errors else record.getMessage()
-            logger.warning(_AWAY, extra={"reason": reason})
+        is_away = _EXPORTING.search(str(record.msg)) is not None
+        event = _AWAY if is_away else _CREDENTIALS.sub("***@", record.getMessage())
+        if (now := time.monotonic()) < self._next.get(event, now) or len(self._next) > _MOST:
+            return
+        self._next[event] = now + self._seconds
+        logger.warning(event, extra={"reason": _reason(record)} if is_away else None)
+
+
+def _reason(record: logging.LogRecord) -> str:
+    given = record.args if isinstance(record.args, tuple) else ()
+    errors = [each for each in given if isinstance(each, Exception)]
+    return _CREDENTIALS.sub("***@", why(errors[0]) if errors else record.getMessage())
 
 
 _ONE_WARNING = OneWarning(300)

@@ -10,8 +10,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from ai_coordination_engine.adapters.telemetry.emf import EmfMeter
 from ai_coordination_engine.adapters.telemetry.exports import Exports
+from ai_coordination_engine.adapters.telemetry.making import made
 from ai_coordination_engine.adapters.telemetry.otel_meter import OtelMeter
 from ai_coordination_engine.domain.instruments import INSTRUMENTS, MOST_VALUES
+from ai_coordination_engine.settings import OtelVariables, Settings
 from tests.kit.telemetry import ATTEMPT, SESSION
 
 
@@ -127,3 +129,18 @@ def test_usage_that_is_known_late_is_measured_without_its_attempt_again() -> Non
     names = {name for each in found for name in each if name[0].isupper()}
     assert names == {"CostMicroUsd", "Tokens", "ResponseModel", "TokenType"}
     assert [each["CostMicroUsd"] for each in found if "CostMicroUsd" in each] == [[77.0]]
+
+
+def test_a_variable_with_a_wrong_value_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "-1")
+    variables = OtelVariables(
+        traces=False, metrics=True, protocol="http/protobuf", disabled=False, captures_content=False
+    )
+    assert made(Settings(), variables, is_configured=False) is None
+    (warning,) = caplog.records
+    assert warning.getMessage() == (
+        "not all is exported: look at the variables OTEL_… and correct the one with this value"
+    )
+    assert vars(warning)["reason"].startswith("interval value -1.0 is invalid and needs")

@@ -224,16 +224,33 @@ def test_what_cannot_be_exported_is_logged_and_harms_nothing(
     exports.close(1)
 
 
-def test_a_collector_that_is_away_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    refused = ConnectionError("Max retries exceeded")
-    refused.__cause__ = ConnectionRefusedError(111, "Connection refused")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionError("Max retries exceeded"), "Connection refused"),
+        (ValueError("Invalid URL 'http:/me:s3cret@x'"), "Invalid URL 'http:/***@x'"),
+    ],
+)
+def test_a_collector_that_is_away_is_one_warning(
+    caplog: pytest.LogCaptureFixture, error: Exception, reason: str
+) -> None:
+    if isinstance(error, ConnectionError):
+        error.__cause__ = ConnectionRefusedError(111, "Connection refused")
     handler = OneWarning(60)
     for _ in range(3):
-        line = ("Transient error %s while exporting %s", (refused, "span"), None)
-        handler.emit(LogRecord("opentelemetry.exporter", WARNING, "", 1, *line))
+        line = ("Transient error %s while exporting %s", (error, "span"), None)
+        handler.emit(LogRecord("opentelemetry.exporter.otlp", WARNING, "", 1, *line))
     (warning,) = caplog.records
     assert warning.getMessage() == (
         "traces and metrics do not arrive, and work goes on without: look whether the collector of"
         " OTEL_EXPORTER_OTLP_ENDPOINT runs"
     )
-    assert vars(warning)["reason"] == "Connection refused"
+    assert vars(warning)["reason"] == reason
+
+
+def test_another_line_of_the_libraries_is_passed_on_once(caplog: pytest.LogCaptureFixture) -> None:
+    handler = OneWarning(60)
+    for name in ("foo", "foo", "bar"):
+        line = ("no sampler %s", (name,), None)
+        handler.emit(LogRecord("opentelemetry.sdk.trace.sampling", WARNING, "", 1, *line))
+    assert caplog.messages == ["no sampler foo", "no sampler bar"]

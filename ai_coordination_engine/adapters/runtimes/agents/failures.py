@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic_ai import exceptions
 
+from ai_coordination_engine.adapters.causes import why
 from ai_coordination_engine.runtime_ports import AgentFailure
 
 _LONGEST = 1000
@@ -32,8 +33,13 @@ def failure_of(error: Exception, service: str) -> AgentFailure:
     if found is None:
         found = _of_status(error)
     _, error_class, retryable = found
-    what = "" if isinstance(error, exceptions.UsageLimitExceeded) else f"{service}: "
-    text = " ".join(f"{what}{_text(error)}".split())[:_LONGEST]
+    if isinstance(error, exceptions.UsageLimitExceeded):
+        said = _text(error)
+    elif isinstance(error, exceptions.ModelConnectionError):
+        said = f"{service} cannot be reached: {why(error)}"
+    else:
+        said = f"{service}: {_text(error)}"
+    text = " ".join(said.split())[:_LONGEST]
     return AgentFailure(
         text,
         retryable=retryable,

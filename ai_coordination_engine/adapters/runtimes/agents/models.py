@@ -1,6 +1,7 @@
 """The models that agents ask: of a provider, of an endpoint, or an operator's own."""
 
 import pkgutil
+import re
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -20,6 +21,8 @@ from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.runtime_settings import AgentModel, OpenAIEndpoint
 from ai_coordination_engine.settings import Settings
+
+_VARIABLE = re.compile("`([A-Z_]+)` environment variable")  # that the library misses
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,14 @@ def _named(model: str, setting: AgentModel, key: str) -> Model:
     try:
         return infer_model(model, partial(_provider, key) if key else infer_provider)
     except (UserError, ValueError, ImportError, TypeError) as error:
-        raise AgentFailure(
-            f"the model {model!r:.200} cannot be used: {error}", error_class="not_allowed"
-        ) from error
+        wrong = f"cannot be used: {error}"
+        if variable := _VARIABLE.search(str(error)):
+            wrong = (
+                "has no key: set `api_key_secret` in ACE_AGENT_MODELS, or"
+                f" {variable[1]} in the environment of the workers"
+            )
+        message = f"the model {model!r:.200} {wrong}"
+        raise AgentFailure(message, error_class="not_allowed") from error
 
 
 def _provider(key: str, name: str) -> Provider[Any]:

@@ -302,7 +302,6 @@ def test_what_was_counted_is_not_estimated_again(asking: Requests) -> None:
         (ModelHTTPError(503, "m"), "unavailable", True, None),
         (ModelHTTPError(401, "m"), "not_allowed", False, None),
         (ModelHTTPError(400, "m"), "invalid_request", False, None),
-        (ModelConnectionError("m", "no route"), "unavailable", True, None),
         (UnexpectedModelBehavior("nonsense"), "invalid_output", True, None),
     ],
 )
@@ -319,6 +318,30 @@ def test_the_errors_of_a_provider_have_their_class(
     assert failure.message.startswith(f"the model '{MODEL}': ")
     assert failure.usage["requests"] == 1
     assert [call["name"] for call in failure.tool_calls] == ["add"]
+
+
+def test_a_model_that_cannot_be_reached_says_it_with_the_words_of_the_system(
+    asking: Requests,
+) -> None:
+    error = ModelConnectionError("m", "Connection error.")
+    error.__cause__ = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)")
+    script.play(error)
+    failure = failure_of(runtime_of(), asking())
+    assert failure.message == f"the model '{MODEL}' cannot be reached: Connection refused"
+    assert (failure.error_class, failure.retryable) == ("unavailable", True)
+
+
+def test_a_model_without_a_key_says_where_to_set_one(
+    asking: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    runtime = runtime_of(agent_models={"openai:*": {}})
+    failure = failure_of(runtime, asking(model="openai:gpt-5"))
+    assert failure.message == (
+        "the model 'openai:gpt-5' has no key: set `api_key_secret` in ACE_AGENT_MODELS, or"
+        " OPENAI_API_KEY in the environment of the workers"
+    )
+    assert (failure.error_class, failure.retryable) == ("not_allowed", False)
 
 
 def test_a_key_is_in_no_message(asking: Requests) -> None:
