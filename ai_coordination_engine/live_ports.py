@@ -22,6 +22,12 @@ class Changes(Protocol):
         """Whether anybody watches anything in this process; cheap."""
 
     @property
+    def hears_all(self) -> bool:
+        """Whether who watches is called after each change, whichever process makes it, unless that
+        process dies: they need not look often; cheap.
+        """
+
+    @property
     def is_told(self) -> bool:
         """Whether `announce` reaches anybody, in this process or in another one; cheap."""
 

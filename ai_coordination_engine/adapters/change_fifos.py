@@ -47,6 +47,11 @@ class ChangeFifos:
         """Called with what the others have told by `tell_texts`."""
 
     @property
+    def is_hearing(self) -> bool:
+        """Whether this process hears what the others tell."""
+        return self._own is not None
+
+    @property
     def is_watched(self) -> bool:
         """Whether somebody watches in another process: one look at the directory."""
         try:

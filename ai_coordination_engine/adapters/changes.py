@@ -34,6 +34,11 @@ class ProcessChanges:
         return bool(self._watched)
 
     @property
+    def hears_all(self) -> bool:
+        """Whether the changes of other processes are told here while somebody watches."""
+        return self._others is not None and self._others.is_hearing
+
+    @property
     def is_told(self) -> bool:
         """Whether anybody watches here, or in a process that this one tells."""
         return bool(self._watched) or (self._others is not None and self._others.was_watched)

@@ -11,6 +11,7 @@ from ai_coordination_engine.served.sessions import ServedSession, look
 SPACING = 0.1
 """The seconds from one look to the next, at least."""
 _FIRST, _LONGEST, _FACTOR = 0.25, 2.0, 1.5  # seconds between looks where nobody tells of changes
+_REFRESH = 15.0  # seconds between looks where all changes are told
 
 
 async def seen_until(
@@ -38,7 +39,8 @@ async def seen_until(
             if seen.has_ended or left <= 0:
                 return
             await _wait(asyncio.Event(), min(SPACING, left))
-            await _wait(changed, min(pause, left - SPACING))
+            longest = _REFRESH if app.changes.hears_all else pause
+            await _wait(changed, min(longest, left - SPACING))
             pause = min(pause * _FACTOR, _LONGEST)
     finally:
         end()

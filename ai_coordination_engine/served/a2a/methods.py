@@ -16,6 +16,7 @@ from ai_coordination_engine.served.a2a.lists import list_tasks
 from ai_coordination_engine.served.a2a.messages import begin, find
 from ai_coordination_engine.served.a2a.streams import settled
 from ai_coordination_engine.served.a2a.tasks import state_of, task_of
+from ai_coordination_engine.served.places import Places
 from ai_coordination_engine.served.sessions import ServedSession
 
 Result = dict[str, Any]
@@ -25,13 +26,16 @@ STREAMS = ("SendStreamingMessage", "SubscribeToTask")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `url`: the address. `wait_seconds`: for which a message waits for its result."""
+    """Who asks. `url`: the address. `wait_seconds`: for which a message waits for its result, if
+    there is one of the `places` for it.
+    """
 
     app: App
     tenant: str
     url: str
     trace: str | None
     wait_seconds: float
+    places: Places
     streaming: bool
 
     def card(self, *, with_schemas: bool = False) -> Result:
@@ -44,8 +48,11 @@ class Caller:
 async def _send(caller: Caller, params: Params) -> Result:
     sent = wire.sent(params)
     seen = await begun(caller, sent)
-    if sent.is_waiting and not _is_settled(seen):
-        seen = await settled(caller.app, caller.tenant, seen, caller.wait_seconds)
+    if sent.is_waiting and not _is_settled(seen) and (place := caller.places.take()) is not None:
+        try:
+            seen = await settled(caller.app, caller.tenant, seen, caller.wait_seconds)
+        finally:
+            place.leave()
     return {"task": task_of(seen, sent.history_length)}
 
 

@@ -15,20 +15,20 @@ from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import a2a, json_text, trace_context
 from ai_coordination_engine.domain.a2a import Reason
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import NotFound, Throttled
+from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.http_messages import EventStream, Request, Response
 from ai_coordination_engine.served.a2a import wire
 from ai_coordination_engine.served.a2a.errors import ProtocolError, protocol_error
 from ai_coordination_engine.served.a2a.methods import METHODS, STREAMS, Caller, begun, subscribed
 from ai_coordination_engine.served.a2a.routes import JSON, Asked, asked_by
 from ai_coordination_engine.served.a2a.streams import HEADERS, events_of
+from ai_coordination_engine.served.places import Place, Places
 from ai_coordination_engine.served.tasks import is_anything_served
 
 WAIT_SECONDS = 20.0
 """For which SendMessage waits on AWS, where a function ends after 29 seconds."""
 LONG_WAIT_SECONDS = 300.0
 CARD_SECONDS = 60
-MOST_STREAMS = 200  # of one process
 JSONObject = dict[str, Any]
 RpcId = tuple[str | int | float]
 
@@ -39,7 +39,7 @@ class A2AServer:
 
     app: App
     has_streams: bool = False
-    open_streams: set[object] = field(default_factory=set)
+    places: Places = field(default_factory=Places)
 
     async def answer(
         self, request: Request, tenant: Callable[[], str], url: str, path: Sequence[str]
@@ -86,7 +86,9 @@ class A2AServer:
     def _caller(self, request: Request, tenant: str, url: str) -> Caller:
         seconds = LONG_WAIT_SECONDS if self.has_streams else WAIT_SECONDS
         trace = trace_context.given(request.headers)
-        return Caller(self.app, tenant, url, trace, seconds, streaming=self.has_streams)
+        return Caller(
+            self.app, tenant, url, trace, seconds, self.places, streaming=self.has_streams
+        )
 
     def _check_served(self, tenant: str) -> None:
         if not is_anything_served(self.app, tenant):
@@ -98,8 +100,10 @@ class A2AServer:
                 Reason.UNSUPPORTED_OPERATION,
                 "this agent does not stream: use SendMessage and GetTask",
             )
-        if len(self.open_streams) >= MOST_STREAMS:
-            raise Throttled(f"the server has {MOST_STREAMS} streams already: try again later")
+        with self.places.place() as place:  # before anything begins
+            return await self._streamed(caller, asked, place)
+
+    async def _streamed(self, caller: Caller, asked: Asked, place: Place) -> EventStream:
         length = None
         if is_subscription := asked.method == "SubscribeToTask":
             seen = await subscribed(caller, asked.params)
@@ -117,18 +121,17 @@ class A2AServer:
             partial(_error, asked.rpc_id),
             until_end=is_subscription,
         )
-        return EventStream(HEADERS, self._counted(events))
+        return EventStream(HEADERS, _placed(events, place.keep()))
 
-    async def _counted(self, events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
-        """Yield the events; meanwhile their stream counts as open."""
-        own = object()
-        self.open_streams.add(own)
-        try:
-            async with aclosing(events):
-                async for each in events:
-                    yield each
-        finally:
-            self.open_streams.discard(own)
+
+async def _placed(events: AsyncGenerator[str, None], place: Place) -> AsyncIterator[str]:
+    """Yield the events; then the place of their caller is free."""
+    try:
+        async with aclosing(events):
+            async for each in events:
+                yield each
+    finally:
+        place.leave()
 
 
 def failed(error: Exception, rpc_id: RpcId | None, *, is_rpc: bool) -> Response:

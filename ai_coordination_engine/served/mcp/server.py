@@ -39,6 +39,7 @@ from ai_coordination_engine.served.mcp.wire import (
     read,
     takes_forms,
 )
+from ai_coordination_engine.served.places import Place, Places
 from ai_coordination_engine.served.tasks import is_anything_served, served_tasks
 
 PAGE = 50
@@ -70,6 +71,7 @@ class McpServer:
     app: App
     has_streams: bool = False
     streams: Streams = field(default_factory=Streams)
+    places: Places = field(default_factory=Places)
 
     async def answer(
         self,
@@ -140,11 +142,13 @@ class McpServer:
             raise NotFound("nothing is exposed to other systems here")
 
     async def _call_tool(self, asked: Asked, call: Call) -> Response | EventStream:
+        with self.places.place() as place:  # before anything begins
+            return await self._called_tool(asked, call, place)
+
+    async def _called_tool(self, asked: Asked, call: Call, place: Place) -> Response | EventStream:
         calls = Calls(self.app, asked.tenant)
         accepts = asked.request.headers.get("accept", "")
         may_stream = self.has_streams and _EVENTS in accepts and not call.has_tasks
-        if may_stream:
-            self.streams.check_room()
         begun = await calls.begin(call, asked.request.headers)
         if not isinstance(begun, Begun):
             return _result(call, results.of(call, begun))
@@ -162,7 +166,8 @@ class McpServer:
             seen = await calls.wait(begun, QUICK_SECONDS)
             if seen.has_ended or (seen.questions and (call.is_modern or not has_forms)):
                 return _result(call, calls.conclude(begun, seen))
-        return EventStream(HEADERS, self.streams.events(calls, begun, has_forms=has_forms))
+        events = self.streams.events(calls, begun, place.keep(), has_forms=has_forms)
+        return EventStream(HEADERS, events)
 
     # Methods
 

@@ -12,19 +12,19 @@ from typing import Any
 
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import json_text
-from ai_coordination_engine.errors import NotFound, Throttled
+from ai_coordination_engine.errors import NotFound
 from ai_coordination_engine.served.failures import shown
 from ai_coordination_engine.served.mcp import results
 from ai_coordination_engine.served.mcp.calls import MCP, Begun, Calls
 from ai_coordination_engine.served.mcp.forms import form_of
 from ai_coordination_engine.served.mcp.wire import Answer, WireError
+from ai_coordination_engine.served.places import Place
 from ai_coordination_engine.served.sessions import Question, ServedSession
 from ai_coordination_engine.served.waiting import seen_until
 
 QUICK_SECONDS = 1.0
 """The seconds for which a call waits before its answer becomes a stream."""
 STREAM_SECONDS = 600.0
-MOST_STREAMS = 200
 KEEP_ALIVE_SECONDS = 15.0
 HEADERS: Mapping[str, str] = {
     "content-type": "text/event-stream",
@@ -40,16 +40,10 @@ _DECLINED = ""
 @dataclass(frozen=True)
 class Streams:
     """The streams of one process. `said`: what became of an answer that was not taken, by the id of
-    its question. `opened`: the streams that are open.
+    its question.
     """
 
     said: dict[str, str] = field(default_factory=dict)
-    opened: set[object] = field(default_factory=set)
-
-    def check_room(self) -> None:
-        """Raise `Throttled` if there are `MOST_STREAMS` already."""
-        if len(self.opened) >= MOST_STREAMS:
-            raise Throttled(f"the server has {MOST_STREAMS} streams already: try again later")
 
     def answered(self, calls: Calls, answer: Answer) -> None:
         """Take a client's response to a question; what is no such response is ignored."""
@@ -67,17 +61,17 @@ class Streams:
                 self.said.pop(next(iter(self.said)))
             self.said[answer.id] = note or _DECLINED
 
-    async def events(self, calls: Calls, begun: Begun, *, has_forms: bool) -> AsyncIterator[str]:
-        """Yield the events of a call until its result."""
-        own = object()
-        self.opened.add(own)
+    async def events(
+        self, calls: Calls, begun: Begun, place: Place, *, has_forms: bool
+    ) -> AsyncIterator[str]:
+        """Yield the events of a call until its result; then its place is free."""
         try:
             async for event in self._events(calls, begun, has_forms=has_forms):
                 yield event
         except Exception as error:
             yield _event(WireError.of(shown(error)).body(begun.call.id))
         finally:
-            self.opened.discard(own)
+            place.leave()
 
     async def _events(self, calls: Calls, begun: Begun, *, has_forms: bool) -> AsyncIterator[str]:
         call, seen, told = begun.call, begun.session, _Told(begun)

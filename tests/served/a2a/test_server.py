@@ -19,7 +19,7 @@ from a2a.utils import errors
 
 from ai_coordination_engine import AgentRequest
 from ai_coordination_engine.entrypoints.local.server import Running, serving
-from ai_coordination_engine.served.a2a import server as a2a_server
+from ai_coordination_engine.served.places import Places
 from ai_coordination_engine.settings import Settings
 from tests.kit.a2a_client import BINDINGS, A2AClient, said
 
@@ -441,11 +441,12 @@ def test_outputs_that_the_client_cannot_take(agent: A2AClient, key: str) -> None
 
 
 def test_streams_are_limited(agent: A2AClient, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(a2a_server, "MOST_STREAMS", 0)
+    monkeypatch.setattr(Places, "take", lambda places: None)
     with pytest.raises(A2AClientError, match="503"):
-        agent.send(skill("echo", message_id=key), streaming=True)
-    task = agent.task(skill("echo", message_id=key))
-    assert task["status"]["state"] == "TASK_STATE_COMPLETED"
+        agent.send(skill("wait", key, message_id=key), streaming=True)
+    task = agent.task(skill("wait", key, message_id=key))
+    assert task["status"]["state"] in ("TASK_STATE_SUBMITTED", "TASK_STATE_WORKING")  # at once
+    GATES[key].set()
 
 
 def test_other_sites_may_not_call(server: Running) -> None:

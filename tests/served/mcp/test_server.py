@@ -13,6 +13,7 @@ from ai_coordination_engine.http_messages import EventStream, Request, Response
 from ai_coordination_engine.served.mcp import calls, server, streams
 from ai_coordination_engine.served.mcp.calls import IDEMPOTENCY_KEY
 from ai_coordination_engine.served.mcp.server import McpServer
+from ai_coordination_engine.served.places import Places
 from tests.kit.fakes import failing
 from tests.kit.stage import TENANT, Stage, stage_of
 
@@ -412,26 +413,48 @@ def test_streams_are_opened_up_to_a_bound_and_nothing_is_started_beyond(
 ) -> None:
     monkeypatch.setattr(server, "QUICK_SECONDS", 0.0)
     monkeypatch.setattr(streams, "STREAM_SECONDS", 0.0)
-    monkeypatch.setattr(streams, "MOST_STREAMS", 1)
     expose(stage)
-    mcp = McpServer(stage.app, has_streams=True)
+    mcp = McpServer(stage.app, has_streams=True, places=Places(1))
     body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
     headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
     request = Request("POST", headers, (), body)
 
     async def both() -> tuple[object, list[str]]:
-        first = await mcp.answer(request, lambda: TENANT)
+        # nobody has begun to read the first one when the second one comes
+        first, refused = await asyncio.gather(
+            *(mcp.answer(request, lambda: TENANT) for _ in range(2))
+        )
         assert isinstance(first, EventStream)
-        events = [await anext(first.events)]
-        refused = await mcp.answer(request, lambda: TENANT)
-        return refused, events + [event async for event in first.events]
+        return refused, [event async for event in first.events]
 
     refused, events = runner.run(both())
     assert isinstance(refused, Response)
     assert json.loads(refused.body)["error"]["data"] == {"code": "THROTTLED", "retryable": True}
     assert len(stage.queue.sent) == 1
     assert "has not ended yet" in events[-1]
-    assert mcp.streams.opened == set()
+    assert mcp.places.taken == 0
+
+
+def test_waiting_calls_have_a_bound_too_and_streams_that_nobody_reads_are_forgotten(
+    stage: Stage, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(server, "WAIT_SECONDS", 0.0)
+    expose(stage)
+    mcp = McpServer(stage.app, has_streams=True, places=Places(1))
+    body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
+    json_only = Request("POST", {"content-type": "application/json"}, (), body)
+    events = {**json_only.headers, "accept": "application/json, text/event-stream"}
+    stream = runner.run(mcp.answer(Request("POST", events, (), body), lambda: TENANT))
+    assert isinstance(stream, EventStream)
+    refused = runner.run(mcp.answer(json_only, lambda: TENANT))
+    assert isinstance(refused, Response)
+    assert (refused.status, "1 callers wait" in refused.body.decode()) == (200, True)
+    del stream
+    answered = runner.run(mcp.answer(json_only, lambda: TENANT))
+    assert isinstance(answered, Response)
+    assert b"has not ended yet" in answered.body
+    assert (mcp.places.taken, len(stage.queue.sent)) == (0, 2)
 
 
 def test_a_caller_without_rights_is_refused_before_the_body_is_read(
