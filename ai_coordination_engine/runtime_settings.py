@@ -17,7 +17,7 @@ class A2AAgent(BaseModel):
     `hosts` are those, beside the one of the card, to which the card may send requests.
     """
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str
     api_key: SecretStr | None = None
@@ -67,7 +67,7 @@ class BedrockModel(BaseModel):
     default the worker's. `guardrail` and its version apply to every request.
     """
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_id: str = Field(min_length=1, max_length=2048)
     region: str | None = None
@@ -88,7 +88,7 @@ class AgentCoreRuntime(BaseModel):
     `qualifier` names its endpoint.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     arn: str = Field(pattern=r"^arn:[a-z-]+:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:runtime/.+$")
     qualifier: str = "DEFAULT"
@@ -125,6 +125,8 @@ class ToolFunction(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _may_be_a_text(cls, value: Any) -> Any:
+        if not isinstance(value, str | dict | cls):
+            raise ValueError("must be `package.module:attribute`, or an object with `function`")
         return {"function": value} if isinstance(value, str) else value
 
 
@@ -175,7 +177,7 @@ class OpenAIEndpoint(BaseModel):
     agent needs it.
     """
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     base_url: str
     api_key: SecretStr | None = None

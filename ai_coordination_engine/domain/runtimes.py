@@ -125,7 +125,9 @@ KINDS: Mapping[str, KindSpec] = {
     "function": KindSpec(
         "ACE_FUNCTIONS", ("name", "instructions"), passes_on=True, wants_thread=False
     ),
-    "http": KindSpec("ACE_HTTP_ALLOWED_URLS", ("url", "instructions"), whole_input=True),
+    "http": KindSpec(
+        "ACE_HTTP_ALLOWED_URLS", ("url", "instructions", "max_tokens"), whole_input=True
+    ),
     "openai": KindSpec(
         "ACE_OPENAI_ENDPOINTS",
         ("endpoint", "model", "instructions", *MODEL_PARAMETERS),
@@ -146,11 +148,13 @@ KINDS: Mapping[str, KindSpec] = {
     ),
     "lambda": KindSpec(
         "ACE_LAMBDA_FUNCTIONS",
-        ("function", "long_job", "instructions"),
+        ("function", "long_job", "instructions", "max_tokens"),
         whole_input=True,
         module="lambda_function",  # `lambda` is a word of Python
     ),
-    "agentcore": KindSpec("ACE_AGENTCORE_RUNTIMES", ("agent", "instructions"), whole_input=True),
+    "agentcore": KindSpec(
+        "ACE_AGENTCORE_RUNTIMES", ("agent", "instructions", "max_tokens"), whole_input=True
+    ),
     "agent": KindSpec("ACE_AGENT_MODELS", AGENT_KEYS, needs="agents", asks_model=True),
     "a2a": KindSpec(
         "ACE_A2A_AGENTS", ("agent", "skill", "instructions"), wants_thread=False, cancels=True
@@ -158,6 +162,7 @@ KINDS: Mapping[str, KindSpec] = {
 }
 
 
+_OF_BUDGETS = ("max_tokens", "model")  # what `domain.budgets` reads of every kind
 _WHY = {
     "stream": "; answers are read as a whole.",
     "n": "; one answer is read.",
@@ -204,8 +209,11 @@ def idle_settings(place: str, runtime: Mapping[str, object]) -> Iterator[str]:
         return
     for key in runtime:
         if key != "kind" and key not in kind.reads:
-            hint = _WHY.get(key) or did_you_mean("_".join(words_of(key[:100])), kind.reads) or "."
-            yield (
-                f'{place}: the key "{key[:100]}" is not read by the kind "{runtime["kind"]}", '
-                f"and kept without effect{hint}"
-            )
+            yield f'{place}: the key "{key[:100]}" {_why_idle(key, runtime["kind"], kind)}'
+
+
+def _why_idle(key: str, name: object, kind: KindSpec) -> str:
+    if key in _OF_BUDGETS and not kind.asks_model:
+        return f'of the kind "{name}" counts for budgets alone.'
+    hint = _WHY.get(key) or did_you_mean("_".join(words_of(key[:100])), kind.reads) or "."
+    return f'is not read by the kind "{name}", and kept without effect{hint}'

@@ -33,6 +33,7 @@ from ai_coordination_engine.errors import BadUserInput
 _PREAMBLE = re.compile("^(?:Value error, |((?:Input|String|List|Value) should ))")
 _WRONG = {
     "missing": "is needed",
+    "extra_forbidden": "is unknown",
     "model_type": "must be an object",
     "dict_type": "must be an object",
     "list_type": "must be a list",
@@ -306,19 +307,19 @@ def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
 def problems_of(name: str, error: ValidationError) -> str:
     """What is wrong with the value `name`, each problem with its path."""
     return "; ".join(
-        f"{_path(name, problem['loc'])}: {_message(problem)}"
+        f"{path_of(name, problem['loc'])}: {message_of(problem)}"
         for problem in error.errors(include_url=False)[:5]
     )
 
 
-def _message(problem: Mapping[str, Any]) -> str:
+def message_of(problem: Mapping[str, Any]) -> str:
     """What is wrong, in terms of JSON; the library's messages name Python types."""
     wrong = _WRONG.get(problem["type"])
     if wrong is None:
         return _PREAMBLE.sub(lambda found: "must " if found[1] else "", problem["msg"])
     if problem["type"] != "missing":
         return wrong
-    return wrong + _misspelt(str(problem["loc"][-1]), problem["input"])
+    return wrong + _misspelt(str(problem["loc"][-1]), problem.get("input"))
 
 
 def _misspelt(missing: str, given: object) -> str:
@@ -331,7 +332,8 @@ def _misspelt(missing: str, given: object) -> str:
     return f'; the key "{close[0]}" is not read' if close else ""
 
 
-def _path(name: str, location: tuple[int | str, ...]) -> str:
+def path_of(name: str, location: Sequence[int | str]) -> str:
+    """Where in the value `name` a problem is."""
     return name + "".join(
         f"[{part}]" if isinstance(part, int) else f".{str(part)[:100]}" for part in location
     )

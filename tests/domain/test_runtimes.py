@@ -33,7 +33,7 @@ def test_every_kind_has_its_module_and_a_section_of_the_documentation() -> None:
         ({"kind": "openai", "topK": 5}, "topK", '; did you mean "top_k"?'),
         ({"kind": "openai", "stream": True}, "stream", "; answers are read as a whole."),
         ({"kind": "http", "url": "u", "hedaers": {}}, "hedaers", "."),
-        ({"kind": "http", "url": "u", "max_tokens": 5}, "max_tokens", "."),
+        ({"kind": "http", "url": "u", "seed": 5}, "seed", "."),
         ({"kind": "http", "url": "u", "x" * 150: 5}, "x" * 100, "."),
     ],
 )
@@ -66,7 +66,9 @@ def test_a_key_that_its_kind_does_not_read_is_told(
             "repetition_penalty": 1.1,
             "num_ctx": 4096,
         },
-        {"kind": "http", "url": "u", "instructions": "i"},
+        {"kind": "http", "url": "u", "instructions": "i", "max_tokens": 5},
+        {"kind": "lambda", "function": "f", "max_tokens": 5},
+        {"kind": "agentcore", "agent": "a", "max_tokens": 5},
         # a function is handed all of them
         {"kind": "function", "name": "mine", "marks": 3, "temprature": 1},
         {},
@@ -74,6 +76,15 @@ def test_a_key_that_its_kind_does_not_read_is_told(
 )
 def test_what_is_read_or_handed_on_is_not_told(runtime: dict[str, Any]) -> None:
     assert told(**runtime) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("http", "model"), ("a2a", "model"), ("a2a", "max_tokens")]
+)
+def test_a_key_that_only_budgets_read_is_told(kind: str, key: str) -> None:
+    assert told(kind=kind, **{key: 5}) == [
+        f'r: the key "{key}" of the kind "{kind}" counts for budgets alone.'
+    ]
 
 
 def test_a_model_of_a_function_is_told() -> None:

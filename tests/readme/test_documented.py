@@ -77,7 +77,8 @@ def test_what_an_agent_is_given_is_documented() -> None:
     names = [each.name for each in fields(AgentRequest)]
     assert missing("docs/agents.md", names) == []
     # only its names count
-    request = AgentRequest(**dict.fromkeys(names, ""))  # type: ignore[arg-type]
+    given = {**dict.fromkeys(names, ""), "runtime": {}, "max_tokens": 1}
+    request = AgentRequest(**given)  # type: ignore[arg-type]
     assert missing("docs/agents.md", list(payload(request))) == []
 
 

@@ -1,5 +1,6 @@
 """What the other side is told of an attempt: its identity, and the whole request as a document."""
 
+from ai_coordination_engine.domain.budgets import is_limit
 from ai_coordination_engine.runtime_ports import AgentRequest
 
 
@@ -31,6 +32,7 @@ def trace_headers(request: AgentRequest) -> dict[str, str]:
 def payload(request: AgentRequest) -> dict[str, object]:
     """Return the attempt as a document in camelCase, without its `runtime`."""
     structured = {"outputSchema": request.output_schema, "correction": request.correction}
+    most = request.max_tokens or request.runtime.get("max_tokens")
     return {
         "tenant": request.tenant,
         "sessionUuid": request.session_uuid,
@@ -53,5 +55,5 @@ def payload(request: AgentRequest) -> dict[str, object]:
         "thread": [{"role": each.role, "content": each.content} for each in request.thread],
         "timeoutSeconds": request.timeout_seconds,
         **(structured if request.output_schema is not None else {}),
-        **({"maxTokens": request.max_tokens} if request.max_tokens is not None else {}),
+        **({"maxTokens": most} if is_limit(most) else {}),
     }

@@ -188,11 +188,11 @@ def _question(request: AgentRequest, endpoint: OpenAIEndpoint) -> dict[str, obje
         "model": model,
         "messages": [*system, *turns, {"role": "user", "content": request.input}],
         **_format(request),
-        **limited(chosen, request.max_tokens, _limit_of(endpoint)),
+        **limited(chosen, request.max_tokens, limit_of(endpoint)),
     }
 
 
-def _limit_of(endpoint: OpenAIEndpoint) -> str:
+def limit_of(endpoint: OpenAIEndpoint) -> str:
     """The parameter that limits the output: OpenAI's reasoning models take the new one only, and
     other servers may know the old one only.
     """

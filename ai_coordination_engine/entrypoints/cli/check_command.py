@@ -4,10 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from ai_coordination_engine.assembly import allow_list
+from ai_coordination_engine.assembly import allow_list, check_budgets, check_default_runtime
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.entrypoints.cli.output import on_one_line, write, write_json
-from ai_coordination_engine.entrypoints.run_file.run_checks import WARNING, dry_run, not_allowed
+from ai_coordination_engine.entrypoints.run_file.run_checks import (
+    WARNING,
+    dry_run,
+    not_allowed,
+    without_effect,
+)
 from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
 from ai_coordination_engine.settings import Settings
 
@@ -15,11 +20,16 @@ from ai_coordination_engine.settings import Settings
 def check(settings: Settings, run: RunFile, *, with_json: bool) -> None:
     """Print the dry run of a file and its warnings with their places.
 
-    Raises `BadUserInput` if the task cannot be started.
+    Settings that cannot work are warned of, too. Raises `BadUserInput` if the task cannot be
+    started, and for settings with which nothing starts.
     """
-    found = dry_run(settings, run)
-    warnings = [line for each in found.warnings for line in run.located(each, WARNING)]
-    warnings += not_allowed(allow_list(settings), run, WARNING)
+    check_default_runtime(settings)
+    check_budgets(settings)
+    found, allowed = dry_run(settings, run), allow_list(settings)
+    warned = [*found.warnings, *without_effect(run)]
+    warnings = [line for each in warned for line in run.located(each, WARNING)]
+    warnings += not_allowed(allowed, run, WARNING)
+    warnings += [f"{WARNING}{each}" for each in allowed.problems()]
     if with_json:
         write_json(json.dumps(_wire(found, warnings), ensure_ascii=False, indent=2))
     else:

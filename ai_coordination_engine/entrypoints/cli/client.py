@@ -24,9 +24,10 @@ _OPEN_STATUSES = ("dispatched", "in_progress", "in_transit", "paused")
 
 _COORDINATION = """
 mutation ($coordinationUuid: String!, $name: String, $description: String,
-    $agents: [JSONCamelCase], $by: String!) {
+    $agents: [JSONCamelCase], $budget: JSONCamelCase, $by: String!) {
   insertUpdateCoordination(coordinationUuid: $coordinationUuid, coordinationName: $name,
-      coordinationDescription: $description, agents: $agents, updatedBy: $by) {
+      coordinationDescription: $description, agents: $agents, budget: $budget,
+      updatedBy: $by) {
     coordination { coordinationUuid }
   }
 }"""
@@ -106,13 +107,15 @@ class Client(ApiClient):
     def start_file(self, run: RunFile) -> str:
         """Save the coordination and the task, start a session, and return its uuid."""
         ids = {"coordinationUuid": run.coordination_uuid, "taskUuid": run.task_uuid}
-        coordination = {
+        coordination: dict[str, object] = {
             "coordinationUuid": run.coordination_uuid,
             "name": run.coordination_name,
             "description": run.coordination_description,
             "agents": run.agents,
             "by": UPDATED_BY,
         }
+        if run.coordination_budget is not None:  # else it keeps the one that it has
+            coordination["budget"] = run.coordination_budget
         self.execute(_COORDINATION, coordination, repeatable=True)
         task = {
             "name": run.task_name,

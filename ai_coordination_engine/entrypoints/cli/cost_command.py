@@ -76,7 +76,7 @@ def cost_line(client: Client, view: SessionView) -> str | None:
     if cost is None:
         return None
     used = int(cost["inputTokens"] + cost["outputTokens"])
-    parts = [f"{used:,} tokens", _usd(cost["microUsd"])]
+    parts = [f"{used:,} tokens", usd(cost["microUsd"])]
     if (unpriced := cost["unpricedRuns"]) and cost["microUsd"] is not None:
         parts.append(f"{unpriced} attempt{'s' * (unpriced > 1)} without a price")
     return " · ".join(parts)
@@ -115,10 +115,10 @@ def _add(sums: dict[str, int | None], row: Mapping[str, Any]) -> None:
 
 def _cells(name: str, row: Mapping[str, int | None]) -> list[str]:
     numbers = (f"{row[each]:,}" for each in _SUMS[1:])
-    return [on_one_line(name), _usd(row["microUsd"]), *numbers]
+    return [on_one_line(name), usd(row["microUsd"]), *numbers]
 
 
-def _usd(micro_usd: float | None) -> str:
+def usd(micro_usd: float | None) -> str:
     """A cost in dollars, to the millionth if it is below a cent."""
     if micro_usd is None:
         return "no price"

@@ -1,10 +1,12 @@
 """Convert an exception to the message and the exit code of `ace`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
 from cyclopts import CycloptsError
 from pydantic import ValidationError
 
+from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.entrypoints.cli.failures import (
     FAILED,
     INVALID,
@@ -12,6 +14,7 @@ from ai_coordination_engine.entrypoints.cli.failures import (
     missing_package,
 )
 from ai_coordination_engine.errors import CoordinationError, FileUnusable, Throttled
+from ai_coordination_engine.settings import Settings
 
 _ACCOUNT = {  # botocore's exceptions when no account is configured
     "NoRegionError": (
@@ -67,8 +70,20 @@ def _explain_by_name(error: Exception) -> tuple[str, int]:
 
 
 def _settings_problems(error: ValidationError) -> Iterator[str]:
+    # Imported here because only a command with wrong settings needs it.
+    from ai_coordination_engine.domain.shapes import message_of, path_of  # noqa: PLC0415
+
     for problem in error.errors(include_url=False, include_input=False):
-        # Keys inside a structured value are shown as written.
-        setting, *within = map(str, problem["loc"])
-        name = ".".join([setting.upper(), *within])
-        yield f"ACE_{name}: {problem['msg'].removeprefix('Value error, ')}"
+        setting, *within = problem["loc"]
+        # keys inside a structured value are shown as written
+        place = path_of(f"ACE_{str(setting).upper()}", within)
+        yield f"{place}: {message_of(problem)}{_meant(str(setting), problem)}"
+
+
+def _meant(setting: str, problem: Mapping[str, Any]) -> str:
+    """The end of a message about an unknown key: one that is known and resembles it, or empty."""
+    if problem["type"] != "extra_forbidden":
+        return ""
+    (*_, shape) = get_args(Settings.model_fields[setting].annotation)
+    known = [each.alias or name for name, each in shape.model_fields.items()]
+    return did_you_mean(str(problem["loc"][-1]), known)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ai_coordination_engine.client import NotFound
+from ai_coordination_engine.entrypoints.cli.budget_lines import budget_lines
 from ai_coordination_engine.entrypoints.cli.client import Client
 from ai_coordination_engine.entrypoints.cli.columns import columns
 from ai_coordination_engine.entrypoints.cli.cost_command import cost_line
@@ -117,11 +118,11 @@ def show(remote: Remote, session: str, *, with_all: bool, with_json: bool) -> No
         if states := [each for each in _EXPLAINED if any(each == a.state for a in view.agents)]:
             view = view.with_reasons(client.reasons(key.session_uuid, states))
         task = _task_name(client, view)
-        cost = None if with_json else cost_line(client, view)
+        used = [] if with_json else [cost_line(client, view), *budget_lines(client, view)]
     if with_json:
         write_json(as_json(view))
     else:
-        write("\n".join(filter(None, (as_tree(view, task, with_all=with_all), cost))))
+        write("\n".join(filter(None, (as_tree(view, task, with_all=with_all), *used))))
 
 
 def _view(client: Client, key: SessionKey) -> SessionView:

@@ -75,8 +75,10 @@ def _plan(plan: DryRun) -> dict[str, Any]:
 
 
 def _run(run: "RunFile") -> dict[str, Any]:
-    """Return the run file as variables of the mutations that run it."""
-    left_out = ("name", "places")
+    """Return the run file as variables of the mutations that run it. A coordination without a
+    budget in the file keeps the one that it has.
+    """
+    left_out = ("name", "places", *(() if run.coordination_budget else ("coordination_budget",)))
     return {
         to_camel(each.name): getattr(run, each.name)
         for each in fields(run)

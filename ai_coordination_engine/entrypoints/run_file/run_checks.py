@@ -6,8 +6,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ai_coordination_engine.domain.budgets import parse_budget, unknown_in
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.domain.graph import plan
+from ai_coordination_engine.domain.runtimes import idle_settings
 from ai_coordination_engine.domain.shapes import (
     parse_agent_actions,
     parse_agents,
@@ -60,9 +62,22 @@ def checked(settings: Settings, allow_list: AllowList | None, text: str) -> Chec
         plan = _preview(settings, run)
     except BadUserInput as error:
         return Checked(None, None, run.problems(error.message), ())
-    warnings = [each for warning in plan.warnings for each in run.problems(warning)]
+    warned = [*plan.warnings, *without_effect(run)]
+    warnings = [each for warning in warned for each in run.problems(warning)]
     refused = _refused(allow_list, run) if allow_list else ()
     return Checked(run, plan, (), sorted({*warnings, *refused}))
+
+
+def without_effect(run: RunFile) -> Iterator[str]:
+    """Yield a warning, in words of the API, for each key of a runtime or a budget that has no
+    effect.
+    """
+    for index, agent in enumerate(run.agents):
+        yield from idle_settings(f"agents[{index}].runtime", agent.get("runtime") or {})
+    budgets = {"budget": run.budget, "coordination.budget": run.coordination_budget}
+    for place, budget in budgets.items():
+        if budget is not None:
+            yield from unknown_in(parse_budget(budget), place)
 
 
 def _preview(settings: Settings, run: RunFile) -> DryRun:

@@ -84,6 +84,7 @@ class RunFile:
     plan_fallback: str | None = None
     expose_as: JSONObject | None = None
     budget: JSONObject | None = None
+    coordination_budget: JSONObject | None = None
     name: str = field(default="", compare=False)
     places: Places | None = field(default=None, compare=False, repr=False)
 
@@ -152,7 +153,6 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
     ]
     actions = Actions(reader, references)
     actions.read(task.get("agent_actions"))
-    query = top.get("task_query") or task.get("initial_task_query")
     title = reader.text(coordination.get("coordination_name"), "name") or "Coordination"
     task_name = reader.text(task.get("task_name"), "name") or title
     coordination_uuid = _uuid(reader, coordination.get("coordination_uuid"), title)
@@ -166,7 +166,7 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         task_description=_description(reader, task.get("task_description")),
         subtask_queries=subtasks,
         agent_actions=actions.found,
-        task_query=_query(reader, query),
+        task_query=_query(reader, top.get("task_query") or task.get("initial_task_query")),
         on_failure=_word(reader, task.get("on_failure"), "on_failure", ON_FAILURE),
         placeholders=_word(reader, task.get("placeholders"), "placeholders", PLACEHOLDERS),
         plan=_flag(reader, task.get("plan"), "plan"),
@@ -174,6 +174,7 @@ def _run_file(reader: Reader, root: yaml.Node, name: str) -> RunFile | None:
         plan_fallback=_word(reader, task.get("plan_fallback"), "plan_fallback", PLAN_FALLBACKS),
         expose_as=_checked(reader, task.get("expose_as"), Exposure.of),
         budget=_checked(reader, task.get("budget"), parse_budget),
+        coordination_budget=_checked(reader, coordination.get("budget"), parse_budget),
         name=name,
     )
     if reader.problems:

@@ -8,6 +8,7 @@ COORDINATION = keys_of(
     coordination_name="name",
     coordination_description="description",
     agents="",
+    budget="",
 )
 AGENT = keys_of(
     agent_uuid="uuid",

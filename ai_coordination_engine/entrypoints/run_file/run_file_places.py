@@ -15,6 +15,7 @@ _BELOW: Mapping[str, Keys] = {
     "action_function": keys.FUNCTION,
     "map": keys.MAP,
 }
+_OF_COORDINATION = {"budget": "budget"}
 _KEY = re.compile(': the key "([^"]+)"')
 _LONGEST = 1_000  # characters of a path in a message
 _ENDS = frozenset(":.[ ,;")
@@ -46,8 +47,9 @@ class Places:
         self._root = root
         self._task = top.get("task", (root, ""))[0]
         self._coordination = top.get("coordination", (root, ""))[0]
+        self._walk(("", ""), self._task, "", keys.TASK)  # first: `budget` is the one of the task
         self._walk(("", ""), self._coordination, "", keys.COORDINATION)
-        self._walk(("", ""), self._task, "", keys.TASK)
+        self._walk(("coordination", "coordination"), self._coordination, "", _OF_COORDINATION)
         if "task_query" in top:
             self._add("taskQuery", top["task_query"][0], "query")
         for index, (uuid, node) in enumerate(zip(uuids, self._list("agents"), strict=False)):

@@ -114,3 +114,38 @@ def test_what_a_start_would_refuse_has_its_place(file: Path, kind: str, line: st
     with pytest.raises(BadUserInput) as refused:
         check(file)
     assert refused.value.message == f"{file}:{line}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "ACE_BUDGETS",
+            '{"acme": {"tokens": -1}}',
+            "ACE_BUDGETS.acme.tokens: must be greater than or equal to 0.",
+        ),
+        (
+            "ACE_BUDGETS",
+            '{"*": {"token": 5}}',
+            "ACE_BUDGETS.*: needs microUsd, tokens or both.",
+        ),
+    ],
+)
+def test_a_budget_of_the_settings_is_checked(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadUserInput) as refused:
+        check(file)
+    assert refused.value.message == message
+
+
+def test_a_function_of_the_settings_that_cannot_be_imported_is_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACE_FUNCTIONS", '{"f": "json:nothing"}')
+    check(file)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "warning: ACE_FUNCTIONS: 'f' (json:nothing) failed: AttributeError: module 'json' has no"
+        " attribute 'nothing'"
+    )

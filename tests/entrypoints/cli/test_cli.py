@@ -69,7 +69,8 @@ def test_what_is_wrong_within_a_setting_is_named_as_it_is_written() -> None:
     done = ace("serve", ACE_OPENAI_ENDPOINTS=json.dumps(endpoints))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "ace: ACE_OPENAI_ENDPOINTS.mine.base_url: Field required",
+        "ace: ACE_OPENAI_ENDPOINTS.mine.base_url: is needed",
+        "ace: ACE_OPENAI_ENDPOINTS.mine.url: is unknown",
         (
             "ace: ACE_OPENAI_ENDPOINTS.Other.base_url: must be a URL that begins with https:// or"
             " http:// and a host"

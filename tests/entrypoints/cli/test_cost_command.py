@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from ai_coordination_engine.client import Client, operations
+from ai_coordination_engine.entrypoints.cli.budget_lines import budget_line
 from ai_coordination_engine.entrypoints.cli.cli import app
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
@@ -66,6 +67,23 @@ def test_costs_are_summed_up(url: str, capsys: pytest.CaptureFixture[str]) -> No
             "runs": 1,
             "unpricedRuns": 0,
         }
+
+
+def test_a_budget_is_a_line() -> None:
+    names = ("Tokens", "MicroUsd")
+    budget = {
+        **{"scope": "coordination", "per": "day"},
+        **{f"{kind}{name}": None for kind in ("limit", "spent", "reserved") for name in names},
+        **{"limitMicroUsd": 2_000_000.0, "spentMicroUsd": 1_500_000.0, "reservedMicroUsd": 2_500.0},
+    }
+    assert budget_line(budget) == (
+        "budget of the coordination for this UTC day: 1.50 USD of 2.00 USD spent,"
+        " 0.002500 USD reserved"
+    )
+    tokens = {"per": "total", "limitTokens": 10_000.0, "spentTokens": 7.0, "reservedTokens": 251.0}
+    assert budget_line({**budget, **tokens, "limitMicroUsd": None}) == (
+        "budget of the coordination in total: 7 of 10,000 tokens spent, 251 reserved"
+    )
 
 
 def test_days_without_costs_say_so(url: str, capsys: pytest.CaptureFixture[str]) -> None:

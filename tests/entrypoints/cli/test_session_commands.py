@@ -134,6 +134,7 @@ def test_of_an_ended_session_it_says_why_agents_were_skipped(client: Client, ace
             task_uuid="s",
             task_name="Skips",
             agent_actions=actions,
+            budget={"tokens": 5000},
             updated_by="me",
         )
     )
@@ -141,6 +142,9 @@ def test_of_an_ended_session_it_says_why_agents_were_skipped(client: Client, ace
     client.wait("c", started.session_uuid)
     code, out, _ = ace("show", started.session_uuid)
     assert code == 0
+    assert out.splitlines()[-1] == (
+        "budget of the task for this session: 0 of 5,000 tokens spent, 0 reserved"
+    )
     (judge,) = [line for line in out.splitlines() if "- judge" in line]
     assert judge.split(maxsplit=3)[2:] == [
         "skipped",

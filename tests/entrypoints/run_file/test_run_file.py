@@ -229,3 +229,19 @@ def test_wrong_keys_of_planning_and_exposure_are_told_with_their_place(
 ) -> None:
     (problem,) = problems(GOOD.replace("task:\n", f"task:\n  {line}\n"))
     assert problem.endswith(message)
+
+
+@pytest.mark.parametrize("key", ["on_exceeded", "onExceeded"])
+def test_a_coordination_and_its_task_have_each_their_budget(key: str) -> None:
+    text = GOOD.replace("task:\n", "task:\n  budget: {tokens: 5}\n").replace(
+        "coordination:\n", f"coordination:\n  budget: {{microUsd: 9, {key}: pause}}\n"
+    )
+    run = parse_run_file(text)
+    assert run.budget == {"tokens": 5}
+    assert run.coordination_budget == {"microUsd": 9, key: "pause"}
+    assert run.located("coordination.budget: is odd.") == ["<text>:2:11: budget: is odd."]
+    (place,) = run.located("budget: is odd.")
+    assert place.split(":")[1] == str(text[: text.index("budget: {tokens")].count("\n") + 1)
+    wrong = GOOD.replace("coordination:\n", "coordination:\n  budget: {tokens: -1}\n")
+    (problem,) = problems(wrong)
+    assert problem.endswith("budget.tokens: must be greater than or equal to 0.")

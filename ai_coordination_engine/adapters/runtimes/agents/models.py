@@ -16,6 +16,7 @@ from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from ai_coordination_engine.adapters.allowed import reason_of
 from ai_coordination_engine.adapters.runtimes.agent import pattern_of
 from ai_coordination_engine.adapters.runtimes.keys import read_key
+from ai_coordination_engine.adapters.runtimes.openai import limit_of
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.ports import Secrets
 from ai_coordination_engine.runtime_ports import AgentFailure
@@ -90,10 +91,14 @@ class Models:
 
 def _at_endpoint(model: str, endpoint: OpenAIEndpoint, key: str) -> Model:
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415 (0.3 s)
+    from pydantic_ai.profiles.openai import OpenAIModelProfile  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
     url = endpoint.base_url.removesuffix("/chat/completions")
-    return OpenAIChatModel(model, provider=OpenAIProvider(base_url=url, api_key=key or "none"))
+    provider = OpenAIProvider(base_url=url, api_key=key or "none")
+    is_new = limit_of(endpoint) == "max_completion_tokens"
+    profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=is_new)
+    return OpenAIChatModel(model, provider=provider, profile=profile)
 
 
 def _named(model: str, setting: AgentModel, key: str) -> Model:

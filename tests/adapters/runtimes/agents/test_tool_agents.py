@@ -271,6 +271,41 @@ def test_where_a_budget_applies_no_request_may_exceed_what_it_has_reserved(
     assert (failure.error_class, failure.usage) == ("error", {})
 
 
+@pytest.mark.parametrize(
+    ("most", "runtime", "sent"),
+    [
+        (40, {}, 40),
+        (40, {"max_tokens": 7}, 7),
+        (40, {"max_tokens": 900}, 40),
+        (None, {"max_tokens": 9}, 9),
+        (None, {}, None),
+    ],
+)
+def test_what_a_budget_has_reserved_is_in_the_body_of_the_request(
+    server: Any, asking: Requests, most: int | None, runtime: dict[str, Any], sent: int | None
+) -> None:
+    provider = "openai" if sent == 7 else None  # other servers may know the old name only
+    message = {"role": "assistant", "content": "hi"}
+    server.answers(
+        {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        }
+    )
+    endpoint = {"base_url": f"{server.url}/v1", "model": "m", "provider": provider}
+    named = {"model": None, "endpoint": "e", "tools": [], **runtime}
+    request = asking({"max_tokens": most}, **named)
+    assert runtime_of(openai_endpoints={"e": endpoint}).run(request).output == "hi"
+    (received,) = server.received
+    body = received.json()
+    names = ("max_completion_tokens", "max_tokens")[:: 1 if provider else -1]
+    assert [body.get(name) for name in names] == [sent, None]
+
+
 def test_what_was_counted_is_not_estimated_again(asking: Requests) -> None:
     inputs: list[int] = []
 
