@@ -1,20 +1,24 @@
 """Ask a person whether tool calls may be made, and read the answer.
 
 The question's state holds the messages of the agent, so that it goes on without asking the model
-again, and each call with a digest of its arguments: an approval counts for that call alone.
+again, and each call with a digest of its arguments: an approval counts for that call alone. Secrets
+are in none of them: the agent goes on from what is stored, and a call is made as it was shown.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 
 from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder, digest_of
+from ai_coordination_engine.adapters.runtimes.web import redacted
 from ai_coordination_engine.runtime_ports import AgentFailure, AgentRequest, Question
 
 _YES = frozenset({"yes", "y", "approve", "approved", "true"})
+_STRUCTURE = ("kind", "part_kind", "tool_name", "tool_call_id", "timestamp")
 _LONGEST_SHOWN = 4_000  # characters of the arguments in the text; the details have all of them
 _DECISION: Mapping[str, Any] = {
     "anyOf": [
@@ -40,14 +44,18 @@ def question_of(
     recorder: Recorder,
     request: AgentRequest,
     used: Mapping[str, int],
+    secrets: Sequence[str] = (),
 ) -> Question:
-    """What a person is asked about these calls. `used`: what counts towards the limits so far."""
+    """What a person is asked about these calls. `used`: what counts towards the limits so far;
+    `secrets`: texts that are neither stored nor shown.
+    """
     if asked.calls:
         names = ", ".join(sorted({each.tool_name for each in asked.calls}))
         raise AgentFailure(f"these tools defer their calls, which the engine does not run: {names}")
-    calls = [_call(each, recorder) for each in asked.approvals]
+    calls = [_call(each, recorder, secrets) for each in asked.approvals]
+    dumped = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
     state = {
-        "messages": ModelMessagesTypeAdapter.dump_python(list(messages), mode="json"),
+        "messages": [_without(each, secrets) for each in dumped],
         "calls": calls,
         "attempt": request.attempt,
         "used": dict(used),
@@ -61,9 +69,29 @@ def asked_again(state: Mapping[str, Any], request: AgentRequest) -> Question:
     return _question(calls, {**state, "attempt": request.attempt}, _LOST)
 
 
-def _call(part: ToolCallPart, recorder: Recorder) -> dict[str, Any]:
+def _without(message: Mapping[str, Any], secrets: Sequence[str]) -> dict[str, Any]:
+    """The stored form of a message, without the secrets in its texts; its structure stays."""
+    parts = [
+        {name: each if name in _STRUCTURE else _hidden(name, each, secrets) for name, each in part}
+        for part in map(dict.items, message.get("parts", ()))
+    ]
+    rest = {name: each for name, each in message.items() if name not in (*_STRUCTURE, "parts")}
+    return {**message, **redacted(rest, secrets), "parts": parts}
+
+
+def _hidden(name: str, value: Any, secrets: Sequence[str]) -> Any:
+    """The value of a part without the secrets; arguments may be the text of a JSON object."""
+    if name == "args" and isinstance(value, str):
+        with suppress(ValueError):
+            given = json.loads(value)
+            hidden = redacted(given, secrets)
+            return value if hidden == given else json.dumps(hidden)
+    return redacted(value, secrets)
+
+
+def _call(part: ToolCallPart, recorder: Recorder, secrets: Sequence[str]) -> dict[str, Any]:
     label = recorder.asked.get(part.tool_call_id, part.tool_name)
-    arguments = part.args_as_dict()
+    arguments = redacted(part.args_as_dict(), secrets)
     return {
         "id": part.tool_call_id,
         "tool": label,

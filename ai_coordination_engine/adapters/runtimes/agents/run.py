@@ -77,6 +77,7 @@ class Run:
     usage: RunUsage
     model: str = ""
     provider: str | None = None
+    secrets: Sequence[str] = ()
 
     def counts(self) -> dict[str, Any]:
         """The usage by its standard names."""
@@ -131,7 +132,7 @@ class Attempts:
         run = Run(request, Recorder(request, approved), RunUsage())
         asked = self._models.find(request.runtime)
         run.model, run.provider = asked.model.model_name, asked.provider
-        secrets = [asked.key, *self._tools.secrets_of(tools)]
+        run.secrets = secrets = [asked.key, *self._tools.secrets_of(tools)]
         with redacting(secrets):
             try:
                 result = self._result(run, asked, tools, limits, decided)
@@ -220,8 +221,8 @@ class Attempts:
                 name: used.get(name, 0) + counted.get(name, 0)
                 for name in ("requests", "tool_calls", "total_tokens")
             }
-            messages = result.all_messages()
-            return approvals.question_of(result.output, messages, run.recorder, request, total)
+            told = result.all_messages(), run.recorder, request, total, run.secrets
+            return approvals.question_of(result.output, *told)
 
 
 def _left(limits: Mapping[str, int], used: Mapping[str, int]) -> UsageLimits:

@@ -646,6 +646,22 @@ def test_one_tool_of_an_mcp_server_and_its_approval(asking: Requests, url: str) 
     assert calls(after) == [("mcp:files/remove", "completed", {"path": "a"}, "removed a")]
 
 
+def test_what_is_stored_of_an_agent_that_asks_has_no_secret(asking: Requests, url: str) -> None:
+    """The server quotes the key; the model repeats it in a call that a person must allow."""
+    secret = {"Authorization": "token"}
+    servers = {"files": {"url": url, "headers_secret": secret}}
+    runtime = runtime_of(mcp_servers=servers, tools=APPROVED)
+    quoted = [("files_read", {"path": "a"})], [("files_remove", {"path": "who"})]
+    tools, ordered = ["mcp:files", "order"], [("order", {"item": 'of "s3cret"'})]
+    result = asked(runtime, asking, *quoted, ordered, tools=tools)
+    assert result.question is not None
+    assert "s3cret" not in str(result)
+    assert "called with ***" in str(result.question.state["messages"])
+    assert result.question.details["calls"][0]["arguments"] == {"item": 'of "***"'}
+    after = resume(runtime, asking, result, "yes", "done", tools=tools)
+    assert (after.output, kit.ordered) == ("done", ['of "***"'])  # what was shown is what is done
+
+
 def test_a_tool_that_the_server_does_not_offer(asking: Requests, url: str) -> None:
     runtime = runtime_of(mcp_servers={"files": {"url": url}})
     failure = failure_of(runtime, asking(tools=["mcp:files/format"]))
