@@ -106,7 +106,7 @@ WhyNotRunningCode = Annotated[
 
 
 SessionRunStatus = Annotated[
-    Literal["completed", "failed", "lost", "pending", "expired"], SkipValidation
+    Literal["completed", "failed", "lost", "asked", "pending", "expired"], SkipValidation
 ]
 """How an attempt ended."""
 

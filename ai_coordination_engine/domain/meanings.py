@@ -28,6 +28,7 @@ RUN_STATUSES: Mapping[str, str] = {
     "completed": "It has an output.",
     "failed": "`error` says why.",
     "lost": "The worker died.",
+    "asked": "A person was asked; another attempt goes on with the answer.",
     "pending": "A long job is running.",
     "expired": "The long job sent no heartbeat in time.",
 }

@@ -24,6 +24,7 @@ from ai_coordination_engine.entrypoints.cli.output import (
     write_json,
 )
 from ai_coordination_engine.entrypoints.cli.progress import Progress, elapsed
+from ai_coordination_engine.entrypoints.cli.questions import expected
 from ai_coordination_engine.entrypoints.cli.remote import Absence, NoServer, client_of, say_tenant
 from ai_coordination_engine.entrypoints.cli.remote_options import Remote
 from ai_coordination_engine.entrypoints.cli.run_commands import check_completed
@@ -217,7 +218,7 @@ def _questions(rows: Sequence[Any], length: int) -> Iterator[str]:
         )
         yield from (f"    {on_one_line(line[:_LINE])}" for line in _given(row))
         if schema := (row["question"] or action).get("answerSchema"):
-            yield f"    answer: {on_one_line(json.dumps(schema, ensure_ascii=False))}"
+            yield f"    answer: {on_one_line(expected(schema)[:_LINE])}"
 
 
 def _given(row: Any) -> list[str]:

@@ -65,7 +65,8 @@ def _of_run(name: str, run: SessionRun) -> Iterator[Event]:
     if run.started_at is not None:
         yield Event(run.started_at, name, "started", number)
     details = ", ".join([number, *_measured(run)])
-    yield Event(run.ended_at or run.created_at, name, run.status or "recorded", details)
+    what = "asked a person" if run.status == "asked" else run.status or "recorded"
+    yield Event(run.ended_at or run.created_at, name, what, details)
 
 
 def _measured(run: SessionRun) -> Iterator[str]:
@@ -84,7 +85,7 @@ def _of_agent(agent: AgentView) -> Iterator[Event]:
     if agent.state == "executing" and record.started_at is not None:
         yield Event(record.started_at, agent.name, "started", f"attempt {record.attempt or 1}")
     if agent.state == WAITS:
-        yield Event(record.updated_at, agent.name, "asks", agent.person)
+        yield Event(record.updated_at, agent.name, "asks", agent.asking.removeprefix("asks "))
     if agent.state in ("skipped", "cancelled"):
         why = agent.why.message if agent.why else ""
         yield Event(record.updated_at, agent.name, agent.state, record.notes or why)

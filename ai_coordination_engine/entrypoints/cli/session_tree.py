@@ -77,7 +77,7 @@ def _row(agent: AgentView, indent: str, elements: Mapping[str, int]) -> list[str
         state = f"{state} {over(elements)}/{sum(elements.values())}"
     words = agent.why.message if agent.why else agent.record.notes or ""
     if agent.state == WAITS:
-        words = f"asks {agent.person}"
+        words = agent.asking
     after = predecessors(agent.record)
     also = f"after {len(after)} agents. " if len(after) > 1 and agent.why is None else ""
     return [

@@ -11,6 +11,7 @@ from ai_coordination_engine.client import SessionView as Found
 from ai_coordination_engine.client.records import Session, SessionAgent
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.entrypoints.cli.output import on_one_line
+from ai_coordination_engine.entrypoints.cli.questions import in_one_line
 
 WAITS = "wait_for_user_input"
 OVER = frozenset({"completed", "failed", "skipped", "cancelled"})
@@ -58,6 +59,12 @@ class AgentView:
     def person(self) -> str:
         """Who is asked, in words: a question of a runtime names nobody."""
         return self.asks or "somebody"
+
+    @property
+    def asking(self) -> str:
+        """Whom it asks, and what its runtime asks, for example to allow a call."""
+        question = in_one_line(self.record.question)
+        return f"asks {self.person}: {question}" if question else f"asks {self.person}"
 
     @property
     def default_answer(self) -> str | None:

@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 
+from ai_coordination_engine.client.records import SessionRun
+from ai_coordination_engine.entrypoints.cli import questions
 from ai_coordination_engine.entrypoints.cli.progress import Progress, elapsed, measures
+from ai_coordination_engine.entrypoints.cli.session_log import events
 from ai_coordination_engine.entrypoints.cli.session_tree import as_tree
 from ai_coordination_engine.entrypoints.cli.session_view import SessionView, as_text
 from ai_coordination_engine.entrypoints.cli.terminal import Terminal
@@ -141,3 +145,67 @@ def test_a_line_says_why_the_last_attempt_failed() -> None:
         f"m: failed. {'x' * 300}",
         "m: completed",
     ]
+
+
+CALLS = [
+    {"id": "1", "tool": "order", "arguments": {"item": "tea"}},
+    {"id": "2", "tool": "mcp:files/remove", "arguments": {"path": "a"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (
+            {"text": "The agent wants to call:\n1. …", "details": {"calls": CALLS}},
+            'asks somebody: order({"item": "tea"}), mcp:files/remove({"path": "a"})',
+        ),
+        ({"text": "May I?\nIt is dear."}, "asks somebody: May I?"),
+        (None, "asks somebody"),
+        ({"details": {"calls": "strange"}}, "asks somebody"),
+    ],
+)
+def test_who_waits_says_what_is_asked_in_one_line(question: object, expected: str) -> None:
+    (line,) = drawn(record("a", "wait_for_user_input", question=question))
+    assert line.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "boolean"}, '{"type": "boolean"}'),
+        (
+            {
+                "anyOf": [
+                    {"type": "boolean"},
+                    {"type": "string"},
+                    {
+                        "type": "object",
+                        "properties": {"approved": {"type": "boolean"}, "reason": {}},
+                        "required": ["approved"],
+                    },
+                    {"type": "object", "properties": {"1": {}}, "required": ["1"]},
+                ]
+            },
+            'true or false, or a text, or {"approved", "reason"?}, or {"1"}',
+        ),
+        ({"enum": ["yes", "no"], "description": "x" * 99}, '"yes" or "no"'),
+        ({"type": ["integer", "null"], "title": "x" * 99}, "a whole number or null"),
+        ({"not": {"title": "x" * 99}}, "any answer"),
+    ],
+)
+def test_which_answers_are_expected_is_told_in_few_words(schema: object, expected: str) -> None:
+    assert questions.expected(schema) == expected
+
+
+def test_an_attempt_that_asked_says_so_in_the_log() -> None:
+    told: dict[str, Any] = {
+        "session_agent_uuid": "a",
+        "status": "asked",
+        "attempt": 1,
+        "created_at": NOW,
+    }
+    none: dict[str, Any] = dict.fromkeys(SessionRun.model_fields)
+    run = SessionRun.model_construct(**{**none, **told})
+    (event,) = [each for each in events(seen([record("a")]), [run]) if each.agent]
+    assert (event.what, event.details) == ("asked a person", "attempt 1")
