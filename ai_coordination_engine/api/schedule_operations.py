@@ -45,6 +45,7 @@ def _run(context: Context, given: RunRequest) -> Fired:
         key,
         by=given.updated_by,
         idempotency_key=given.idempotency_key,
+        trace=context.trace,
     )
 
 

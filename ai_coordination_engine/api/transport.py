@@ -72,11 +72,14 @@ class Context(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """A well-formed GraphQL request (section "Request Parameters")."""
+    """A well-formed GraphQL request (section "Request Parameters"). `trace`: the caller's context
+    that its extensions name, as it is stored.
+    """
 
     query: str
     operation_name: str | None = None
     variables: Mapping[str, object] = field(default_factory=dict)
+    trace: str | None = None
 
 
 class HttpError(Exception):
@@ -143,6 +146,7 @@ async def run(
         return {"errors": formatted_errors(invalid.errors)}
     except CoordinationError as error:
         return {"errors": formatted_errors([error])}
+    context.trace = parameters.trace or context.trace
     return await executed(document, parameters, documents, context)
 
 
@@ -178,8 +182,8 @@ def parameters_from(values: Mapping[str, object], limits: Limits) -> Parameters:
     if name is not None and not isinstance(name, str):
         raise BadUserInput("`operationName` must be a string or null")
     variables = _object_of(values, "variables")
-    _object_of(values, "extensions")
-    return Parameters(query, name or None, variables)
+    trace = trace_context.given(_object_of(values, "extensions"))
+    return Parameters(query, name or None, variables, trace)
 
 
 def _is_persisted_query(extensions: object) -> bool:

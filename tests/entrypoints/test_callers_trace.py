@@ -1,4 +1,4 @@
-"""A caller's trace, over HTTP on both homes and in an invocation, goes on in the session."""
+"""A caller's trace goes on in the session: over HTTP and a WebSocket, and in an invocation."""
 
 from asyncio import Runner
 from collections.abc import Callable, Iterator
@@ -7,11 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.api_handler import build_handler
 from ai_coordination_engine.entrypoints.local.asgi import asgi_app
 from ai_coordination_engine.settings import Settings
+from tests.kit.schedules import scheduled
 from tests.kit.stage import TENANT, Stage, stage_of
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -23,6 +25,9 @@ START = """mutation Start($c: String!, $t: String!) {
 }"""
 ASK = """mutation Ask($c: String!) {
   askOperationHub(coordinationUuid: $c, userQuery: "Why?") { sessionUuid }
+}"""
+RUN = """mutation Run($t: String!, $s: String!) {
+  runTaskSchedule(taskUuid: $t, scheduleUuid: $s) { sessions { sessionUuid } }
 }"""
 Send = Callable[[dict[str, Any], dict[str, str]], dict[str, Any]]
 
@@ -58,8 +63,25 @@ def by_invocation(app: App, runner: Runner) -> Send:
     )
 
 
-@pytest.mark.parametrize("home", [over_http, by_invocation])
-@pytest.mark.parametrize("query", [START, ASK])
+def by_socket(app: App, runner: Runner) -> Send:
+    """A mutation over a WebSocket, which has no headers: the trace is in its extensions."""
+
+    def send(body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        extensions = {name.lower(): each for name, each in headers.items()}
+        payload = {**body, "extensions": extensions}
+        path, client = f"/{TENANT}/graphql", TestClient(asgi_app(app), "http://127.0.0.1")
+        with client.websocket_connect(path, subprotocols=["graphql-transport-ws"]) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+            socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
+            answer: dict[str, Any] = socket.receive_json()["payload"]
+            return answer
+
+    return send
+
+
+@pytest.mark.parametrize("home", [over_http, by_invocation, by_socket])
+@pytest.mark.parametrize("query", [START, ASK, RUN])
 @pytest.mark.parametrize(
     ("headers", "sent"),
     [
@@ -72,8 +94,9 @@ def test_the_session_goes_on_with_the_trace_of_its_caller(
     stage: Stage, runner: Runner, home: Any, query: str, headers: dict[str, str], sent: Any
 ) -> None:
     coordination, task = stage.define({"a": ""})
-    send = home(stage.app, runner)
-    answer = send({"query": query, "variables": {"c": coordination, "t": task}}, headers)
+    schedule = scheduled(stage, (coordination, task), "0 8 * * *", status="paused")
+    send, uuid = home(stage.app, runner), schedule.schedule_uuid
+    answer = send({"query": query, "variables": {"c": coordination, "t": task, "s": uuid}}, headers)
     assert "errors" not in answer
     stage.drain()
     (request,) = stage.runtime.requests

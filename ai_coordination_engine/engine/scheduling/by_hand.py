@@ -42,12 +42,18 @@ class Fired:
 
 
 def run_now(
-    app: App, tenant: str, key: Key, *, by: str | None = None, idempotency_key: str | None = None
+    app: App,
+    tenant: str,
+    key: Key,
+    *,
+    by: str | None = None,
+    idempotency_key: str | None = None,
+    trace: str | None = None,
 ) -> Fired:
     """Start a session of a schedule now, regardless of its overlap policy.
 
-    The same idempotency key again finds that session. Raises `NotFound`, and `BadUserInput` if the
-    task cannot start.
+    The same idempotency key again finds that session. `trace`: that of the caller.
+    Raises `NotFound`, and `BadUserInput` if the task cannot start.
     """
     schedule = _find(app, tenant, key)
     now, own = app.clock.now(), schedule_key(schedule)
@@ -56,7 +62,7 @@ def run_now(
         if idempotency_key is None
         else derived_uuid(schedule.created_at, *own, "run", idempotency_key)
     )
-    session = start_session(app, schedule, uuid)
+    session = start_session(app, schedule, uuid, trace)
     counted = count_started(app, schedule, {int(now.timestamp()): uuid}, by=by)
     return Fired(counted or schedule, [session])
 

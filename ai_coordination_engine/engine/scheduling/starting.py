@@ -14,8 +14,11 @@ from ai_coordination_engine.store.transitions.outcome import Applied
 from ai_coordination_engine.store.transitions.schedules import Handled
 
 
-def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Session:
+def start_session(
+    app: App, schedule: TaskSchedule, session_uuid: str, trace: str | None = None
+) -> Session:
     """Start the session with this uuid, or find it if it was started before, with any arguments.
+    `trace`: that of the caller.
 
     Raises `NotFound` and `BadUserInput` if the task cannot start, and `Conflict` if another start
     of the session is in progress or has died a moment ago.
@@ -30,7 +33,7 @@ def start_session(app: App, schedule: TaskSchedule, session_uuid: str) -> Sessio
     )
     tenant = schedule.partition_key
     try:
-        return execute_procedure(app, tenant, start)
+        return execute_procedure(app, tenant, start, trace=trace)
     except Conflict:
         key = (schedule.coordination_uuid, session_uuid)
         session = app.records.get(SESSION, tenant, key, consistent=True)
