@@ -1,6 +1,6 @@
 // A run file: it is checked while it is written, drawn, and run.
 import { useEffect, useMemo, useRef, useState } from "./vendor.js";
-import { ask, beside, config, failure, post } from "./client.js";
+import { ask, beside, failure, post } from "./client.js";
 import { Graph, graphOf } from "./session.js";
 import { Empty, Problem, Symbol, html, plural, say, to, useCalm, useLoaded, useSending } from "./ui.js";
 
@@ -53,7 +53,6 @@ export function Editor() {
       <button onClick=${() => setText(example)}>Example</button>
       <button class="primary" disabled=${!ready} onClick=${start}>Run</button></div></div>
     <${Problem} error=${error ?? refused} />
-    ${config.websocket && html`<p class="note">A deployed API does not check run files; <code>ace check</code> does.</p>`}
     <div class="split halves">
       <div class="stage"><${Source} area=${area} text=${text} problems=${current ? problems : []} onInput=${setText} />
         <p class="line muted" role="status">${!current ? "Checking…" : problems.some((each) => each.kind === "error")

@@ -321,6 +321,19 @@ def test_other_systems_find_what_is_exposed_to_them(stack: Stack, tokens: Issuer
     assert stack.request("POST", "/acme/mcp", headers, json=asked).status_code == 403
 
 
+def test_run_files_are_checked_for_who_may_call(stack: Stack, tokens: Issuer) -> None:
+    headers = {"authorization": f"Bearer {tokens.token(AUDIENCE, tenant='acme')}"}
+    text = """
+        coordination: {name: c, agents: [{name: a}]}
+        task: {subtasks: [{agent: a, query: q}, {agent: b, query: q}]}
+    """
+    for path in ("/run-file", "/acme/run-file"):
+        answered = stack.request("POST", path, headers, json={"text": text}).json()
+        (problem,) = answered["problems"]
+        assert (problem["kind"], problem["line"], answered["run"]) == ("error", 3, None)
+    assert stack.request("POST", "/other/run-file", headers, json={"text": text}).status_code == 403
+
+
 EXPOSE = """
 mutation ($coordinationUuid: String!) {
   insertUpdateTask(coordinationUuid: $coordinationUuid, taskName: "echo", updatedBy: "test",

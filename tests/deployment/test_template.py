@@ -179,6 +179,8 @@ def test_every_route_is_authorized(template: dict[str, Any]) -> None:
     ]
     assert found == {
         *(f"{method} {path}" for method in ("GET", "POST") for path in paths),
+        "POST /run-file",
+        "POST /{endpoint_id}/run-file",
         "POST /mcp",
         "POST /{endpoint_id}/mcp",
         *(f"{prefix}{path}" for prefix, path in a2a),
@@ -361,7 +363,9 @@ def test_the_console_has_the_policy_of_the_local_server_and_the_api_under_its_or
     ) == console.POLICY.format(socket="")
     distribution = template["Resources"]["ConsoleDistribution"]["Properties"]["DistributionConfig"]
     behaviors = distribution["CacheBehaviors"]
-    assert [each["PathPattern"] for each in behaviors] == ["/graphql", "/*/graphql"]
+    assert [each["PathPattern"] for each in behaviors] == [
+        f"{prefix}/{path}" for path in ("graphql", "run-file") for prefix in ("", "/*")
+    ]
     assert {each["TargetOriginId"] for each in behaviors} == {"api"}
     assert {each["ViewerProtocolPolicy"] for each in behaviors} == {"https-only"}
     assert distribution["DefaultCacheBehavior"]["ViewerProtocolPolicy"] == "redirect-to-https"

@@ -13,7 +13,7 @@ from ai_coordination_engine.api.webhooks import answer_webhook
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.aws.exporting import exporting
 from ai_coordination_engine.entrypoints.aws.http_events import A2APlace
-from ai_coordination_engine.entrypoints.aws.invocations import Invocations
+from ai_coordination_engine.entrypoints.aws.invocations import Invocations, check_size
 from ai_coordination_engine.http_messages import Request, Response
 from ai_coordination_engine.observability import configure
 from ai_coordination_engine.settings import Settings
@@ -34,6 +34,19 @@ async def _answer_mcp(app: App, request: Request, tenant: Callable[[], str]) -> 
     from ai_coordination_engine.entrypoints.aws.served import answer_mcp  # noqa: PLC0415
 
     return await answer_mcp(app, request, tenant)
+
+
+async def _check_run_file(app: App, request: Request, tenant: Callable[[], str]) -> Response:
+    # Imported here because a cold start does without it.
+    from ai_coordination_engine.entrypoints.run_file.run_file_route import (  # noqa: PLC0415
+        checked_text,
+        text_of,
+    )
+
+    tenant()  # who has none is refused; what is allowed is the same for all
+    answered = checked_text(app, text_of(request))
+    check_size(answered)
+    return answered
 
 
 async def _answer_a2a(
@@ -64,7 +77,7 @@ def build_handler(app: App, runner: Runner | None = None) -> Handler:
         runner or Runner(),
         partial(answer_webhook, app=app),
         lambda request, owner: answer_notice(request, app, owner),
-        partial(_answer_mcp, app),
+        {"mcp": partial(_answer_mcp, app), "run-file": partial(_check_run_file, app)},
         partial(_answer_a2a, app),
     )
 

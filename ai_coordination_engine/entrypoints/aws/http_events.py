@@ -26,7 +26,7 @@ from ai_coordination_engine.settings import Settings
 Event = Mapping[str, Any]
 
 _OPERATIONS = ("graphql", "ai_coordination_graphql")
-_SERVED = ("mcp",)
+_SERVED = ("mcp", "run-file")
 
 
 class Kind(Enum):
@@ -115,13 +115,11 @@ def tenant_at(event: Event, kind: Kind, settings: Settings, endpoint_id: str | N
     return granted_tenant(grants, endpoint_id, _headers(event).get("part-id"))
 
 
-def is_mcp(event: Event, kind: Kind) -> bool:
-    """Whether another system speaks the Model Context Protocol."""
-    return _protocol_of(_segments(event, kind)) == "mcp"
-
-
-def _protocol_of(segments: Sequence[str]) -> str | None:
-    """The last segment of `/{endpoint_id}/mcp` or `/mcp`; None for other paths."""
+def served_at(event: Event, kind: Kind) -> str | None:
+    """`mcp` or `run-file`, the last segment of `/{endpoint_id}/mcp` or `/mcp`; None for other
+    paths.
+    """
+    segments = _segments(event, kind)
     return segments[-1] if len(segments) <= 2 and segments[-1] in _SERVED else None
 
 

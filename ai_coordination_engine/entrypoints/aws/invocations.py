@@ -18,12 +18,12 @@ from ai_coordination_engine.entrypoints.aws.http_events import (
     Kind,
     a2a_place,
     check_path,
-    is_mcp,
     is_webhook,
     kind_of,
     notice_owner,
     request_from,
     response_to,
+    served_at,
     tenant_at,
     tenant_from,
 )
@@ -42,8 +42,8 @@ class Invocations:
     """Answers the events of one Lambda container, one at a time, on one event loop.
 
     `context` creates the GraphQL context for a tenant and an HTTP method. `webhook` answers the
-    reports of long jobs, `notice` those of remote agents for an owner, `mcp` the requests of the
-    Model Context Protocol, `a2a` those of the Agent2Agent protocol, for the tenant that a function
+    reports of long jobs, `notice` those of remote agents for an owner, `served` the requests that
+    `served_at` names, `a2a` those of the Agent2Agent protocol, for the tenant that a function
     returns.
     """
 
@@ -53,7 +53,7 @@ class Invocations:
     runner: Runner
     webhook: Callable[[Request], Awaitable[Response]]
     notice: Callable[[Request, str], Awaitable[Response]]
-    mcp: Callable[[Request, Callable[[], str]], Awaitable[Response]]
+    served: Mapping[str, Callable[[Request, Callable[[], str]], Awaitable[Response]]]
     a2a: Callable[[Request, A2APlace, Callable[[], str]], Awaitable[Response]]
 
     def answer(self, event: object) -> dict[str, object]:
@@ -76,17 +76,15 @@ class Invocations:
                 response = await self._a2a(event, kind, request, place)
                 return response_to(event, kind, response)
             check_path(event, kind)
-            if is_mcp(event, kind):
-                return response_to(event, kind, await self._mcp(event, kind, request))
+            if (serve := self.served.get(served_at(event, kind) or "")) is not None:
+                tenant = partial(tenant_from, event, kind, self.settings)
+                return response_to(event, kind, await serve(request, tenant))
             made = partial(self._proven_context, event, kind, request.method)
             response = await answer(request, self.documents, made, origins)
             check_size(response)
         except Exception as error:
             response = failure(request, error, origins)
         return response_to(event, kind, response)
-
-    async def _mcp(self, event: Mapping[str, object], kind: Kind, request: Request) -> Response:
-        return await self.mcp(request, partial(tenant_from, event, kind, self.settings))
 
     async def _a2a(
         self, event: Mapping[str, object], kind: Kind, request: Request, place: A2APlace

@@ -28,7 +28,7 @@ from ai_coordination_engine.entrypoints.local.live.connection import LiveSockets
 from ai_coordination_engine.entrypoints.local.live.event_stream import EventStreams
 from ai_coordination_engine.entrypoints.local.live.feeds import Feeds
 from ai_coordination_engine.entrypoints.local.mcp_routes import mcp_routes
-from ai_coordination_engine.entrypoints.local.run_file_route import PATHS, run_file_answerer
+from ai_coordination_engine.entrypoints.local.run_file_routes import PATHS, run_file_answerer
 from ai_coordination_engine.errors import Unauthenticated
 
 

@@ -3,6 +3,7 @@ record.
 """
 
 import gc
+import json
 from asyncio import Runner
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -18,6 +19,10 @@ from ai_coordination_engine.settings import Settings
 
 NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
 PONG = {"data": {"ping": "Hello at 2027-01-01T12:00:00+00:00"}}
+RUN = """
+coordination: {name: c, agents: [{name: a}]}
+task: {subtasks: [{agent: a, query: q}]}
+"""
 ASK = '{ askOperationHub(coordinationUuid: "c", userQuery: "q") { runUuid } }'
 
 
@@ -29,6 +34,7 @@ def app(**settings: Any) -> Any:
         state_problem=lambda: None,
         changes=SimpleNamespace(is_watched=False),
         telemetry=None,
+        allow_list=None,
     )
 
 
@@ -62,6 +68,37 @@ def test_the_handler_is_built_when_lambda_looks_it_up(monkeypatch: pytest.Monkey
     answered = graphql_api.handler({"query": "{ __typename }", "endpoint_id": "acme"}, None)
     assert answered == {"data": {"__typename": "Query"}}
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "text", "expected"),
+    [
+        ("/run-file", "POST", RUN, (200, [], [1])),
+        ("/acme/run-file", "POST", RUN, (200, [], [1])),
+        ("/acme/run-file", "POST", "task: 1", (200, ["error", "error"], None)),
+        ("/other/run-file", "POST", RUN, (403, None, None)),
+        ("/acme/run-file", "POST", None, (400, None, None)),
+        ("/acme/run-file", "GET", RUN, (405, None, None)),
+    ],
+)
+def test_run_files_are_checked_for_who_may_call(
+    path: str, method: str, text: str | None, expected: Any
+) -> None:
+    claims = {"jwt": {"claims": {"tenant": "acme"}}}
+    event = {
+        "version": "2.0",
+        "rawPath": path,
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"http": {"method": method}, "authorizer": claims},
+        "body": json.dumps({"text": text}),
+    }
+    with Runner() as runner:
+        handler = build_handler(app(auth="jwt", tenant_claim="tenant"), runner)
+        answered: Any = handler(event, None)
+    found = json.loads(answered["body"])
+    kinds = found.get("problems") and [each["kind"] for each in found["problems"]]
+    calls = found.get("plan") and [*found["plan"]["agentCalls"].values()]
+    assert (answered["statusCode"], kinds, calls) == expected
 
 
 @pytest.mark.parametrize("tenant", ["acme", "docs"])  # the page has paths below /docs

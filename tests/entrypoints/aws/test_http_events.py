@@ -370,7 +370,7 @@ async def fake_a2a(request: Request, place: A2APlace, tenant: Callable[[], str])
 @pytest.fixture
 def invocations() -> Iterator[Invocations]:
     with asyncio.Runner() as runner:
-        others = fake_notice, fake_mcp, fake_a2a
+        others = fake_notice, {"mcp": fake_mcp}, fake_a2a
         yield Invocations(JWT, DOCUMENTS, FakeContext, runner, fake_webhook, *others)
 
 

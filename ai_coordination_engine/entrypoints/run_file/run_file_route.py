@@ -1,7 +1,9 @@
-"""The route `/run-file`: check the text of a run file; the console's editor calls it."""
+"""The route `/run-file`: check the text of a run file; the console's editor calls it.
 
-import asyncio
-from collections.abc import Awaitable, Callable
+The answer has `problems` (`kind`, `line`, `column`, `message`); if none of them is an error, also
+the `run` as variables of the API and the `plan`, what a run would do. Nothing is written.
+"""
+
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,38 +13,18 @@ from ai_coordination_engine.api.media_types import JSON
 from ai_coordination_engine.api.transport import HttpError, decoded, response
 from ai_coordination_engine.domain.dry_run import DryRun
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.errors import BadUserInput, Unauthenticated
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.http_messages import Request, Response
 
 if TYPE_CHECKING:
     from ai_coordination_engine.entrypoints.run_file.run_file import RunFile
 
-PATHS = ("/run-file", "/{endpoint_id}/run-file")
 MAX_PROBLEMS = 200
 _ASKED = 'send a JSON object with the run file: {"text": "coordination: …"}'
 
 
-def run_file_answerer(app: App) -> Callable[..., Awaitable[Response]]:
-    """Return what answers the requests; it checks one text at a time, beside the event loop.
-
-    The answer has `problems` (`kind`, `line`, `column`, `message`); if none of them is an error,
-    also the `run` as variables of the API and the `plan`, what a run would do. Nothing is written.
-    """
-    turn = asyncio.Lock()
-
-    async def answerer(request: Request, endpoint_id: str | None = None) -> Response:
-        # what is allowed is the same for all tenants
-        text = _text(app, request)
-        async with turn:
-            return response(200, await asyncio.to_thread(_checked, app, text), JSON, {})
-
-    return answerer
-
-
-def _text(app: App, request: Request) -> str:
-    """Return the text of a request; raises `HttpError` and `Unauthenticated`."""
-    if app.settings.auth != "local":
-        raise Unauthenticated("this server cannot verify credentials: set ACE_AUTH=local")
+def text_of(request: Request) -> str:
+    """Return the text of a request; raises `HttpError` and `BadUserInput`."""
     if request.method != "POST":
         raise HttpError(405, BadUserInput("use POST"), allow="POST")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
@@ -54,7 +36,8 @@ def _text(app: App, request: Request) -> str:
     return text
 
 
-def _checked(app: App, text: str) -> dict[str, Any]:
+def checked_text(app: App, text: str) -> Response:
+    """Return what is wrong with the text of a run file, or what a run of it would do."""
     # Imported here because only an editor needs the parser: PyYAML takes 15 ms.
     from ai_coordination_engine.entrypoints.run_file.run_checks import checked  # noqa: PLC0415
 
@@ -62,11 +45,12 @@ def _checked(app: App, text: str) -> dict[str, Any]:
     kinds = {"error": found.problems, "warning": found.warnings}
     problems = [{"kind": kind, **each._asdict()} for kind, group in kinds.items() for each in group]
     run, plan = found.run, found.plan
-    return {
+    shown = {
         "problems": problems[:MAX_PROBLEMS],
         "run": run and _run(run),
         "plan": plan and _plan(plan),
     }
+    return response(200, shown, JSON, {})
 
 
 def _plan(plan: DryRun) -> dict[str, Any]:
