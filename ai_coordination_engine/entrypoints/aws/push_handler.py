@@ -56,7 +56,11 @@ class Push:
         if records and records[0]["eventSource"] == STREAM:
             failed = self._changes(records, context)
         else:
-            failed = [each["messageId"] for each in records if not self._is_done(each)]
+            failed = [
+                each["messageId"]
+                for each in records
+                if not _has_time(context) or not self._is_done(each)
+            ]
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
     @property
@@ -73,7 +77,7 @@ class Push:
                 first.setdefault(topic, record["dynamodb"]["SequenceNumber"])
         watched = self._watched(list(first))
         for topic, sequence_number in first.items():
-            if watched is None or context.get_remaining_time_in_millis() < MIN_SECONDS_LEFT * 1000:
+            if watched is None or not _has_time(context):
                 return [sequence_number]
             try:
                 self._tell(topic, watched[topic])
@@ -153,6 +157,11 @@ class Push:
         found = self._live.connections.get(connection)
         if found is None or found.partition_key is None:
             self.sending.end(connection)
+
+
+def _has_time(context: LambdaContext) -> bool:
+    """Whether there is time to begin with another topic, or another receiver."""
+    return context.get_remaining_time_in_millis() >= MIN_SECONDS_LEFT * 1000
 
 
 def _topics(record: Event) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ class LocalNotices:
             self._retried.discard(key)
         read = self._app.push_configurations.get(key)
         if read is None:
-            self._app.push_configurations.unlist(key)
+            self._app.push_configurations.delete(key)  # its time is over, or it is gone
         elif not is_retry and (wait := self._until_its_retry(read)) > 0:
             self._again(read, wait)
         elif self._app.notices is not None:

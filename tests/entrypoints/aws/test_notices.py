@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from ai_coordination_engine.live_ports import Look
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.a2a import pushes
@@ -30,10 +28,15 @@ class Told:
         self.home, self.notices = home, home.notices
         self.app = home.live.app
         home.api("acme").data(EXPOSED)
+        self.begin("first")
+
+    def begin(self, key: str) -> None:
+        """Start another session."""
         task = served_task(self.app, "acme", "a2a", "ask")
-        given = {"protocol": "a2a", "idempotency_key": "m"}
+        given = {"protocol": "a2a", "idempotency_key": key}
         self.begun = sessions.start(self.app, "acme", task, {"query": "x"}, **given)
-        home.changes()
+        self.notices.got.clear()
+        self.home.changes()
 
     def tell(self) -> Any:
         """Ask for notices, as the function of the API does."""
@@ -95,11 +98,12 @@ def test_a_dead_receiver_holds_up_no_stream_and_no_connection(home: Home) -> Non
     assert told.states == ["TASK_STATE_COMPLETED"]
 
 
-def history(home: Home, trip_at: int) -> tuple[int, list[str]]:
+def history(told: Told, trip_at: int) -> tuple[int, list[str]]:
     """Ask, answer and end; each event is delivered again if its function has died. Return the
     number of crash points, and the states that were told.
     """
-    told, wire = Told(home), Tripwire(trip_at)
+    home, wire = told.home, Tripwire(trip_at)
+    told.begin(f"{trip_at}")
     told.tell()
     home.reaching(wire)
     told.notices.reach = wire
@@ -128,18 +132,31 @@ def history(home: Home, trip_at: int) -> tuple[int, list[str]]:
         tried(lambda records=records: home.push(records))
         tried(sent)
         tried(sent)
+    del home.database.call  # the method of the class
+    told.notices.reach = lambda name: None
     deaths[0] += bool(wire.trips)
     return wire.points, told.states
 
 
-@pytest.mark.usefixtures("home")
 def test_no_death_of_a_function_loses_a_notice(home: Home) -> None:
     both = ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED"]
-    points, states = history(home, 0)
+    told = Told(home)
+    points, states = history(told, 0)
     assert states == both
     again = 0
     for number in range(1, points + 1):
-        _, states = history(home, number)
+        _, states = history(told, number)
         assert [*dict.fromkeys(states)] == both, number
         again += len(states) - len(both)
     assert 0 < again <= points
+
+
+def test_a_queue_that_is_slow_for_dead_receivers_keeps_the_rest_of_a_batch(home: Home) -> None:
+    told = Told(home)
+    told.tell()
+    home.worker.drain()
+    record = {"eventSource": "aws:sqs", "messageId": "m", "body": "0"}
+    assert home._handled([record], seconds=9) == ["m"]
+    assert told.notices.got == []
+    assert home._handled([record]) == []
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
