@@ -67,6 +67,7 @@ RUN_BY_MARK = {
         '{"agent": "billing"',
         '{"graphql"',
         '{"mcpServers"',
+        '{"https://hooks',
     ),
 }
 RESULTS = {  # of the run files, by agent; a question is given its default answer
@@ -154,6 +155,14 @@ def test_an_exposed_task_is_called_as_shown(url: str) -> None:
     assert said == "A REPORT ON RAIN, FOR CHILDREN.\n"
     by_a2a = run(sys.executable, "-c", snippet("# a2a_report.py"), A2A=address[:-3] + "a2a")
     assert by_a2a == "TASK_STATE_COMPLETED A REPORT ON RAIN, FOR CHILDREN.\n"
+
+
+def test_receivers_of_notices_are_allowed_as_shown() -> None:
+    settings = Settings(a2a_push=json.loads(snippet('{"https://hooks')))
+    (allowed,) = settings.a2a_push.values()
+    assert allowed.headers_secret == {"Authorization": "ace/hooks"}
+    with pytest.raises(ValueError, match="must be a URL that begins with https://"):
+        Settings(a2a_push={"hooks.example": allowed})
 
 
 def test_a_check_prints_what_its_page_says(
