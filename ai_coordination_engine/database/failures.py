@@ -25,6 +25,7 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVA
 _NOT_WRITTEN = frozenset(
     {"SQLITE_FULL", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_WRITE"}
 )
+_OF_THE_DISK = frozenset({"SQLITE_FULL", "SQLITE_IOERR"})
 
 
 class FileError(Exception):
@@ -73,7 +74,8 @@ def of_opening(path: Path, error: Exception) -> FileError:
         return FileError(
             f"{path} cannot be used ({error}): the file and its directory must be writable."
         )
-    return FileError(f"{path} cannot be used: {error}.")
+    hint = " Look at its disk: is it full?" if _primary(error) in _OF_THE_DISK else ""
+    return FileError(f"{path} cannot be used: {error}.{hint}")
 
 
 def without_locks(path: Path) -> FileError:

@@ -55,7 +55,7 @@ def test_other_errors_are_faults_of_the_engine() -> None:
         (error("SQLITE_IOERR_LOCK"), "has no locks or no shared memory"),
         (error("SQLITE_IOERR_SHMMAP"), "has no locks or no shared memory"),
         (error("SQLITE_CANTOPEN"), "the file and its directory must be writable"),
-        (error("SQLITE_FULL"), "cannot be used: what SQLite says"),
+        (error("SQLITE_FULL"), "cannot be used: what SQLite says. Look at its disk: is it full?"),
         (PermissionError(13, "Permission denied"), "cannot be used: Permission denied"),
         (OSError(30, "Read-only file system"), "cannot be used: Read-only file system"),
     ],
