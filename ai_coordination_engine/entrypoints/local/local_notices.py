@@ -126,7 +126,8 @@ class LocalNotices:
         try:
             self._deliver(key)
         except Exception:  # the next look may succeed
-            logger.exception("could not send a notice")
+            if not self._is_stopping:
+                logger.exception("could not send a notice")
         finally:
             with self._changing:
                 self._busy.discard(key)

@@ -85,6 +85,12 @@ def test_streams_are_refused_by_the_error_of_the_protocol(send: Send) -> None:
     assert (status, refused["error"]["details"][0]["reason"]) == (400, "UNSUPPORTED_OPERATION")
 
 
+def test_configurations_are_deleted_by_their_paths(send: Send) -> None:
+    status, refused = send("DELETE", f"/{TENANT}/a2a/tasks/x/pushNotificationConfigs/y")
+    reason = "PUSH_NOTIFICATION_NOT_SUPPORTED"  # without receivers
+    assert (status, refused["error"]["details"][0]["reason"]) == (400, reason)
+
+
 def test_credentials_decide_the_tenant(send: Send) -> None:
     for path in (f"/{TENANT}/a2a/tasks", f"/{TENANT}/.well-known/agent-card.json"):
         status, refused = send("GET", path, tenants="[other]")
