@@ -58,8 +58,9 @@ const pause = (milliseconds) => new Promise((done) => { setTimeout(done, millise
 const here = first?.answer.catch(() => {});
 /** Ends when such an answer is here, or late: the first frame shows it, instead of one without it before. */
 export const begins = Promise.race([here, pause(100)]);
-/** Ends when there was time to draw it: what is not needed for that waits. */
-const drawn = here?.then(() => pause(50));
+const frame = () => new Promise(requestAnimationFrame);
+/** Ends when it was drawn, or late: a page that nobody sees has no frames. What is not needed for that waits. */
+export const drawn = here?.then(() => Promise.race([frame().then(frame).then(() => pause(0)), pause(300)]));
 
 /** The answer to a document that has been asked for already, once. */
 function begun(...asked) {

@@ -1,4 +1,5 @@
 // What all screens are made of: the state of the address, badges, times, messages, dialogs.
+import { drawn } from "./client.js";
 import { h, htm, useEffect, useMemo, useRef, useState } from "./vendor.js";
 
 export const html = htm.bind(h);
@@ -267,7 +268,10 @@ export function useCalm(value, every) {
 export function later(load, name, place = "main") {
   let Loaded;
   return function Later(properties) {
-    const [, error, again] = useLoaded(async () => { Loaded ??= (await load())[name]; }, []);
+    const [, error, again] = useLoaded(async () => {
+      await drawn;
+      Loaded ??= (await load())[name];
+    }, []);
     if (Loaded) return html`<${Loaded} ...${properties} />`;
     return html`<${place}><${Missing} error=${error} again=${again} /><//>`;
   };
