@@ -1,13 +1,16 @@
 """Notices of A2A tasks on AWS: the streams tell what has changed, and a queue sends."""
 
+from random import Random
 from typing import Any
+
+import pytest
 
 from ai_coordination_engine.live_ports import Look
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.a2a import pushes
 from ai_coordination_engine.served.tasks import served_task
 from ai_coordination_engine.store.leases import LEASE_SECONDS
-from tests.kit.crashes import Crash, Tripwire, deaths
+from tests.kit.crashes import Crash, Tripwire, Turns, deaths
 from tests.kit.sockets import SESSION, Home, authenticated, counting, kinds, subscribe
 
 URL = "https://ok.example/hook"
@@ -160,3 +163,32 @@ def test_a_queue_that_is_slow_for_dead_receivers_keeps_the_rest_of_a_batch(home:
     assert told.notices.got == []
     assert home._handled([record]) == []
     assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_notices_never_overtake_one_another(home: Home, seed: int) -> None:
+    """Two functions send while the question is answered; each call may be the next one."""
+    told = Told(home)
+    told.tell()
+    home.worker.drain()
+    turns, call = Turns(Random(seed)), home.database.call
+
+    def interleaved(operation: str, request: Any) -> Any:
+        turns.pause()
+        return call(operation, request)
+
+    def deliver() -> None:
+        record = {"eventSource": "aws:sqs", "messageId": "m", "body": "0"}
+        assert home._handled([record]) == []
+
+    home.database.call = interleaved  # type: ignore[method-assign]
+    told.notices.reach = lambda name: turns.pause()
+    turns.run([deliver, told.answer, deliver])
+    del home.database.call  # the method of the class
+    told.notices.reach = lambda name: None
+    home.push()
+    home.remind()
+    assert told.states in (
+        ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED"],
+        ["TASK_STATE_COMPLETED"],  # it was answered before anybody looked
+    )
