@@ -23,10 +23,13 @@ from ai_coordination_engine.assembly import (
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.store.budget_items import BudgetCounter
+from ai_coordination_engine.store.models import SessionRun
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.one_transaction import OneTransaction
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.sqlite_check import wrong_rows
+from ai_coordination_engine.store.tables.sqlite_expired import Expired
 from ai_coordination_engine.store.tables.sqlite_orphans import orphans
 
 _LOOK_SECONDS = 0.25  # between two looks at whether other processes have written
@@ -62,7 +65,12 @@ def build_local_app(
     )
     records.parallel = OneTransaction(file)
     app = application(settings, records, queue, changes, others=others, on_aws=False)
-    return replace(app, process=process, state_problem=file.problem)
+    expired = Expired(file, [records.tables[each].name for each in (SessionRun, BudgetCounter)])
+
+    def remove_expired() -> int:
+        return expired.remove(clock.now().timestamp())
+
+    return replace(app, process=process, state_problem=file.problem, remove_expired=remove_expired)
 
 
 def state_problems(connection: sqlite3.Connection) -> Iterator[str]:

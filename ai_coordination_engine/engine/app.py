@@ -38,7 +38,8 @@ class App:
     dies; "" on AWS. `settings_since`: when the settings came into effect, in place of others
     perhaps (epoch seconds); 0 if there were none before. `telemetry`: None if nothing is exported.
     `notices`: None if no receivers are allowed. `state_problem` returns why nothing can be changed
-    until an operator acts, or None.
+    until an operator acts, or None. `remove_expired` removes some of the items that have expired
+    and returns how many; on AWS the database does that.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class App:
     telemetry: Telemetry | None = None
     notices: Notices | None = None
     state_problem: Callable[[], str | None] = lambda: None
+    remove_expired: Callable[[], int] = lambda: 0
 
     def needs(self, runtime: Mapping[str, Any] | None) -> str | None:
         """The extra that agents with this runtime need (None: with the default runtime); None for

@@ -94,12 +94,19 @@ def test_the_timer_sweeps_again_and_again_whatever_goes_wrong(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sweep = FakeSweep(1, 2, error=ConnectionError("no table"))
-    timer = LocalSweep(sweep, int, seconds=0.01)
+    removed: list[int] = []
+
+    def remove_expired() -> int:
+        removed.append(sweep.calls)
+        raise ConnectionError("no file")
+
+    timer = LocalSweep(sweep, int, remove_expired, seconds=0.01)
     with caplog.at_level(logging.CRITICAL):
         timer.start()
         assert sweep.done.wait(60)
         timer.stop(60)
     assert sweep.calls >= 4
+    assert len(removed) >= 2
     calls = sweep.calls
     threading.Event().wait(0.05)
     assert sweep.calls == calls

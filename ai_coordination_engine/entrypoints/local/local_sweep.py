@@ -12,16 +12,20 @@ _PAST = 0.01  # seconds; a wait may end slightly early when the clock is adjuste
 
 
 class LocalSweep:
-    """Calls `send_due` and `sweep` (as `reconcile.sweep`) every `seconds` until it is stopped."""
+    """Calls `send_due`, `sweep` (as `reconcile.sweep`) and `remove_expired` every `seconds` until
+    it is stopped.
+    """
 
     def __init__(
         self,
         sweep: Callable[..., int],
         send_due: Callable[[], int],
+        remove_expired: Callable[[], int] = lambda: 0,
         seconds: float = EVERY_SECONDS,
     ) -> None:
         self._sweep = sweep
         self._send_due = send_due
+        self._remove_expired = remove_expired
         self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ace-sweep", daemon=True)
@@ -40,6 +44,7 @@ class LocalSweep:
         while not self._stopping.wait(self._until_the_next()):
             self._try(self._send_due)
             self._try(self._sweep_all)
+            self._try(self._remove_expired)
 
     def _until_the_next(self) -> float:
         """Return the seconds until the clock reaches the next multiple of the period.
