@@ -12,7 +12,7 @@ from threading import local
 
 import pytest
 
-from ai_coordination_engine.domain.budgets import NOTHING
+from ai_coordination_engine.domain.budgets import NOTHING, Amount
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.store.budget_items import Reservation
 from ai_coordination_engine.store.transitions.budgets import UNKNOWN, Budgets, Full, Spent
@@ -99,6 +99,46 @@ def test_of_fifty_at_once_ten_are_dispatched_in_each_of_200_tries(app: App) -> N
         assert (of_task.spent, of_task.reserved) == (LIMIT, NOTHING), seed
         assert of_all == of_task
         assert FITTING - DYING <= len(tried.dispatched) <= FITTING
+
+
+def test_whatever_is_settled_again_counts_once_and_nothing_reserved_is_negative(app: App) -> None:
+    """Attempts reserve, are assumed to have spent all, report late, report twice, and are given up
+    before they reserve, in a drawn order.
+    """
+    budgets, random, scopes = app.budgets, Random(1), scopes_of("again")
+    reserved: dict[int, Reservation] = {}
+    spent: dict[int, int] = {}  # what an attempt has told, or is assumed to have spent
+    told: set[int] = set()
+    for _ in range(150):
+        number = random.randrange(30)
+        agent, tokens = agent_of("again", number), random.randrange(2 * NEED.tokens)
+        step = random.choice(("reserve", "settle", "assume", "report", "report"))
+        if step == "reserve":
+            found = budgets.reserve(agent, scopes, NEED)
+            if isinstance(found, Reservation):
+                assert number not in spent
+                reserved[number] = found
+            elif number not in spent:
+                assert isinstance(found, Full)
+                assert number not in reserved
+        else:
+            known = Spent(tokens, tokens) if step != "assume" else UNKNOWN
+            if step == "settle" and number in reserved:
+                budgets.settle(reserved[number], known)
+            else:
+                budgets.settle_of(agent, agent.run_uuid, known)
+            if number not in reserved:
+                spent[number] = 0
+                told.add(number)
+            elif number not in told:
+                spent[number] = NEED.tokens if known == UNKNOWN else tokens
+                told |= {number} if known != UNKNOWN else set()
+        now = used(budgets, scopes[0])
+        still_open = reserved.keys() - spent.keys()
+        assert now.reserved == Amount(
+            NEED.micro_usd * len(still_open), NEED.tokens * len(still_open)
+        )
+        assert now.spent.tokens == sum(spent.values())
 
 
 # Really at the same time
