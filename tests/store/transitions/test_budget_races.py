@@ -4,7 +4,6 @@ reserved never exceeds the limit, in 200 of 200 tries, wherever some of them die
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,13 +24,11 @@ from tests.kit.budget_races import (
     PROCESSES,
     RACES,
     agent_of,
-    dispatched,
     scopes_of,
     used,
 )
 from tests.kit.commands import ENVIRONMENT
 from tests.kit.crashes import Crash, Turns
-from tests.kit.dynamodb_local import Store
 from tests.kit.homes import CI
 from tests.kit.servers import ROOT
 from tests.kit.stage import Stage, stage_of
@@ -142,22 +139,6 @@ def test_whatever_is_settled_again_counts_once_and_nothing_reserved_is_negative(
 
 
 # Really at the same time
-
-
-def test_threads_of_several_processes_keep_to_it_on_dynamodb(store: Store) -> None:
-    budgets = [Budgets(each) for each in store.processes]
-    threads = 2 * len(budgets)
-    for name in range(2):
-        with ThreadPoolExecutor(threads) as pool:
-            parts = [
-                pool.submit(
-                    dispatched, budgets[each % len(budgets)], name, range(each, AT_ONCE, threads)
-                )
-                for each in range(threads)
-            ]
-            assert sum(each.result() for each in parts) == FITTING
-        found = used(budgets[0], scopes_of(name)[0])
-        assert (found.spent, found.reserved) == (LIMIT, NOTHING)
 
 
 @pytest.mark.only_on("sqlite")  # several processes share a file
