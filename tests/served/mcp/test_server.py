@@ -408,6 +408,12 @@ def test_what_is_no_request_of_the_protocol_is_refused(
     assert answered("POST", lost, **json_only).status == 202  # of a session that nobody knows
 
 
+def tool_call(**headers: str) -> Request:
+    """A call of the one tool, of a client of 2025."""
+    body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
+    return Request("POST", {"content-type": "application/json", **headers}, (), body)
+
+
 def test_streams_are_opened_up_to_a_bound_and_nothing_is_started_beyond(
     stage: Stage, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,9 +421,7 @@ def test_streams_are_opened_up_to_a_bound_and_nothing_is_started_beyond(
     monkeypatch.setattr(streams, "STREAM_SECONDS", 0.0)
     expose(stage)
     mcp = McpServer(stage.app, has_streams=True, places=Places(1))
-    body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
-    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-    request = Request("POST", headers, (), body)
+    request = tool_call(accept="application/json, text/event-stream")
 
     async def both() -> tuple[object, list[str]]:
         # nobody has begun to read the first one when the second one comes
@@ -442,10 +446,8 @@ def test_waiting_calls_have_a_bound_too_and_streams_that_nobody_reads_are_forgot
     monkeypatch.setattr(server, "WAIT_SECONDS", 0.0)
     expose(stage)
     mcp = McpServer(stage.app, has_streams=True, places=Places(1))
-    body = json.dumps(message("tools/call", name="report", arguments={"query": "go"})).encode()
-    json_only = Request("POST", {"content-type": "application/json"}, (), body)
-    events = {**json_only.headers, "accept": "application/json, text/event-stream"}
-    stream = runner.run(mcp.answer(Request("POST", events, (), body), lambda: TENANT))
+    json_only = tool_call()
+    stream = runner.run(mcp.answer(tool_call(accept="text/event-stream"), lambda: TENANT))
     assert isinstance(stream, EventStream)
     refused = runner.run(mcp.answer(json_only, lambda: TENANT))
     assert isinstance(refused, Response)
