@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from ai_coordination_engine.entrypoints.local import console as console_files
 from ai_coordination_engine.entrypoints.local.server import Running
-from ai_coordination_engine.entrypoints.run_file.run_file import parse_run_file
 from tests.kit import console
 from tests.kit.console import SHOTS, Site, needs_chromium, serve
 from tests.kit.node import installed, needs_node
@@ -89,6 +87,9 @@ task:
 """
 RAISE = """mutation($c: String!, $t: String!) { insertUpdateTask(coordinationUuid: $c, taskUuid: $t,
   taskName: "t", budget: {tokens: 5000, onExceeded: "pause"}, updatedBy: "ann") { task { id } } }"""
+SCHEDULE = """mutation($c: String!, $t: String!) { insertUpdateTaskSchedule(coordinationUuid: $c,
+  taskUuid: $t, scheduleUuid: "yearly", schedule: "0 9 1 1 *", status: "active", updatedBy: "ann") {
+    taskSchedule { id } } }"""
 HOSTILE = """# <b>Title</b>
 
 <script>window.harmed = 1</script>
@@ -309,10 +310,7 @@ def test_who_waits_for_a_budget_says_so_and_goes_on_when_it_is_raised(
     why = page.get_by_label("Agent writer").locator(".why")
     expect(why).to_contain_text("The agent goes on when there is room, or the limit is raised.")
     expect(why.locator("code")).to_have_text("WAITS_FOR_BUDGET")
-    run = parse_run_file(COSTLY)
-    task = {"c": run.coordination_uuid, "t": run.task_uuid}
-    sent = {"query": RAISE, "variables": task}
-    assert "errors" not in httpx.post(f"{site.page}graphql", json=sent).json()
+    site.post(RAISE, COSTLY)
     expect(status(page)).to_have_text(re.compile("Completed"))
     expect(agent(page, "writer")).to_have_class(re.compile("done"))
 
@@ -545,6 +543,7 @@ def test_a_broken_connection_comes_back_with_the_present_state(
 
 def test_the_query_box_and_the_coordinations(page: Page, site: Site) -> None:
     site.start(REFUND)
+    site.post(SCHEDULE, REFUND)
     page.goto(f"{site.page}#/query")
     page.get_by_label("Search").fill("SessionAgentType.state")
     expect(page.locator(".types summary").first).to_contain_text("SessionAgentType.state")
@@ -555,10 +554,20 @@ def test_the_query_box_and_the_coordinations(page: Page, site: Site) -> None:
     page.goto(f"{site.page}#/coordinations")
     page.get_by_role("link", name="Refunds").click()
     expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    expect(page.locator("tr", has_text="0 9 1 1 *")).to_contain_text("-01-01 09:00:00")
     page.screenshot(path=SHOTS / "coordination.png")
     page.get_by_role("button", name="Start").click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     expect(agent(page, "approver")).to_contain_text("asks ann")
+    address = page.url
+    page.goto(f"{site.page}#/inbox")
+    for count in (2, 1):
+        expect(page.locator(".questions button")).to_have_count(count)
+        page.keyboard.press("r")
+    expect(page.get_by_text("Nobody is waited for")).to_be_visible()
+    page.goto(address)
+    expect(agent(page, "pay")).to_contain_text("Skipped")
+    expect(page.get_by_label("Session", exact=True)).to_contain_text("There is no refund.")
 
 
 def test_sign_in_keeps_tokens_out_of_addresses(page: Page, site: Site) -> None:

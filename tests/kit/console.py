@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -115,3 +116,11 @@ class Site:
         with Client(f"{self.page}graphql") as client:
             session_uuid = client.begin(run, print)
         return f"{self.page}#/session/{run.coordination_uuid}/{session_uuid}"
+
+    def post(self, mutation: str, text: str) -> None:
+        """Send a mutation about the task `t` of the coordination `c` of a run file."""
+        run = parse_run_file(text)
+        given = {"c": run.coordination_uuid, "t": run.task_uuid}
+        sent = {"query": mutation, "variables": given}
+        answered = httpx.post(f"{self.page}graphql", json=sent).json()
+        assert "errors" not in answered, answered
