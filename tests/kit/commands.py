@@ -1,11 +1,16 @@
 """Run `ace` in a process of its own."""
 
+import atexit
+import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACE = [sys.executable, "-c", "from ai_coordination_engine.entrypoints.cli.ace import main; main()"]
@@ -17,14 +22,55 @@ ENVIRONMENT = {
 
 
 def ace(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ACE, *arguments],
-        env=ENVIRONMENT | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    """Run `ace`, which a process has imported that forks it: its start took longest. Variables of
+    Python itself need a new process.
+    """
+    if any(name.startswith("PYTHON") for name in variables):
+        return subprocess.run(
+            [*ACE, *arguments],
+            env=ENVIRONMENT | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    request = {"arguments": arguments, "variables": variables, "folder": str(Path.cwd())}
+    with (
+        TemporaryFile("w+") as out,
+        TemporaryFile("w+") as err,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.settimeout(120)
+        connection.connect(_forking())
+        socket.send_fds(connection, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
+        connection.shutdown(socket.SHUT_WR)
+        code = int(connection.recv(100))
+        for each in (out, err):
+            each.seek(0)
+        return subprocess.CompletedProcess(["ace", *arguments], code, out.read(), err.read())
+
+
+@cache
+def _forking() -> str:
+    """The socket of the process that runs `ace` in children of its own, until this one ends."""
+    folder = TemporaryDirectory()
+    path = f"{folder.name}/ace"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.kit.forked_commands", path],
+        cwd=EXAMPLES.parent,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
+    assert process.stdout
+    assert process.stdout.readline() == b"listening\n"
+
+    def end() -> None:
+        process.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    return path
 
 
 @contextmanager
