@@ -26,6 +26,9 @@ class Shape:
     states: Mapping[str, str] | None = None
 
 
+KEPT = 10  # sessions
+
+
 def fan(width: int) -> dict[str, Sequence[str]]:
     middle = [f"m{number}" for number in range(width)]
     return {"first": (), **dict.fromkeys(middle, ("first",)), "last": middle}
@@ -105,13 +108,12 @@ def deaths(
     `order` draws the order of parallel calls, so that each death leaves a different part of a
     fan-out done. With `apart`, the next worker dies as well, so many points later.
     """
-    stage.renew(behaviours=shape.behaviours)
-    names = stage.define(
-        shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure
-    )
-    point = 1
+    tried = 0
     while True:
         stage.renew(Random(order) if order is not None else None, shape.behaviours)
+        if tried % KEPT == 0:
+            names = _anew(stage, shape)
+        point, tried = 1 + tried * every, tried + 1
         session = stage.start(names)
         with tripping(stage, point, *([point + apart] if apart else [])) as tripwire:
             work(stage, session)
@@ -119,7 +121,15 @@ def deaths(
         check_redelivery_changes_nothing(stage, session)
         if not tripwire.trips:
             return -(-tripwire.points // every)
-        point += every
+
+
+def _anew(stage: Stage, shape: Shape) -> tuple[str, str]:
+    """Forget the sessions before, each of which is read after each death, and define the shape."""
+    if stage.database is not None:
+        stage.database.clear()
+    return stage.define(
+        shape.graph, actions=shape.actions, agents=shape.agents, on_failure=shape.on_failure
+    )
 
 
 def work(stage: Stage, session: Session) -> None:
