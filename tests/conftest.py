@@ -19,7 +19,7 @@ from tests.kit import cheap_clients, crashes, written
 from tests.kit.dynamodb_local import dynamodb_local, emulated, store
 from tests.kit.homes import app, app_home, aws, pytest_generate_tests, shared_app
 from tests.kit.moto_server import moto_server
-from tests.kit.together import pytest_xdist_make_scheduler
+from tests.kit.together import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 
 __all__ = [
     "app",
@@ -28,6 +28,7 @@ __all__ = [
     "dynamodb_local",
     "emulated",
     "moto_server",
+    "pytest_collection_modifyitems",
     "pytest_generate_tests",
     "pytest_xdist_make_scheduler",
     "shared_app",

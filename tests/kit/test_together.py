@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.together import TOGETHER, scope
+from tests.kit.together import LONG, TOGETHER, scope
 
 ROOT = Path(__file__).parents[2]
 TEST = """import pytest
@@ -38,7 +38,7 @@ def test_one_process_has_what_belongs_together(tmp_path: Path) -> None:
 
 def test_whatever_belongs_together_is_there() -> None:
     modules = "".join(path.as_posix() for path in ROOT.glob("tests/**/*.py"))
-    named = [part.split("::")[0] for part in TOGETHER if part.startswith("tests/")]
+    named = [part.split("::")[0] for part in (*TOGETHER, *LONG) if part.startswith("tests/")]
     assert [part for part in named if part not in modules] == []
     assert scope("tests/a/test_b.py::test_c[dynamodb_local-1]") == "DynamoDB Local"
     assert scope("tests/a/test_b.py::test_c[memory-1]") == "tests/a/test_b.py::test_c[memory-1]"

@@ -16,7 +16,21 @@ TOGETHER = {
     "tests/kit/test_memory.py::test_random_operations": "DynamoDB Local",
     "dynamodb_local": "DynamoDB Local",
     "tests/model/": "the model",
+    "tests/conformance/test_mcp_conformance.py": "the suite of MCP and its server",
+    "tests/console/test_console.py": "the browser",
+    "tests/clients/": "what npm installs",
+    "tests/served/a2a/test_both_directions.py": "two servers",
 }
+LONG = (
+    "tests/adapters/test_function_files.py",
+    "tests/client/test_types.py",
+    "tests/engine/advance/test_accounts.py",
+    "tests/install/test_newer_releases.py",
+    "tests/kit/test_memory.py",
+    "tests/promises/",
+    "tests/readme/test_snippets.py",
+)
+"""Where tests are that take seconds: they begin first, so that both processes end together."""
 
 
 def scope(nodeid: str) -> str:
@@ -40,6 +54,12 @@ class Together(LoadScopeScheduling):
         given, done = self.assigned_work[node], scope(self.registered_collections[node][item_index])
         if all(given[done].values()):
             del given[done]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first, each part in the random order that it has."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
