@@ -563,6 +563,7 @@ def test_the_query_box_and_the_coordinations(page: Page, site: Site) -> None:
     page.goto(f"{site.page}#/inbox")
     for count in (2, 1):
         expect(page.locator(".questions button")).to_have_count(count)
+        expect(page.locator("article")).to_contain_text("Refund 250 EUR to Ada?")
         page.keyboard.press("r")
     expect(page.get_by_text("Nobody is waited for")).to_be_visible()
     page.goto(address)
