@@ -158,6 +158,13 @@ class McpServer(BaseModel):
             raise ValueError("url must have no credentials (headers and headers_secret take them)")
         return self
 
+    def can_start(self) -> bool:
+        """Whether the program of a command is on this machine."""
+        from shutil import which  # noqa: PLC0415 (cold start: only agents with tools need it)
+
+        path = self.env["PATH"].get_secret_value() if "PATH" in self.env else None
+        return which(self.command, path=path) is not None
+
     def needs_approval(self, tool: str) -> bool:
         """Whether a person must allow the calls of this tool."""
         return self.approval == "USER" or tool in (self.approval or ())

@@ -5,7 +5,8 @@ The entrypoints create `Settings` and pass it on. Only this module reads `os.env
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, get_origin
@@ -316,6 +317,12 @@ def keep_loopback_from_proxies() -> None:
 
 def _proxy_names(scheme: str) -> tuple[str, str]:
     return f"{scheme}_proxy", f"{scheme}_proxy".upper()
+
+
+def provider_keys(models: Iterable[str]) -> list[str]:
+    """The variables that hold keys of the providers of models (`openai:gpt-5`), if they are set."""
+    names = {f"{re.split('[:-]', each)[0].upper()}_API_KEY" for each in models}
+    return sorted(name for name in names if os.environ.get(name, "").strip())
 
 
 def aws_region() -> str | None:

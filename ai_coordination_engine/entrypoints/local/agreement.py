@@ -1,13 +1,16 @@
 """The settings in which all processes of a data directory agree: they decide what agents may call,
 and how an attempt is made.
 
-A process that lacks what the server offers would fail the sessions of the others. Of secrets only
-their names are compared, and whether they are set: values are stored nowhere.
+A process that lacks what the server offers would fail the sessions of the others. Beside settings
+these are the keys of providers in the environment, the programs of MCP servers and the extra that
+they need. Of secrets only their names are compared, and whether they are set: values are stored
+nowhere.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from time import time
 from typing import Any
@@ -16,7 +19,7 @@ from urllib.parse import urlsplit
 from ai_coordination_engine.entrypoints.local.data_dir import DataDirError, said_by_server, say
 from ai_coordination_engine.entrypoints.local.processes import Processes
 from ai_coordination_engine.observability import logger
-from ai_coordination_engine.settings import Settings
+from ai_coordination_engine.settings import Settings, provider_keys
 
 Shared = Mapping[str, Any]
 """The settings in which processes must agree, by name."""
@@ -68,7 +71,25 @@ def shared(settings: Settings) -> Shared:
         endpoint["base_url"] = _without_query(endpoint["base_url"])
     for server in values["mcp_servers"].values():
         server["url"] = _without_query(server["url"])
+    for name, what in _surroundings(settings):
+        values[name][what] = "here"
     return values
+
+
+def _surroundings(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what settings need of the machine and is here, as (setting, what)."""
+    without_keys = [
+        name
+        for name, each in settings.agent_models.items()
+        if not (each.factory or each.api_key or each.api_key_secret)
+    ]
+    for variable in provider_keys(without_keys):
+        yield "agent_models", variable
+    for server in settings.mcp_servers.values():
+        if server.command and server.can_start():
+            yield "mcp_servers", server.command
+    if settings.agent_models and find_spec("pydantic_ai") is not None:
+        yield "agent_models", "the extra agents"
 
 
 def _without_query(url: str) -> str:

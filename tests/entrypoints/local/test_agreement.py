@@ -129,6 +129,25 @@ def test_a_difference_names_the_variable_and_what_is_where(
     assert [*differences(shared(Settings(**own)), shared(Settings(**others)))] == [line]
 
 
+def test_keys_of_providers_and_programs_of_the_machine_must_agree(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    servers = {"files": {"command": "files-server"}}
+    settings = Settings(agent_models={"openai-responses:*": {}}, mcp_servers=servers)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    lacking = shared(settings)
+    program = tmp_path / "files-server"
+    program.touch(0o700)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-s3cret")
+    having = shared(settings)
+    assert sorted(differences(lacking, having)) == [
+        'ACE_AGENT_MODELS: "OPENAI_API_KEY" missing here',
+        'ACE_MCP_SERVERS: "files-server" missing here',
+    ]
+    assert "s3cret" not in str(having)
+
+
 def test_what_one_version_does_not_know_is_no_difference() -> None:
     assert [*differences({"a": 1, "b": 2}, {"b": 2, "c": 3})] == []
 

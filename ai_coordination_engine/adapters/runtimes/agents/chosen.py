@@ -1,7 +1,6 @@
 """The tools that a record names, checked against the settings."""
 
 from collections.abc import Iterator, Sequence
-from shutil import which
 
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.texts import did_you_mean
@@ -56,8 +55,7 @@ def _not_here(server: McpServer, settings: Settings) -> str:
     """Why a server that is a command cannot be started here; empty if nothing is wrong."""
     if server.command and settings.queue_url:
         return "is a command, which runs on one machine only"
-    path = server.env["PATH"].get_secret_value() if "PATH" in server.env else None
-    if server.command and not which(server.command, path=path):
+    if server.command and not server.can_start():
         return f"cannot be started: there is no program {server.command!r:.200} on this machine"
     return ""
 
