@@ -26,13 +26,15 @@ def stock(item: str) -> int:
     '''How many of an item there are.'''
     return {"tea": 3}.get(item, 0)
 """
-_IMAGE = "      PackageType: Image\n      ImageUri: !Ref AgentsImageUri\n"
+_IMAGE = """\
+      CodeUri: !Ref AWS::NoValue
+      PackageType: Image
+      ImageUri: !Ref AgentsImageUri"""
 _WITHOUT_GLOBALS = "IgnoreGlobals: [Layers, Runtime]"
 _PACKAGE = """\
       CodeUri: build/lambda/
       Handler: ai_coordination_engine.entrypoints.aws.worker.handler
-      Layers: [!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:layer:agents:1"]
-"""
+      Layers: [!Sub "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:layer:agents:1"]"""
 
 
 def build_package() -> Path:

@@ -83,6 +83,13 @@ def test_every_function_has_a_role_and_a_time_of_its_own() -> None:
     }
 
 
+def test_the_command_line_of_aws_uploads_the_package_and_nothing_else() -> None:
+    # without the property it uploads the folder of the template, so the whole checkout
+    code = {name: each["CodeUri"] for name, each in resources("AWS::Serverless::Function").items()}
+    assert code.pop("AgentsFunction") == NOTHING
+    assert set(code.values()) == {"build/lambda/"}
+
+
 def test_queues_are_encrypted_and_keep_messages_longer_than_their_functions_run() -> None:
     queues = {
         name: (
