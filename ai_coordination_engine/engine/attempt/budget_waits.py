@@ -18,6 +18,7 @@ from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
 from ai_coordination_engine.store.transitions.budgets import Full, Period, Used
 
+_LOOKS = 10  # at agents that wait, when a limit changes
 _NAMES = {
     ("task", "session"): "of the task for one session",
     ("task", "day"): "of the task for this day",
@@ -70,10 +71,17 @@ def wake_waiting(app: App, tenant: str, coordination_uuid: str, periods: Sequenc
 
 
 def wake_all(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str) -> None:
-    """Wake the agents that wait for any period of a budget whose limit has changed."""
-    waiters = app.budgets.waiters(tenant, Period(kind, uuid, ""))
-    periods = dict.fromkeys(Period(kind, uuid, each.period) for each in waiters)
-    wake_waiting(app, tenant, coordination_uuid, [*periods])
+    """Wake the agents that wait for any period of a budget whose limit has changed, some hundreds
+    at most; settlements and the sweep wake the others.
+    """
+    seen: set[str] = set()
+    for _ in range(_LOOKS):
+        waiters = app.budgets.waiters(tenant, Period(kind, uuid, ""))
+        if seen.issuperset(each.token for each in waiters):  # those that were woken are gone
+            return
+        seen.update(each.token for each in waiters)
+        periods = dict.fromkeys(Period(kind, uuid, each.period) for each in waiters)
+        wake_waiting(app, tenant, coordination_uuid, [*periods])
 
 
 def _wake(

@@ -24,6 +24,7 @@ from ai_coordination_engine.store.budget_items import BudgetWaiter
 from ai_coordination_engine.store.models import Session, Task
 from ai_coordination_engine.store.records import guards
 from ai_coordination_engine.store.records.entities import COORDINATION, TASK
+from ai_coordination_engine.store.transitions import budgets as transitions
 from ai_coordination_engine.store.transitions.budgets import Budgets, Full, Period, Used
 from tests.kit.budgets import MODEL, define, need, of_session, tokens, using
 from tests.kit.crashes import tripping
@@ -215,6 +216,20 @@ def test_an_agent_that_waits_says_so_in_numbers_and_goes_on_when_the_limit_is_ra
     stage.drain()
     check_promises(stage, session)
     assert stage.attempts(session) == [(1, "completed", None)]
+
+
+def test_a_higher_limit_wakes_more_agents_than_one_look_reads(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transitions, "MOST_WOKEN", 2)
+    most = need(stage)
+    names = define(stage, {"tokens": 0, "on_exceeded": "pause"})
+    sessions = [stage.start(names) for _ in range(5)]
+    stage.drain()
+    assert [why(stage, each).code for each in sessions] == ["WAITS_FOR_BUDGET"] * 5
+    change(stage, names, {"tokens": most, "on_exceeded": "pause"})
+    stage.drain(until=stage.clock.now().timestamp() + 1)
+    assert [stage.status(each) for each in sessions] == ["completed"] * 5
 
 
 def test_an_agent_goes_on_when_the_budget_is_removed(stage: Stage) -> None:
