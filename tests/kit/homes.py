@@ -144,7 +144,8 @@ def with_queue_and_bucket(settings: Settings) -> Settings:
         VisibilityTimeout=str(visible_after(settings)),
         RedrivePolicy={"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": MAX_RECEIVES},
     )
-    s3.create_bucket(bucket, region)
+    if bucket not in s3.buckets:  # of the application of the module
+        s3.create_bucket(bucket, region)
     url = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{name}"
     return settings.model_copy(update={"queue_url": url, "bucket": bucket})
 
