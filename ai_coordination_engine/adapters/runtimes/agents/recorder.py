@@ -3,16 +3,17 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic_ai import RunContext
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
 from pydantic_ai.messages import ToolReturn
-from pydantic_ai.toolsets import ToolsetTool, WrapperToolset
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
 
 from ai_coordination_engine.adapters.allowed import reason_of
 from ai_coordination_engine.data_classes import dataclass
@@ -101,13 +102,14 @@ class Recorder:
 
 @dataclass
 class Recorded(WrapperToolset[ToolContext]):
-    """A toolset whose calls are recorded. `prefix` comes before the names in records and questions;
-    `needs_approval` says which of its tools a person must allow.
+    """A toolset whose calls are recorded, all or those of `names`. `prefix` comes before the names
+    in records and questions; `needs_approval` says which of its tools a person must allow.
     """
 
     recorder: Recorder
     needs_approval: Callable[[str], bool]
     prefix: str = ""
+    names: Set[str] | None = None
 
     async def call_tool(
         self,
@@ -117,6 +119,8 @@ class Recorded(WrapperToolset[ToolContext]):
         tool: ToolsetTool[ToolContext],
     ) -> Any:
         """Make a call through the recorder."""
+        if self.names is not None and name not in self.names:
+            return await self.wrapped.call_tool(name, tool_args, ctx, tool)
 
         async def make(context: RunContext[ToolContext]) -> Any:
             return await self.wrapped.call_tool(name, tool_args, context, tool)
@@ -124,6 +128,25 @@ class Recorded(WrapperToolset[ToolContext]):
         return await self.recorder.run(
             self.prefix + name, tool_args, ctx, make, needs_approval=self.needs_approval(name)
         )
+
+
+@dataclass
+class Recording(AbstractCapability[ToolContext]):
+    """Records the calls of an agent's own functions.
+
+    They stay in the agent's one toolset: the library starts three tasks a request for each further
+    one.
+    """
+
+    recorder: Recorder
+    needs_approval: Callable[[str], bool]
+    names: Set[str]
+
+    def get_wrapper_toolset(
+        self, toolset: AbstractToolset[ToolContext]
+    ) -> AbstractToolset[ToolContext]:
+        """The agent's tools, those of `names` with the recorder around them."""
+        return Recorded(toolset, self.recorder, self.needs_approval, names=self.names)
 
 
 def _plain(result: Any) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pydantic_ai
-from pydantic_ai import Agent, ModelRetry, RunContext, StructuredDict
+from pydantic_ai import Agent, ModelRetry, RunContext, StructuredDict, Tool
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -31,7 +31,7 @@ from ai_coordination_engine.adapters.runtimes.agents.chosen import Chosen
 from ai_coordination_engine.adapters.runtimes.agents.failures import failure_of
 from ai_coordination_engine.adapters.runtimes.agents.loop import run_in_loop
 from ai_coordination_engine.adapters.runtimes.agents.models import Asked, Models
-from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder
+from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorder, Recording
 from ai_coordination_engine.adapters.runtimes.agents.streamed import Streamed
 from ai_coordination_engine.adapters.runtimes.agents.tools import Tools
 from ai_coordination_engine.adapters.runtimes.agents.within import WithinModel
@@ -201,7 +201,13 @@ class Attempts:
         async with AsyncExitStack() as stack:
             toolsets = await self._tools.open(tools, request, run.recorder, stack)
             left, is_watched = _left(limits, used), request.is_watched
-            agent = _agent(request, _model(run, asked, left), toolsets)
+            agent = _agent(
+                request,
+                _model(run, asked, left),
+                self._tools.functions(tools),
+                toolsets,
+                self._tools.recording(tools, run.recorder),
+            )
             _note_denied(run, state, decided)
             result = await agent.run(
                 None if state is not None else request.input,
@@ -243,7 +249,13 @@ def _model(run: Run, asked: Asked, left: UsageLimits) -> Model:
     return WithinModel(model, run.usage, most, output)
 
 
-def _agent(request: AgentRequest, model: Model, toolsets: Sequence[Any]) -> Agent[ToolContext, Any]:
+def _agent(
+    request: AgentRequest,
+    model: Model,
+    functions: Sequence[Tool[ToolContext]],
+    toolsets: Sequence[Any],
+    recording: Recording,
+) -> Agent[ToolContext, Any]:
     runtime = request.runtime
     schema = request.output_schema or runtime.get("output_schema")
     output: Any = str
@@ -257,7 +269,9 @@ def _agent(request: AgentRequest, model: Model, toolsets: Sequence[Any]) -> Agen
         output_type=[output, DeferredToolRequests],
         instructions=request.instructions or None,
         deps_type=ToolContext,
+        tools=functions,
         toolsets=toolsets,
+        capabilities=[recording] if functions else (),
         retries=_RETRIES,
         model_settings=ModelSettings(**parameters),  # type: ignore[typeddict-item]
     )

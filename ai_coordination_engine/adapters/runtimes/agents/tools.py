@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic_ai import RunContext, Tool
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.toolsets import AbstractToolset, FunctionToolset
+from pydantic_ai.toolsets import AbstractToolset
 
 from ai_coordination_engine.adapters.allowed import AllowedFunctions
 from ai_coordination_engine.adapters.runtimes.agents.chosen import MCP, Chosen
-from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorded, Recorder
+from ai_coordination_engine.adapters.runtimes.agents.recorder import Recorded, Recorder, Recording
 from ai_coordination_engine.adapters.runtimes.agents.unreachable import unreachable
 from ai_coordination_engine.adapters.runtimes.attempts import trace_headers
 from ai_coordination_engine.adapters.runtimes.keys import read_key
@@ -45,17 +45,14 @@ class Tools:
         recorder: Recorder,
         stack: AsyncExitStack,
     ) -> list[Toolset]:
-        """The toolsets, with connections that `stack` closes; all of it is one task. Raises
-        `AgentFailure`.
+        """The toolsets of servers, with connections that `stack` closes; all of it is one task.
+        Raises `AgentFailure`.
         """
-        functions = [each for each in names if each.server is None]
         servers: dict[str, list[Chosen]] = {}
         for each in names:
             if each.server is not None:
                 servers.setdefault(each.server, []).append(each)
         opened: list[Toolset] = []
-        if functions:
-            opened.append(self._of_functions(functions, recorder))
         for name, of_server in servers.items():
             toolset = await self._connect(name, of_server, request, recorder, stack)
             opened.append(toolset.prefixed(name))
@@ -75,14 +72,18 @@ class Tools:
 
     # Functions
 
-    def _of_functions(self, names: Sequence[Chosen], recorder: Recorder) -> Toolset:
-        strict = {each.name for each in names if each.approval}
-        tools = [self._tool(name) for name in dict.fromkeys(str(each.name) for each in names)]
+    def functions(self, names: Sequence[Chosen]) -> list[Tool[ToolContext]]:
+        """The functions among the tools. Raises `AgentFailure`."""
+        return [self._tool(name) for name in dict.fromkeys(_functions(names))]
+
+    def recording(self, names: Sequence[Chosen], recorder: Recorder) -> Recording:
+        """What records the calls of these functions."""
+        strict = {each.name for each in names if each.server is None and each.approval}
 
         def needs_approval(name: str) -> bool:
             return name in strict or self._settings.tools[name].approval is not None
 
-        return Recorded(FunctionToolset(tools), recorder, needs_approval)
+        return Recording(recorder, needs_approval, frozenset(_functions(names)))
 
     def _tool(self, name: str) -> Tool[ToolContext]:
         if name not in self._tools:
@@ -153,6 +154,10 @@ class Tools:
     def _secret(self, name: str) -> str:
         read = partial(self._secrets.value, name)
         return read_key(read, "a header of an MCP server").strip()
+
+
+def _functions(names: Sequence[Chosen]) -> list[str]:
+    return [str(each.name) for each in names if each.server is None]
 
 
 def _needs_approval(server: McpServer, strict: Set[str | None], tool: str) -> bool:
