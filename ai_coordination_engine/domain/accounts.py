@@ -4,7 +4,7 @@ A run counts once it says that a model was asked (`Usage.is_metered`), whatever 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,7 +57,7 @@ class Counts:
 
     def values(self) -> list[int]:
         """All counts, in order."""
-        return [*asdict(self).values()]
+        return [getattr(self, each) for each in MEASURES]
 
     @property
     def known_micro_usd(self) -> int | None:

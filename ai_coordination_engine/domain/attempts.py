@@ -33,7 +33,11 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     cost_micro_usd: int | None = None
     price_version: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+
+    @property
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        """The tool calls, as far as they are calls; None without one."""
+        return plain_tool_calls((self.details or {}).get("tool_calls")) or None
 
     @classmethod
     def of(cls, details: object, late: Mapping[str, object] | None = None) -> "Attempt":
@@ -55,7 +59,6 @@ class Attempt:
             usage=Usage.of(details.get("usage")),
             cost_micro_usd=whole_number(details.get("cost_micro_usd")),
             price_version=_text(details.get("price_version")),
-            tool_calls=plain_tool_calls(details.get("tool_calls")) or None,
         )
 
 
