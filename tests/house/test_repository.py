@@ -57,13 +57,18 @@ def test_a_release_is_checked_built_and_published_from_what_was_checked() -> Non
     release = loaded(GITHUB / "workflows/release.yml")
     assert release[True] == {"push": {"tags": ["v*"]}}  # `on` is a truth value in YAML 1.1
     commands = [step.get("run", "") for step in release["jobs"]["build"]["steps"]]
-    assert [each for each in commands if each.startswith("make")] == [
-        "make lint test",
+    assert [each for each in commands if each.startswith(("make", ".ci/"))] == [
+        ".ci/run",
         "make wheel",
     ]
     assert 'test "$GITHUB_REF_NAME" = "v$(.venv/bin/ace --version)"' in commands
     assert release["jobs"]["publish"]["needs"] == "build"
     assert "make wheel" not in str(release["jobs"]["publish"])
+
+
+def test_every_change_runs_what_people_run_and_builds_what_is_deployed() -> None:
+    commands = [step["run"] for step in steps(GITHUB / "workflows/ci.yml") if "run" in step]
+    assert commands == [".ci/run", "make package image"]
 
 
 def targets() -> set[str]:
