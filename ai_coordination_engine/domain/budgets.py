@@ -58,7 +58,7 @@ def parse_budget(value: object, place: str = "budget") -> Budget:
     try:
         return Budget.model_validate(value)
     except ValidationError as error:
-        raise BadUserInput(f"{problems_of(place, error)}.") from error
+        raise BadUserInput(problems_of(place, error)) from error
 
 
 def parse_tenant_budget(value: object, place: str) -> TenantBudget:
@@ -66,7 +66,7 @@ def parse_tenant_budget(value: object, place: str) -> TenantBudget:
     try:
         found = TenantBudget.model_validate(value)
     except ValidationError as error:
-        raise BadUserInput(f"{problems_of(place, error)}.") from error
+        raise BadUserInput(problems_of(place, error)) from error
     if wrong := next(unknown_in(found, place), None):
         raise BadUserInput(wrong.replace("unknown, and kept without effect", "unknown"))
     return found

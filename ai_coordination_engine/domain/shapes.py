@@ -30,6 +30,7 @@ from ai_coordination_engine.domain.secrets import refuse_secrets
 from ai_coordination_engine.domain.texts import did_you_mean
 from ai_coordination_engine.errors import BadUserInput
 
+_QUOTED = re.compile("'([^']+)'")
 _PREAMBLE = re.compile("^(?:Value error, |((?:Input|String|List|Value) should ))")
 _WRONG = {
     "missing": "is needed",
@@ -112,7 +113,8 @@ def _number(value: object) -> object:
 def _error_class(value: str) -> str:
     if value not in ERROR_CLASSES:
         raise ValueError(
-            f"{value[:100]!r} is not an error class; it takes {', '.join(ERROR_CLASSES)}"
+            f"{value[:100]!r} is not an error class{did_you_mean(value, ERROR_CLASSES) or ';'}"
+            f" it takes {', '.join(ERROR_CLASSES)}"
         )
     return value
 
@@ -301,22 +303,27 @@ def _parse(adapter: TypeAdapter[T], name: str, value: object) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise BadUserInput(f"{problems_of(name, error)}.") from error
+        raise BadUserInput(problems_of(name, error)) from error
 
 
 def problems_of(name: str, error: ValidationError) -> str:
-    """What is wrong with the value `name`, each problem with its path."""
-    return "; ".join(
+    """What is wrong with the value `name`, each problem with its path, as one sentence."""
+    problems = "; ".join(
         f"{path_of(name, problem['loc'])}: {message_of(problem)}"
         for problem in error.errors(include_url=False)[:5]
     )
+    return problems if problems.endswith("?") else f"{problems}."
 
 
 def message_of(problem: Mapping[str, Any]) -> str:
     """What is wrong, in terms of JSON; the library's messages name Python types."""
     wrong = _WRONG.get(problem["type"])
     if wrong is None:
-        return _PREAMBLE.sub(lambda found: "must " if found[1] else "", problem["msg"])
+        wrong = _PREAMBLE.sub(lambda found: "must " if found[1] else "", problem["msg"])
+        if problem["type"] == "literal_error":
+            known = _QUOTED.findall(problem["ctx"]["expected"])
+            wrong += did_you_mean(problem.get("input"), known)
+        return wrong
     if problem["type"] != "missing":
         return wrong
     return wrong + _misspelt(str(problem["loc"][-1]), problem.get("input"))

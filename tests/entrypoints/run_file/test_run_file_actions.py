@@ -67,6 +67,12 @@ def test_the_long_form_of_a_map_is_taken_too() -> None:
         ("quorum: 2", "quorum: 4", "15:15: quorum: 4 of 3 can never be reached."),
         (
             "join: quorum",
+            "join: quorums",
+            "14:13: join: must be 'all', 'any', 'quorum' or 'all_terminal'; did you mean"
+            ' "quorum"?',
+        ),
+        (
+            "join: quorum",
             "join: most",
             "14:13: join: must be 'all', 'any', 'quorum' or 'all_terminal'.",
         ),
