@@ -222,13 +222,15 @@ class Attempts:
             run.note_model(result.all_messages())
             if not isinstance(result.output, DeferredToolRequests):
                 return result.output
-            counted = run.counts()
-            total = {
-                name: used.get(name, 0) + counted.get(name, 0)
-                for name in ("requests", "tool_calls", "total_tokens")
-            }
+            total = _total(used, run.counts())
             told = result.all_messages(), run.recorder, request, total, run.secrets
             return approvals.question_of(result.output, *told)
+
+
+def _total(used: Mapping[str, int], counted: Mapping[str, int]) -> dict[str, int]:
+    """What counts towards the limits, of the parts before this one and of this one."""
+    names = ("requests", "tool_calls", "total_tokens")
+    return {name: used.get(name, 0) + counted.get(name, 0) for name in names}
 
 
 def _left(limits: Mapping[str, int], used: Mapping[str, int]) -> UsageLimits:
