@@ -28,7 +28,10 @@ def test_what_people_import_needs_nothing_but_the_wheel(
         "sitecustomize",
     }
     ours = {name for name in done.stdout.split() if name.startswith("ai_coordination_engine.")}
-    assert {name for name in ours if ".domain" not in name} == {"ai_coordination_engine.ports"}
+    assert {name for name in ours if ".domain" not in name} == {
+        "ai_coordination_engine.data_classes",
+        "ai_coordination_engine.runtime_ports",
+    }
 
 
 def test_what_runs_on_aws_needs_no_extra(installed: Installed, base: Path, tmp_path: Path) -> None:
