@@ -287,8 +287,8 @@ MUTANTS = (
     Mutant(
         "lost attempts leave no run",
         "engine/attempt/runs.py",
-        "for attempt, run in lost(agent)]\n    app.records.parallel",
-        "for attempt, run in lost(agent)[:0]]\n    app.records.parallel",
+        "for attempt, run in lost(agent)),\n    ]\n    app.records.parallel",
+        "for attempt, run in lost(agent)[:0]),\n    ]\n    app.records.parallel",
         CRASHES,
     ),
     Mutant(

@@ -201,13 +201,8 @@ class Attempts:
         async with AsyncExitStack() as stack:
             toolsets = await self._tools.open(tools, request, run.recorder, stack)
             left, is_watched = _left(limits, used), request.is_watched
-            agent = _agent(
-                request,
-                _model(run, asked, left),
-                self._tools.functions(tools),
-                toolsets,
-                self._tools.recording(tools, run.recorder),
-            )
+            own, model = self._tools.own(tools, run.recorder), _model(run, asked, left)
+            agent = _agent(request, model, toolsets, *own)
             _note_denied(run, state, decided)
             result = await agent.run(
                 None if state is not None else request.input,
@@ -254,8 +249,8 @@ def _model(run: Run, asked: Asked, left: UsageLimits) -> Model:
 def _agent(
     request: AgentRequest,
     model: Model,
-    functions: Sequence[Tool[ToolContext]],
     toolsets: Sequence[Any],
+    functions: Sequence[Tool[ToolContext]],
     recording: Recording,
 ) -> Agent[ToolContext, Any]:
     runtime = request.runtime

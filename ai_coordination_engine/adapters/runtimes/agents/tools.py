@@ -72,18 +72,17 @@ class Tools:
 
     # Functions
 
-    def functions(self, names: Sequence[Chosen]) -> list[Tool[ToolContext]]:
-        """The functions among the tools. Raises `AgentFailure`."""
-        return [self._tool(name) for name in dict.fromkeys(_functions(names))]
-
-    def recording(self, names: Sequence[Chosen], recorder: Recorder) -> Recording:
-        """What records the calls of these functions."""
+    def own(
+        self, names: Sequence[Chosen], recorder: Recorder
+    ) -> tuple[list[Tool[ToolContext]], Recording]:
+        """The functions among the tools, and what records their calls. Raises `AgentFailure`."""
         strict = {each.name for each in names if each.server is None and each.approval}
+        own = dict.fromkeys(str(each.name) for each in names if each.server is None)
 
         def needs_approval(name: str) -> bool:
             return name in strict or self._settings.tools[name].approval is not None
 
-        return Recording(recorder, needs_approval, frozenset(_functions(names)))
+        return [self._tool(name) for name in own], Recording(recorder, needs_approval, own.keys())
 
     def _tool(self, name: str) -> Tool[ToolContext]:
         if name not in self._tools:
@@ -154,10 +153,6 @@ class Tools:
     def _secret(self, name: str) -> str:
         read = partial(self._secrets.value, name)
         return read_key(read, "a header of an MCP server").strip()
-
-
-def _functions(names: Sequence[Chosen]) -> list[str]:
-    return [str(each.name) for each in names if each.server is None]
 
 
 def _needs_approval(server: McpServer, strict: Set[str | None], tool: str) -> bool:
