@@ -47,13 +47,15 @@ def counted(stage: Stage) -> Counts:
     return total(each.counts for day in days for each in counters.of_days(TENANT, day))
 
 
-def check(stage: Stage, *sessions: Session) -> Counts:
-    """The counters of the days, those of the coordinations and the sessions say what the runs
-    do.
+def check(stage: Stage, *sessions: Session, before: Counts | None = None) -> Counts:
+    """The counters of the days, those of the coordinations and the sessions say what the runs do,
+    and `before` of sessions that are not looked at again.
     """
-    now = [stage.session(each) for each in sessions]
-    found = total(counts for each in now for counts in accounts_of(stage.app, each).values())
-    of_sessions = total(counts for each in now for counts in loaded(each.counted).values())
+    now, before = [stage.session(each) for each in sessions], before or Counts()
+    found = before + total(
+        counts for each in now for counts in accounts_of(stage.app, each).values()
+    )
+    of_sessions = before + total(counts for each in now for counts in loaded(each.counted).values())
     coordinations = {each.coordination_uuid for each in now}
     of_coordinations = total(
         counter.counts
@@ -344,6 +346,7 @@ def test_a_day_counts_a_bounded_number_of_models_by_name(
 def test_nothing_is_lost_or_counted_twice_when_a_worker_dies(stage: Stage, graph: Any) -> None:
     names, sessions, at, trips = stage.define(graph), list[Session](), 1, 1
     stage.runtime.behaviours |= dict.fromkeys("abc", asks)
+    before = Counts()
     while trips:
         session = stage.start(names)
         with tripping(stage, at) as tripwire:
@@ -351,5 +354,8 @@ def test_nothing_is_lost_or_counted_twice_when_a_worker_dies(stage: Stage, graph
         trips, at = tripwire.trips, at + EVERY
         sessions.append(session)
         ended = [each for each in stage.runs(session.session_uuid) if each.async_task.get("usage")]
-        assert check(stage, *sessions).runs >= len(ended) >= len(graph)
+        found = check(stage, session, before=before)
+        assert found.runs - before.runs >= len(ended) >= len(graph)
+        before = found
     assert at > 20
+    assert check(stage, *sessions) == before
