@@ -9,7 +9,7 @@ from ai_coordination_engine.adapters.change_fifos import ChangeFifos
 from ai_coordination_engine.adapters.changes import ProcessChanges
 from ai_coordination_engine.adapters.function_files import FunctionFiles
 from ai_coordination_engine.adapters.outputs import ProcessOutputs
-from ai_coordination_engine.adapters.price_table import LazyPrices
+from ai_coordination_engine.adapters.price_table import prices_of
 from ai_coordination_engine.adapters.runtimes import RuntimeRegistry
 from ai_coordination_engine.adapters.runtimes.function import FunctionRuntime
 from ai_coordination_engine.adapters.secret_files import SecretFiles
@@ -63,7 +63,7 @@ def application(
         clock=records.clock,
         changes=changes,
         outputs=ProcessOutputs(changes, others),
-        prices=LazyPrices(settings.prices),
+        prices=prices_of(settings.prices),
         telemetry=telemetry(settings),
         notices=_notices(settings, secrets, look) if settings.a2a_push else None,
     )

@@ -10,8 +10,6 @@ from threading import Event
 from typing import Any, Protocol
 
 from ai_coordination_engine.data_classes import dataclass
-from ai_coordination_engine.domain.prices import Cost
-from ai_coordination_engine.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +111,6 @@ class AllowList(Protocol):
 
     def problems(self) -> Iterator[str]:
         """Yield a line for each setting that can never work, whatever the records contain."""
-
-
-class Prices(Protocol):
-    """Knows what usage costs, in micro-USD."""
-
-    def cost(self, usage: Usage, at: datetime) -> Cost | None:
-        """Return what an attempt costs that ended at that time, with the price's version; None
-        when the usage or its price is not known.
-        """
-
-    def worst_case(
-        self,
-        model: str,
-        provider: str | None,
-        input_tokens: int,
-        max_tokens: int,
-        at: datetime,
-        *,
-        requests: int = 1,
-    ) -> int | None:
-        """Return what requests of so many tokens cost at most; None for a model without a price."""
 
 
 class Queue(Protocol):

@@ -8,10 +8,10 @@ sum of a run is rounded half up, once.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime, time
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ai_coordination_engine.data_classes import dataclass
@@ -120,20 +120,31 @@ def _at(rate: Rate, prompt: int) -> int:
 class PriceTable:
     """The prices of a release, and the operator's own. Thread-safe.
 
-    `data`: what `.ci/prices` writes: `version` and `providers`, each with its `models` and their
-    prices in USD, which are ints or `Decimal`s. `own`: the
-    operator's prices, by `model` or `provider/model`, which may end with `*`; `own_version` tells
-    different ones apart.
+    `read`: called when the first price is asked for; what `.ci/prices` writes: `version` and
+    `providers`, each with its `models` and their prices in USD, which are ints or `Decimal`s.
+    `own`: the operator's prices, by `model` or `provider/model`, which may end with `*`;
+    `own_version` tells different ones apart.
     """
 
     def __init__(
-        self, data: Mapping[str, Any], own: Mapping[str, Rates] | None = None, own_version: str = ""
+        self,
+        read: Callable[[], Mapping[str, Any]],
+        own: Mapping[str, Rates] | None = None,
+        own_version: str = "",
     ) -> None:
-        self._data = data
+        self._read = read
         self._own = {name.lower(): rates for name, rates in (own or {}).items()}
-        self.version = str(data.get("version", ""))
         self._own_version = f"{OWN} {own_version}".rstrip()
         self._found = lru_cache(maxsize=1_000)(self._find)
+
+    @cached_property
+    def _data(self) -> Mapping[str, Any]:
+        return self._read()
+
+    @property
+    def version(self) -> str:
+        """The version of the release's prices."""
+        return str(self._data.get("version", ""))
 
     def cost(self, usage: Usage, at: datetime) -> Cost | None:
         """What the usage costs at that time; None when that is not known, and never 0 for it."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain.budgets import Budget, TenantBudget, parse_tenant_budget
+from ai_coordination_engine.domain.prices import PriceTable
 from ai_coordination_engine.domain.runtimes import needs_of
 from ai_coordination_engine.live_ports import Changes, Notices, Outputs
-from ai_coordination_engine.ports import AllowList, Clock, Prices, Queue, Secrets, Wake
+from ai_coordination_engine.ports import AllowList, Clock, Queue, Secrets, Wake
 from ai_coordination_engine.runtime_ports import ActionFunctions, Runtimes
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.models import SessionAgent
@@ -51,7 +52,7 @@ class App:
     clock: Clock
     changes: Changes
     outputs: Outputs
-    prices: Prices
+    prices: PriceTable
     allow_list: AllowList | None = None
     process: str = ""
     settings_since: float = 0

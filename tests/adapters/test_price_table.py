@@ -14,7 +14,7 @@ from genai_prices import calc_price
 from genai_prices.data import providers
 from pydantic import ValidationError
 
-from ai_coordination_engine.adapters.price_table import TABLE, LazyPrices
+from ai_coordination_engine.adapters.price_table import TABLE, prices_of
 from ai_coordination_engine.domain.usage import Usage
 from ai_coordination_engine.settings import Settings
 
@@ -40,7 +40,7 @@ def test_the_table_is_small_and_has_a_version_and_a_date() -> None:
 
 @pytest.mark.parametrize("provider", FIRST_HAND)
 def test_a_cost_is_what_the_library_computes(provider: str) -> None:
-    prices, compared = LazyPrices({}), 0
+    prices, compared = prices_of({}), 0
     listed = next(each for each in providers if each.id == provider)
     for model in listed.models:
         usage = {"input_tokens": 300_000, "output_tokens": 2_000}
@@ -62,14 +62,14 @@ def test_a_cost_is_what_the_library_computes(provider: str) -> None:
 
 def test_nothing_is_read_before_there_is_a_price_to_find(monkeypatch: Any) -> None:
     monkeypatch.setattr("ai_coordination_engine.adapters.price_table.TABLE", None)
-    assert LazyPrices({}).cost(Usage(input_tokens=1), NOW) is None
+    assert prices_of({}).cost(Usage(input_tokens=1), NOW) is None
 
 
 def test_a_price_of_its_own_may_be_nothing() -> None:
     settings = Settings(
         prices={"small": {"inputMicroUsdPerMillion": 0, "outputMicroUsdPerMillion": 0}}
     )
-    cost = LazyPrices(settings.prices).cost(
+    cost = prices_of(settings.prices).cost(
         Usage(input_tokens=9, output_tokens=9, model="small", provider="127.0.0.1"), NOW
     )
     assert cost is not None

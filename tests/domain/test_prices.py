@@ -42,7 +42,7 @@ def cost(
     input_tokens: int | None, output_tokens: int | None, at: datetime = NOON, **more: Any
 ) -> int | None:
     usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, **more)
-    found = PriceTable(TABLE).cost(usage, at)
+    found = PriceTable(lambda: TABLE).cost(usage, at)
     assert found is None or found.version == "test 1"
     return None if found is None else found.micro_usd
 
@@ -105,7 +105,9 @@ def test_parts_of_the_tokens_have_their_own_prices(usage: Any, micro_usd: int) -
 )
 def test_what_has_no_price_costs_nothing_known(usage: dict[str, Any]) -> None:
     assert (
-        PriceTable(TABLE).cost(Usage(**{"input_tokens": 5, "output_tokens": 5} | usage), NOON)
+        PriceTable(lambda: TABLE).cost(
+            Usage(**{"input_tokens": 5, "output_tokens": 5} | usage), NOON
+        )
         is None
     )
 
@@ -169,7 +171,7 @@ def test_the_operators_own_prices_come_first(
     model: str, provider: str | None, micro_usd: int
 ) -> None:
     usage = Usage(input_tokens=1, output_tokens=0, model=model, provider=provider)
-    found = PriceTable(TABLE, OWN, "5e1f").cost(usage, NOON)
+    found = PriceTable(lambda: TABLE, OWN, "5e1f").cost(usage, NOON)
     assert found == Cost(micro_usd, "ACE_PRICES 5e1f")
 
 
@@ -203,4 +205,4 @@ def test_no_request_costs_more_than_its_worst_case(
     ],
 )
 def test_the_worst_case_is_the_dearest_of_all_ways_to_count(model: str, most: int | None) -> None:
-    assert PriceTable(TABLE).worst_case(model, None, 10, 1, NOON) == most
+    assert PriceTable(lambda: TABLE).worst_case(model, None, 10, 1, NOON) == most

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine.adapters.price_table import LazyPrices
+from ai_coordination_engine.adapters.price_table import prices_of
 from ai_coordination_engine.domain.budgets import Amount, Budget, Scope
 from ai_coordination_engine.engine.app import App, wake
 from ai_coordination_engine.engine.attempt import budgets, costs
@@ -448,7 +448,7 @@ PRICE = {"inputMicroUsdPerMillion": 3_000_000, "outputMicroUsdPerMillion": 15_00
 def test_the_worst_case_in_money_is_exact(
     stage: Stage, runtime: Mapping[str, Any], input_tokens: int | None, cost: Any
 ) -> None:
-    stage.app = replace(stage.app, prices=LazyPrices({"m": OwnPrice(**PRICE)}))
+    stage.app = replace(stage.app, prices=prices_of({"m": OwnPrice(**PRICE)}))
     tokens = budgets.worst_case(stage.app, AgentRequest(runtime=runtime))
     assert tokens is not None
     if input_tokens is not None:
@@ -457,7 +457,7 @@ def test_the_worst_case_in_money_is_exact(
 
 
 def test_money_is_reserved_and_what_was_used_is_spent(stage: Stage) -> None:
-    stage.app = replace(stage.app, prices=LazyPrices({"m": OwnPrice(**PRICE)}))
+    stage.app = replace(stage.app, prices=prices_of({"m": OwnPrice(**PRICE)}))
     most = 3 * (need(stage) - 100) + 15 * 100
     used = {"input_tokens": 20, "output_tokens": 4, "model": "m", "provider": "p"}
     seen: list[tuple[int, int]] = []
