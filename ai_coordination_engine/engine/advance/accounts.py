@@ -61,6 +61,13 @@ def count_late(app: App, agent: SessionAgent) -> None:
         _count_of(app, agent, also_open=agent.sink_count == 0)
 
 
+def note(app: App, agent: SessionAgent) -> None:
+    """Note in the agent's session that a long job of it has asked a model: the agent may be
+    cancelled before it learns that.
+    """
+    _count_of(app, agent, also_open=False)
+
+
 def is_counted(session: Session) -> bool:
     """Whether the session was counted since its latest reset."""
     return session.counted_epoch is not None and session.counted_epoch >= (session.epoch or 0)

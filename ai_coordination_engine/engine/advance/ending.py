@@ -200,7 +200,8 @@ def _end_all(
     grown: list[str] = []
     end = app.agents.cancel if session.status == "cancelled" else app.agents.abandon
     while to_end := _to_end(app, session, now.values()):
-        _let_go(app, to_end)
+        cancel_jobs(app, to_end)
+        budgets.drop_all(app, to_end)
         calls = [partial(end, each, session.epoch or 0) for each in to_end]
         writes += len(calls)
         for read, ended in zip(to_end, app.records.parallel.run(calls), strict=True):
@@ -278,16 +279,6 @@ def _held_until(app: App, rows: Iterable[SessionAgent]) -> float:
     return max((until for until in held if until >= now), default=0)
 
 
-def _let_go(app: App, agents: Sequence[SessionAgent]) -> None:
-    """Call this before these agents of an ended session are ended: nobody waits for their jobs any
-    more. One that has ended just now may tell usage, so that the session is to be counted.
-    """
-    cancel_jobs(app, agents)
-    budgets.drop_all(app, agents)
-    if any(each.async_task_uuid for each in agents):
-        app.late_usage.note(agents[0].partition_key, agents[0].session_key)
-
-
 def end_those(app: App, session: Session, agents: Sequence[SessionAgent]) -> None:
     """End these agents of an ended session, except held ones."""
     _end_all(app, session, agents, _Turn())
@@ -320,7 +311,8 @@ def abandon(app: App, agent: SessionAgent) -> Outcome[SessionAgent]:
 
     Not in the other order: while the agent is open, a slow worker may still store a result.
     """
-    _let_go(app, [agent])
+    cancel_jobs(app, [agent])
+    budgets.drop(app, agent)
     abandoned = app.agents.abandon(agent, agent.epoch or 0)
     if isinstance(abandoned, Applied):
         record_lost(app, abandoned.record)

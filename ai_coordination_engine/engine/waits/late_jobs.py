@@ -42,7 +42,10 @@ def count(app: App, agent: SessionAgent, job: Job) -> None:
     if not Usage.of(job.usage).is_metered:
         return
     now = app.records.get_stored(SESSION_AGENT, agent.partition_key, agent.key)
-    if now is None or _is_awaited(now, job):
+    if now is None:
+        return
+    if _is_awaited(now, job):
+        accounts.note(app, now)
         return
     _count(app, now, job, job.usage)
 
