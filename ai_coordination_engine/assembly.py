@@ -52,7 +52,8 @@ def application(
     """
     secrets = secrets_of(settings, on_aws=on_aws)
     changes = changes or ProcessChanges()
-    look = look or (lambda *_: changes.announce([topics.of_notices()]))
+    # who watches this session already, and who does not yet
+    look = look or (lambda topic, _: changes.announce([topic, topics.of_notices()]))
     return App(
         settings=settings,
         records=records,

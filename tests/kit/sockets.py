@@ -224,9 +224,9 @@ class Home:
         return kept
 
     def _handled(self, records: list[dict[str, Any]], seconds: int = 30) -> list[str]:
-        context = Context()
-        context.seconds = seconds
-        answer = self._push({"Records": records}, context)
+        self.context = Context()
+        self.context.seconds = seconds
+        answer = self._push({"Records": records}, self.context)
         return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
     def _items(self) -> dict[tuple[str, str, str], Any]:

@@ -17,6 +17,7 @@ from ai_coordination_engine.api.schema import SCHEMA
 from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.entrypoints.aws.sending import Sending
+from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.live_bootstrap import Live, build_live
 from ai_coordination_engine.live_ports import Expire, Look
 from ai_coordination_engine.observability import configure, logger
@@ -56,16 +57,39 @@ class Push:
         if records and records[0]["eventSource"] == STREAM:
             failed = self._changes(records, context)
         else:
-            failed = [
-                each["messageId"]
-                for each in records
-                if not _has_time(context) or not self._is_done(each)
-            ]
+            failed = self._reminders(records, context)
         return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
     @property
     def _live(self) -> Live:
         return self.sending.live
+
+    def _reminders(self, records: Iterable[Event], context: LambdaContext) -> list[str]:
+        """Process reminders; the ids of those to deliver again. Notices come last, at the same
+        time: a slow receiver holds up no connection, and no other receiver.
+        """
+        failed = list[str]()
+
+        def process(record: Event) -> None:
+            if not _has_time(context) or not self._is_done(record):
+                failed.append(record["messageId"])
+
+        notices = list[Callable[[], None]]()
+        for each in records:
+            if self._is_of_notice(each):
+                notices.append(partial(process, each))
+            else:
+                process(each)
+        if notices:
+            self._live.app.records.parallel.beside(notices, threads=len(notices))
+        return failed
+
+    def _is_of_notice(self, record: Event) -> bool:
+        try:
+            message = self._live.reminders.read(record["body"])
+        except BadUserInput:
+            return False
+        return isinstance(message, Look) and is_push(message.watcher or "")
 
     def _changes(self, records: Iterable[Event], context: LambdaContext) -> list[str]:
         """Look at each topic of a batch once; the sequence number from which on to deliver it

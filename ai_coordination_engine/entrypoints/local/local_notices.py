@@ -6,9 +6,11 @@ once a minute.
 
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from urllib.parse import urlsplit
 
 from ai_coordination_engine.domain import topics
 from ai_coordination_engine.engine.app import App
@@ -18,8 +20,8 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.push_configurations import PushConfiguration
 
 EVERY_SECONDS = 60.0
-AT_ONCE = 8
-"""Notices that are sent at the same time."""
+AT_ONCE, AT_ONE_RECEIVER = 16, 4
+"""Notices that are sent at the same time: to all receivers, and to one host, which may be slow."""
 
 
 class LocalNotices:
@@ -28,14 +30,15 @@ class LocalNotices:
     def __init__(self, app: App, seconds: float = EVERY_SECONDS) -> None:
         self._app, self._seconds = app, seconds
         self._changing = threading.Condition()
-        # when to look at a configuration, and whatever its `retry_at` is (monotonic)
-        self._due: dict[Key, float] = {}
-        self._retried: set[Key] = set()
+        self._due: dict[Key, float] = {}  # when to look at a configuration (monotonic)
         self._busy: set[Key] = set()
+        self._sending = Counter[str]()  # by host
+        # what waits until a host has got another notice; a dictionary is a set with an order
+        self._queued = defaultdict[str, dict[Key, None]](dict)
         self._watched: dict[Key, Callable[[], None]] = {}
         self._end: Callable[[], None] = lambda: None
         self._is_stopping = False
-        self._list_at = 0.0
+        self._has_new, self._list_at = False, 0.0
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ace-notice")
         self._thread = threading.Thread(target=self._run, name="ace-notices", daemon=True)
 
@@ -60,7 +63,7 @@ class LocalNotices:
 
     def _list_soon(self) -> None:
         with self._changing:
-            self._list_at = 0.0
+            self._has_new = True
             self._changing.notify()
 
     def _look(self, key: Key) -> None:
@@ -71,7 +74,6 @@ class LocalNotices:
     def _again(self, read: PushConfiguration, seconds: float) -> None:
         with self._changing:
             self._due[read.key] = time.monotonic() + seconds
-            self._retried.add(read.key)
             self._changing.notify()
 
     def _run(self) -> None:
@@ -81,18 +83,19 @@ class LocalNotices:
                     self._changing.wait(self._until_the_next())
                 if self._is_stopping:
                     return
-                is_listing = self._list_at <= time.monotonic()
+                is_whole, has_new = self._list_at <= time.monotonic(), self._has_new
+                self._has_new = False
                 due = [key for key in self._ready() if key not in self._busy]
                 for key in due:
                     del self._due[key]
                 self._busy.update(due)
-            if is_listing:
-                self._list()
+            if is_whole or has_new:
+                self._list(is_whole=is_whole)
             for key in due:
                 self._pool.submit(self._send, key)
 
     def _has_work(self) -> bool:
-        is_listing = self._list_at <= time.monotonic()
+        is_listing = self._has_new or self._list_at <= time.monotonic()
         return (
             self._is_stopping or is_listing or any(key not in self._busy for key in self._ready())
         )
@@ -106,10 +109,11 @@ class LocalNotices:
         times = [at for key, at in self._due.items() if key not in self._busy]
         return max(0.0, min([self._list_at, *times]) - time.monotonic())
 
-    def _list(self) -> None:
-        """Look at all configurations, and watch those that are new."""
-        with self._changing:
-            self._list_at = time.monotonic() + self._seconds
+    def _list(self, *, is_whole: bool) -> None:
+        """Watch the configurations that are new, and look at them, or at all."""
+        if is_whole:
+            with self._changing:
+                self._list_at = time.monotonic() + self._seconds
         try:
             found = set(self._app.push_configurations.listed())
         except Exception:  # the next look may succeed
@@ -117,9 +121,10 @@ class LocalNotices:
             return
         for key in self._watched.keys() - found:
             self._watched.pop(key)()
-        for key in found - self._watched.keys():
+        new = found - self._watched.keys()
+        for key in new:
             self._watched[key] = self._app.changes.watch([key[0]], partial(self._look, key))
-        for key in found:
+        for key in found if is_whole else new:
             self._look(key)
 
     def _send(self, key: Key) -> None:
@@ -134,16 +139,42 @@ class LocalNotices:
                 self._changing.notify()
 
     def _deliver(self, key: Key) -> None:
-        with self._changing:
-            is_retry = key in self._retried
-            self._retried.discard(key)
         read = self._app.push_configurations.get(key)
         if read is None:
             self._app.push_configurations.delete(key)  # its time is over, or it is gone
-        elif not is_retry and (wait := self._until_its_retry(read)) > 0:
+        elif (wait := self._until_its_retry(read)) > 0:
             self._again(read, wait)
-        elif self._app.notices is not None:
-            deliver(self._app, self._app.notices, read, self._again)
+        elif self._app.notices is not None and self._begins(
+            host := urlsplit(read.url).hostname or "", key
+        ):
+            try:
+                deliver(self._app, self._app.notices, read, self._again)
+            finally:
+                self._ends(host)
+
+    def _begins(self, host: str, key: Key) -> bool:
+        """Whether a notice may be sent to a host now; else it is queued."""
+        with self._changing:
+            if self._sending[host] < AT_ONE_RECEIVER:
+                self._sending[host] += 1
+                return True
+            self._queued[host][key] = None
+            return False
+
+    def _ends(self, host: str) -> None:
+        """Look at what is queued for a host for longest."""
+        with self._changing:
+            self._sending[host] -= 1
+            queued = self._queued[host]
+            if queued:
+                key = next(iter(queued))
+                del queued[key]
+                self._due[key] = 0.0
+                self._changing.notify()
+            if not queued:
+                del self._queued[host]
+            if not self._sending[host]:
+                del self._sending[host]
 
     def _until_its_retry(self, read: PushConfiguration) -> float:
         """The seconds until another try, which a process before this one may have had to make."""

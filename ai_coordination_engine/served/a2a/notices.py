@@ -23,6 +23,8 @@ TRIES = 10
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 900.0
 """The waits between two tries; a wait is twice as long as the one before."""
 BUSY_SECONDS = 2.0
+EARLY_SECONDS = 1.0
+"""By which a try that is due may seem too early, where another machine's clock has set it."""
 LARGE = 250_000  # bytes; what is larger is told without its artifacts
 Again = Callable[[PushConfiguration, float], None]
 """Looks at a configuration again after some seconds, whatever happens until then."""
@@ -30,7 +32,7 @@ Again = Callable[[PushConfiguration, float], None]
 
 def has_news(app: App, read: PushConfiguration) -> bool:
     """Whether the receiver is to be told anything now; no write."""
-    if (read.retry_at or 0) > app.clock.now().timestamp():
+    if _waits(app, read):
         return False
     try:
         seen = _seen(app, read)
@@ -43,6 +45,7 @@ def deliver(app: App, notices: Notices, read: PushConfiguration, again: Again) -
     """Send the news to a receiver, if there is any. `read`: the configuration as it is now.
 
     When it fails, or another process is sending, `again` is called before anything is written.
+    Before the next try is due, nothing is sent, whoever looks: there is an `again` for it.
     """
     try:
         seen = _seen(app, read)
@@ -50,7 +53,7 @@ def deliver(app: App, notices: Notices, read: PushConfiguration, again: Again) -
         app.push_configurations.delete(read.key)
         return
     state = state_to_tell(seen)
-    if not _is_news(read, state):
+    if not _is_news(read, state) or _waits(app, read, EARLY_SECONDS):
         return
     # the state was read after the one before was sent, or this is refused
     claimed = app.push_configurations.claim(read)
@@ -95,6 +98,11 @@ def _is_news(read: PushConfiguration, state: str) -> bool:
     return bool(state) and state != read.delivered
 
 
+def _waits(app: App, read: PushConfiguration, early: float = 0.0) -> bool:
+    """Whether the next try is not due yet."""
+    return (read.retry_at or 0) - early > app.clock.now().timestamp()
+
+
 def _is_tried_again(
     app: App, claimed: PushConfiguration, state: str, failure: AgentFailure, again: Again
 ) -> bool:
@@ -106,7 +114,7 @@ def _is_tried_again(
         return False
     wait = min(FIRST_SECONDS * 2 ** (failures - 1), LONGEST_SECONDS)
     logger.info("a receiver was not told: its notice is sent again", extra=told)
+    retry_at = app.clock.now().timestamp() + wait  # before: who looks again is not too early
     again(claimed, wait)
-    retry_at = app.clock.now().timestamp() + wait
     app.push_configurations.failed(claimed, state, failures, retry_at)
     return True

@@ -37,12 +37,16 @@ def tell(app: App, tenant: str, seen: ServedSession, wanted: Push) -> Result:
     name = wanted.id or sha256(wanted.url.encode(errors="replace")).hexdigest()[:24]
     known = {each.id: each for each in app.push_configurations.of(topic)}
     found = known.get(name)
-    if found is None and len(known) >= MOST:
-        raise invalid("taskId", f"the task has {MOST} push configurations: delete one first")
+    is_new = found is None
+    if is_new and len(known) >= MOST:
+        raise _too_many()
     if found is None or found.url != wanted.url:
         key = push_key(topic, name)
         found = PushConfiguration(*key, partition_key=tenant, task=seen.handle, url=wanted.url)
         app.push_configurations.put(found)
+    if is_new and len(app.push_configurations.of(topic)) > MOST:  # others came in between
+        app.push_configurations.delete(found.key)
+        raise _too_many()
     notices.look(*found.key)
     return _shown(found)
 
@@ -74,6 +78,10 @@ def delete(app: App, tenant: str, params: Params) -> Result:
     """DeleteTaskPushNotificationConfig; deleting what does not exist changes nothing."""
     app.push_configurations.delete(_named(app, tenant, params))
     return {}
+
+
+def _too_many() -> ProtocolError:
+    return invalid("taskId", f"the task has {MOST} push configurations: delete one first")
 
 
 def _named(app: App, tenant: str, params: Params) -> Key:

@@ -1,5 +1,6 @@
 """Notices of A2A tasks on AWS: the streams tell what has changed, and a queue sends."""
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from ai_coordination_engine.live_ports import Look
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.a2a import pushes
+from ai_coordination_engine.served.a2a.notices import FIRST_SECONDS
 from ai_coordination_engine.served.tasks import served_task
 from ai_coordination_engine.store.leases import LEASE_SECONDS
 from tests.kit.crashes import Crash, Tripwire, Turns, deaths
@@ -36,8 +38,9 @@ class Told:
     def begin(self, key: str) -> None:
         """Start another session."""
         task = served_task(self.app, "acme", "a2a", "ask")
-        given = {"protocol": "a2a", "idempotency_key": key}
-        self.begun = sessions.start(self.app, "acme", task, {"query": "x"}, **given)
+        self.begun = sessions.start(
+            self.app, "acme", task, {"query": "x"}, protocol="a2a", idempotency_key=key
+        )
         self.notices.got.clear()
         self.home.changes()
 
@@ -94,9 +97,11 @@ def test_a_dead_receiver_holds_up_no_stream_and_no_connection(home: Home) -> Non
     assert home.push() == home.remind() == []
     assert kinds(home.received())[-1] == "next"
     told.answer()
+    home.clock.advance(FIRST_SECONDS)
     assert home.push() == home.remind() == []
     assert kinds(home.received())[-1] == "complete"
     told.notices.is_dead = False
+    home.clock.advance(FIRST_SECONDS)
     home.remind()
     assert told.states == ["TASK_STATE_COMPLETED"]
 
@@ -132,7 +137,7 @@ def history(told: Told, trip_at: int) -> tuple[int, list[str]]:
     for act in (lambda: None, told.answer):
         act()
         records = home.changes()
-        tried(lambda records=records: home.push(records))
+        tried(partial(home.push, records))
         tried(sent)
         tried(sent)
     del home.database.call  # the method of the class
@@ -162,6 +167,20 @@ def test_a_queue_that_is_slow_for_dead_receivers_keeps_the_rest_of_a_batch(home:
     assert home._handled([record], seconds=9) == ["m"]
     assert told.notices.got == []
     assert home._handled([record]) == []
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
+def test_slow_receivers_come_after_the_connections_of_a_batch(home: Home) -> None:
+    told = Told(home)
+    told.tell()
+    home.worker.drain()
+    home.connect("late")
+    told.notices.reach = lambda name: setattr(home.context, "seconds", 5)
+    numbers = ["0", *(str(number) for number, _ in enumerate(home.reminders.sent))]
+    records = [{"eventSource": "aws:sqs", "messageId": each, "body": each} for each in numbers]
+    assert len(records) == 3
+    assert home._handled(records) == ["0"]
+    assert home.sockets.gone == {"late"}  # it has not authenticated in time
     assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from ai_coordination_engine.domain import json_text
 from ai_coordination_engine.engine.app import App
+from ai_coordination_engine.entrypoints.local.local_notices import AT_ONE_RECEIVER, LocalNotices
 from ai_coordination_engine.served import sessions
 from ai_coordination_engine.served.a2a import notices, pushes
 from ai_coordination_engine.served.a2a.errors import ProtocolError
@@ -22,17 +24,20 @@ from tests.kit.fakes import FakeNotices
 from tests.kit.stage import TENANT, Stage, stage_of
 
 URL = "https://ok.example/hook"
+AGENTS = {"a": ""}
 ASK = {"a": {"user_in_the_loop": "ann"}}
 
 
 class Told:
     """A task that asks one question, and who is told of it."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(
+        self, app: App, agents: dict[str, str] = AGENTS, actions: dict[str, Any] = ASK
+    ) -> None:
         self.notices = FakeNotices()
         self.stage: Stage = stage_of(app)
         self.app = replace(self.stage.app, notices=self.notices)
-        self.stage.define({"a": ""}, actions=ASK, expose_as={"name": "ask"})
+        self.stage.define(agents, actions=actions, expose_as={"name": "ask"})
         task = served_task(self.app, TENANT, "a2a", "ask")
         self.begun = sessions.start(self.app, TENANT, task, {"query": "x"}, protocol="a2a")
         self.again: list[tuple[Key, float]] = []
@@ -146,7 +151,9 @@ def test_a_receiver_is_told_of_a_question_and_of_the_end_once_each(told: Told) -
 
 def test_what_is_large_is_told_without_its_artifacts(told: Told) -> None:
     seen = replace(told.look(), message="x" * notices.LARGE)
-    assert set(notices.json_text.loads(notices.body_of(seen).decode())) == {"statusUpdate"}
+    body = json_text.loads(notices.body_of(seen).decode())
+    assert isinstance(body, dict)
+    assert [*body] == ["statusUpdate"]
 
 
 def test_a_process_that_dies_at_any_call_leaves_the_notice_to_another_one(told: Told) -> None:
@@ -209,3 +216,81 @@ def test_a_server_without_receivers_refuses_as_the_protocol_says(told: Told) -> 
         with pytest.raises(ProtocolError) as refused:
             told.call(partial(method), url=URL, id="x")
         assert refused.value.reason == "PUSH_NOTIFICATION_NOT_SUPPORTED"
+
+
+def test_nobody_tries_a_receiver_again_before_it_is_due(told: Told) -> None:
+    told.call(pushes.create, url=URL)
+    told.stage.drain()
+    told.notices.is_dead = True
+    told.deliver()
+    local, (key,) = LocalNotices(told.app), told.notices.looks
+    read = told.read()
+    assert read is not None
+    for _ in range(notices.TRIES):  # the session changes, or its client asks again
+        notices.deliver(told.app, told.notices, read, told._again)
+        local._again(read, 5)
+        local._look(key)
+        local._deliver(key)
+    assert told.again == [(key, 5.0)]
+    now = told.read()
+    assert now is not None
+    assert now.version == read.version
+    told.stage.clock.advance(5)
+    told.notices.is_dead = False
+    local._deliver(key)
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
+def test_a_local_server_looks_at_what_is_new_and_now_and_then_at_all(told: Told) -> None:
+    local = LocalNotices(told.app)
+    for number in range(3):
+        told.call(pushes.create, url=f"{URL}/{number}")
+        local._list(is_whole=False)
+        assert [*local._due] == told.notices.looks[-1:]
+        local._due.clear()
+    local._list(is_whole=True)
+    assert {*local._due} == {*told.notices.looks}
+
+
+def test_a_slow_receiver_keeps_some_threads_of_a_local_server(told: Told) -> None:
+    told.call(pushes.create, url=URL)
+    told.stage.drain()
+    local, (key,) = LocalNotices(told.app), told.notices.looks
+    for host in ("ok.example", "slow.example"):
+        for _ in range(AT_ONE_RECEIVER):
+            assert local._begins(host, key)
+    local._deliver(key)
+    assert (told.notices.got, local._due) == ([], {})
+    local._ends("ok.example")
+    assert [*local._due] == [key]
+    local._deliver(key)
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
+def test_each_question_of_a_task_is_told(app: App) -> None:
+    told = Told(app, {"a": "", "b": "a"}, {**ASK, "b": ASK["a"]})
+    told.call(pushes.create, url=URL)
+    told.stage.drain()
+    told.deliver()
+    told.answer()
+    told.deliver()
+    told.deliver()
+    asked = [body["task"]["status"] for _, body in told.notices.got]
+    assert [each["state"] for each in asked] == ["TASK_STATE_INPUT_REQUIRED"] * 2
+    assert len({each["message"]["metadata"]["questions"][0]["question"] for each in asked}) == 2
+
+
+def test_configurations_that_are_made_at_the_same_time_are_not_too_many(told: Told) -> None:
+    made = told.app.push_configurations.put
+
+    def put(configuration: PushConfiguration) -> None:
+        """As many as may be come in between."""
+        told.app.push_configurations.put = made  # type: ignore[method-assign]
+        for number in range(pushes.MOST):
+            told.call(pushes.create, url=f"{URL}/{number}")
+        made(configuration)
+
+    told.app.push_configurations.put = put  # type: ignore[method-assign]
+    with pytest.raises(ProtocolError, match="has 10 push configurations: delete one first"):
+        told.call(pushes.create, url=URL)
+    assert len(told.call(pushes.listed)["configs"]) == pushes.MOST
