@@ -15,7 +15,8 @@ LOOPBACK = tuple(
 )
 """The origins of pages that this machine serves."""
 
-METHODS = "GET, POST"
+METHODS = "GET, POST, DELETE"
+"""Those of all paths that pages may call; configurations of A2A are deleted."""
 HEADERS = (
     "authorization, content-type, part-id, traceparent, tracestate,"
     " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id,"

@@ -234,7 +234,7 @@ async def _answer(
     cors_origins: Sequence[str],
 ) -> Response:
     if request.method not in ("GET", "POST"):
-        raise HttpError(405, BadUserInput("use GET or POST"), allow=cors.METHODS)
+        raise HttpError(405, BadUserInput("use GET or POST"), allow="GET, POST")
     media_type = negotiated(request.headers.get("accept", ""))
     if media_type is None:
         raise HttpError(406, BadUserInput(f"the response is {GRAPHQL_JSON} or {JSON}"))

@@ -628,7 +628,7 @@ async def test_an_allowed_origin_gets_its_preflight_without_credentials() -> Non
         {
             "vary": "origin",
             "access-control-allow-origin": "https://app.example",
-            "access-control-allow-methods": "GET, POST",
+            "access-control-allow-methods": "GET, POST, DELETE",
             "access-control-allow-headers": (
                 "authorization, content-type, part-id, traceparent, tracestate,"
                 " mcp-method, mcp-name, mcp-protocol-version, mcp-session-id,"

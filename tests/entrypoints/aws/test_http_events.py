@@ -480,7 +480,7 @@ def test_a_preflight_needs_no_credentials(invocations: Invocations) -> None:
     answered = invocations.answer(event)
     assert (answered["statusCode"], answered["headers"]["access-control-allow-methods"]) == (
         204,
-        "GET, POST",
+        "GET, POST, DELETE",
     )
 
 
