@@ -1,11 +1,12 @@
 """A model on loopback with OpenAI's API, which calls the tool `stock` before it answers."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.deployment.loopback import serving
 
 ARGUMENTS = '{"item": "tea"}'
 
@@ -63,12 +64,6 @@ def running() -> Iterator[Model]:
         def log_message(self, format: str, *args: Any) -> None:
             """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        model = Model(f"http://127.0.0.1:{server.server_port}/v1")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield model
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        model = Model(f"{url}/v1")
+        yield model
