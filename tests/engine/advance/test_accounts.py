@@ -224,28 +224,11 @@ def test_a_late_result_is_counted_where_a_client_has_taken_the_uuid_of_its_run(
     assert check(stage, session) == ONCE + FAILED
 
 
-def test_a_late_result_is_counted_once_whoever_dies(stage: Stage) -> None:
-    names, trips, at, sessions = stage.define({"a": ""}), 1, 1, list[Session]()
+def whoever_dies(stage: Stage, names: Any, sessions: list[Session]) -> None:
+    """At each call in turn a process dies in a new session; the sweep finishes what is left."""
+    trips, at = 1, 1
     while trips:
         stage.queue.sent.clear()
-        stage.runtime.behaviours["a"] = slow(stage, asks)
-        sessions.append(stage.start(names))
-        with tripping(stage, at) as tripwire:
-            stage.drain()
-        trips, at = tripwire.trips, at + EVERY
-    assert at > 20
-    swept(stage)
-    check(stage, *sessions)
-
-
-def test_what_came_too_late_for_a_cancelled_session_is_counted_whoever_dies(stage: Stage) -> None:
-    def is_cancelled(request: AgentRequest) -> AgentResult:
-        cancel_session(stage.app, TENANT, sessions[-1].coordination_uuid, request.session_uuid)
-        return AgentResult("late", USED)
-
-    stage.runtime.behaviours["a"] = is_cancelled
-    names, trips, at, sessions = stage.define({"a": ""}), 1, 1, list[Session]()
-    while trips:
         sessions.append(stage.start(names))
         with tripping(stage, at) as tripwire:
             stage.drain()
@@ -253,6 +236,22 @@ def test_what_came_too_late_for_a_cancelled_session_is_counted_whoever_dies(stag
     assert at > 10
     swept(stage)
     check(stage, *sessions)
+
+
+def test_a_late_result_is_counted_once_whoever_dies(stage: Stage) -> None:
+    stage.runtime.behaviours["a"] = slow(stage, asks)
+    whoever_dies(stage, stage.define({"a": ""}), [])
+
+
+def test_what_came_too_late_for_a_cancelled_session_is_counted_whoever_dies(stage: Stage) -> None:
+    sessions = list[Session]()
+
+    def is_cancelled(request: AgentRequest) -> AgentResult:
+        cancel_session(stage.app, TENANT, sessions[-1].coordination_uuid, request.session_uuid)
+        return AgentResult("late", USED)
+
+    stage.runtime.behaviours["a"] = is_cancelled
+    whoever_dies(stage, stage.define({"a": ""}), sessions)
 
 
 def test_a_session_of_many_accounts_is_counted_whoever_dies(
@@ -260,15 +259,7 @@ def test_a_session_of_many_accounts_is_counted_whoever_dies(
 ) -> None:
     monkeypatch.setattr("ai_coordination_engine.engine.advance.accounts.AT_ONCE", 1)
     stage.runtime.behaviours |= dict.fromkeys("ab", asks)
-    names, trips, at, sessions = stage.define({"a": "", "b": "a"}), 1, 1, list[Session]()
-    while trips:
-        sessions.append(stage.start(names))
-        with tripping(stage, at) as tripwire:
-            stage.drain()
-        trips, at = tripwire.trips, at + EVERY
-    assert at > 10
-    swept(stage)
-    check(stage, *sessions)
+    whoever_dies(stage, stage.define({"a": "", "b": "a"}), [])
 
 
 def test_a_rerun_counts_whole_where_the_runs_before_it_were_deleted(stage: Stage) -> None:
