@@ -4,9 +4,9 @@ watch, under the topic of the task's session. They hold no secret.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
-from ai_coordination_engine.ports import Clock
 from ai_coordination_engine.store.attributes import (
     IntegerAttribute,
     NumberAttribute,
@@ -73,30 +73,33 @@ def push_key(topic: str, name: str) -> Key:
     return topic, internal(_PUSH, name)
 
 
+def _open_key(key: Key) -> Key:
+    return _OPEN, f"{key[0]} {key[1]}"
+
+
 class PushConfigurations:
     """The push configurations of one store. Thread-safe.
 
     `is_listed`: all of them are listed in one place, for a process that looks at all of them. On
     AWS the streams of the tables name those to look at. Each method is one request if it does not
-    say otherwise, and one more where they are listed.
+    say otherwise, or one transaction.
     """
 
     def __init__(self, reads: Reads, prefix: str, *, is_listed: bool) -> None:
         any_table = next(iter(reads.tables.values()))
         self._table = Table(PushConfiguration, any_table.database, prefix)
         self._open = self._table.holding(OpenPush)
-        self._clock: Clock = reads.clock
+        self._reads, self._clock = reads, reads.clock
         self._is_listed = is_listed
 
     def put(self, configuration: PushConfiguration) -> None:
         """Write a configuration, in place of one with its id."""
         configuration.version = str(uuid4())
         configuration.expires_at = self._now() + KEPT_SECONDS
-        if self._is_listed:  # first: what is listed and does not exist is taken off the list
-            topic, name = configuration.key
-            listed = OpenPush(_OPEN, f"{topic} {name}", about=topic, name=name)
-            self._open.put_many([listed])
-        self._table.put_many([configuration])
+        topic, name = configuration.key
+        listed = [OpenPush(*_open_key(configuration.key), about=topic, name=name)]
+        # in one write: what is listed and does not exist is taken off the list
+        self._table.put_many([configuration, *(listed if self._is_listed else ())])
 
     def get(self, key: Key) -> PushConfiguration | None:
         """A configuration as it is now; None if there is none, or its time is over."""
@@ -111,21 +114,19 @@ class PushConfigurations:
 
     def delete(self, key: Key) -> None:
         """Delete a configuration if it exists."""
-        self._table.delete_many("", [key])
-        self.unlist(key)
+        self._table.delete_many("", [key, *([_open_key(key)] if self._is_listed else ())])
 
     def end(self, claimed: PushConfiguration) -> None:
         """Delete a claimed configuration whose task tells nothing more, unless its client has
         written it anew.
         """
         with suppress(Refused):
-            self._table.delete("", claimed.key, PushConfiguration.version == claimed.version)
-            self.unlist(claimed.key)
+            self._reads.parallel.together(partial(self._end, claimed))
 
-    def unlist(self, key: Key) -> None:
-        """Take a configuration that does not exist off the list."""
+    def _end(self, claimed: PushConfiguration) -> None:
+        self._table.delete("", claimed.key, PushConfiguration.version == claimed.version)
         if self._is_listed:
-            self._open.delete_many("", [(_OPEN, f"{key[0]} {key[1]}")])
+            self._open.delete_many("", [_open_key(claimed.key)])
 
     def listed(self) -> Iterator[Key]:
         """The keys of all configurations, and of some that do not exist any more."""

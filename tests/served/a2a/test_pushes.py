@@ -1,12 +1,15 @@
 """Push configurations of A2A tasks, and the notices that their receivers get."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ai_coordination_engine.domain import json_text
+from ai_coordination_engine.database_file import DatabaseFile
+from ai_coordination_engine.domain import json_text, topics
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.entrypoints.local.local_notices import AT_ONE_RECEIVER, LocalNotices
 from ai_coordination_engine.served import sessions
@@ -15,12 +18,14 @@ from ai_coordination_engine.served.a2a.errors import ProtocolError
 from ai_coordination_engine.served.a2a.wire import Push, sent
 from ai_coordination_engine.served.sessions import ServedSession
 from ai_coordination_engine.served.tasks import served_task
+from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.leases import LEASE_SECONDS
 from ai_coordination_engine.store.push_configurations import KEPT_SECONDS, PushConfiguration
 from ai_coordination_engine.store.records.entities import SESSION
 from tests.kit.crashes import Crash, Tripwire
 from tests.kit.fakes import FakeNotices
+from tests.kit.homes import on_sqlite
 from tests.kit.stage import TENANT, Stage, stage_of
 
 URL = "https://ok.example/hook"
@@ -294,3 +299,38 @@ def test_configurations_that_are_made_at_the_same_time_are_not_too_many(told: To
     with pytest.raises(ProtocolError, match="has 10 push configurations: delete one first"):
         told.call(pushes.create, url=URL)
     assert len(told.call(pushes.listed)["configs"]) == pushes.MOST
+
+
+@pytest.fixture
+def told_here(settings: Settings, tmp_path: Path) -> Iterator[Told]:
+    """On one machine."""
+    with on_sqlite(settings, tmp_path) as app:
+        yield Told(app)
+
+
+def test_on_one_machine_a_configuration_is_listed_exactly_as_long_as_it_exists(
+    told_here: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each commit; a look between two could take off the list what is about to be written."""
+    told = told_here
+    kept, write = told.app.push_configurations, DatabaseFile.write
+    topic = topics.of_session(TENANT, told.begun.session.session_uuid)
+    commits = []
+
+    def written(file: DatabaseFile, work: Any) -> Any:
+        done = write(file, work)
+        if not file.is_together:
+            assert [*kept.listed()] == [each.key for each in kept.of(topic)]
+            commits.append(len(kept.of(topic)))
+        return done
+
+    monkeypatch.setattr(DatabaseFile, "write", written)
+    told.call(pushes.create, url=URL, id="one")
+    told.call(pushes.create, url=URL, id="two")
+    told.call(pushes.delete, id="two")
+    assert commits == [1, 2, 1]
+    read = told.read()
+    claimed = kept.claim(read) if read is not None else None
+    assert claimed is not None
+    kept.end(claimed)
+    assert ([*kept.listed()], kept.of(topic)) == ([], [])
