@@ -176,13 +176,14 @@ class Budgets:
 
         Returns the periods for which agents may wait. One transaction, unless some wait.
         """
-        if self._settled(reservation, spent, unless_waiting=True):
+        periods = [Period(*each) for each in reservation.counters or ()]
+        if self._settled(reservation, spent, periods, unless_waiting=True):
             return []
         return self.settle_later(reservation.partition_key, reservation.key, spent)
 
     def settle_of(self, agent: SessionAgent, run_uuid: str, spent: Spent) -> list[Period]:
-        """Settle what an attempt has reserved, if anything; it reserves nothing afterwards. One
-        read, and one write unless it is settled.
+        """Settle what an attempt has reserved, if anything; it reserves nothing afterwards. Two
+        reads, and one write unless it is settled.
         """
         return self.settle_later(agent.partition_key, _key(agent, run_uuid), spent)
 
@@ -195,12 +196,27 @@ class Budgets:
                     return []
                 continue
             is_final = found.status == _SETTLED or (found.status, spent) == (_ASSUMED, UNKNOWN)
-            if is_final or self._settled(found, spent, unless_waiting=False):
-                return [Period(*each) for each in found.counters or ()]
+            periods = [Period(*each) for each in found.counters or ()]
+            if is_final or self._settled(found, spent, self._kept(tenant, periods)):
+                return periods
         raise _busy()
 
-    def _settled(self, reservation: Reservation, spent: Spent, *, unless_waiting: bool) -> bool:
-        """Write it; False when the reservation has changed, or somebody waits."""
+    def _kept(self, tenant: str, periods: Sequence[Period]) -> list[Period]:
+        """The periods whose counters have not expired. One BatchGetItem."""
+        found = self._counters.get_many(tenant, [each.key for each in periods], consistent=True)
+        return [each for each in periods if each.key in found]
+
+    def _settled(
+        self,
+        reservation: Reservation,
+        spent: Spent,
+        periods: Iterable[Period],
+        *,
+        unless_waiting: bool = False,
+    ) -> bool:
+        """Write it; False when the reservation has changed, one of the counters has expired, or
+        somebody waits.
+        """
         reserved, before = _reserved(reservation), _spent(reservation)
         now = Amount(
             reserved.micro_usd if spent.micro_usd is None else spent.micro_usd,
@@ -222,11 +238,12 @@ class Budgets:
             BudgetCounter.spent_micro_usd.add(more.micro_usd),
             BudgetCounter.spent_tokens.add(more.tokens),
         ]
-        condition = BudgetCounter.waiting.does_not_exist() if unless_waiting else None
+        condition = BudgetCounter.scope.exists()
+        if unless_waiting:
+            condition &= BudgetCounter.waiting.does_not_exist()
         own = self._reservations.update_of(tenant, reservation.key, actions, is_same)
         counters = [
-            self._counters.update_of(tenant, Period(*each).key, counted, condition)
-            for each in reservation.counters or ()
+            self._counters.update_of(tenant, each.key, counted, condition) for each in periods
         ]
         return self._write([own, *counters])
 

@@ -13,8 +13,8 @@ import pytest
 
 from ai_coordination_engine.domain.budgets import NOTHING, Amount
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.store.budget_items import Reservation
-from ai_coordination_engine.store.transitions.budgets import UNKNOWN, Budgets, Full, Spent
+from ai_coordination_engine.store.budget_items import BudgetCounter, Reservation
+from ai_coordination_engine.store.transitions.budgets import UNKNOWN, Budgets, Full, Period, Spent
 from tests.kit import budget_races
 from tests.kit.budget_races import (
     AT_ONCE,
@@ -23,6 +23,7 @@ from tests.kit.budget_races import (
     NEED,
     PROCESSES,
     RACES,
+    TENANT,
     agent_of,
     scopes_of,
     used,
@@ -136,6 +137,25 @@ def test_whatever_is_settled_again_counts_once_and_nothing_reserved_is_negative(
             NEED.micro_usd * len(still_open), NEED.tokens * len(still_open)
         )
         assert now.spent.tokens == sum(spent.values())
+
+
+def test_a_counter_that_has_expired_gets_nothing_back_and_the_others_do(app: App) -> None:
+    """The counter of a period expires 100 days after the last attempt that began in it; a long job
+    may end, or report late, after that.
+    """
+    budgets, spent = app.budgets, Spent(1, 10)
+    counters = app.records.tables[BudgetCounter]
+    reserved = [budgets.reserve(agent_of("old", each), scopes_of("old"), NEED) for each in range(2)]
+    agents = [agent_of("old", each) for each in range(2)]
+    budgets.settle_of(agents[0], agents[0].run_uuid, UNKNOWN)
+    of_day = Period.of(scopes_of("old")[1])
+    counters.delete(TENANT, of_day.key, BudgetCounter.scope.exists())
+    assert isinstance(reserved[1], Reservation)
+    budgets.settle(reserved[1], spent)
+    budgets.settle_of(agents[0], agents[0].run_uuid, spent)
+    assert counters.get(TENANT, of_day.key, consistent=True) is None
+    now = used(budgets, scopes_of("old")[0])
+    assert (now.spent, now.reserved) == (Amount(2, 20), NOTHING)
 
 
 # Really at the same time
