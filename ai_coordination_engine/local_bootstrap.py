@@ -24,12 +24,12 @@ from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.budget_items import BudgetCounter
-from ai_coordination_engine.store.models import SessionRun
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.records.repository import Repository
 from ai_coordination_engine.store.tables.one_transaction import OneTransaction
 from ai_coordination_engine.store.tables.sqlite import SqliteTables
 from ai_coordination_engine.store.tables.sqlite_check import wrong_rows
-from ai_coordination_engine.store.tables.sqlite_expired import Expired
+from ai_coordination_engine.store.tables.sqlite_expired import Expired, Owner
 from ai_coordination_engine.store.tables.sqlite_orphans import orphans
 
 _LOOK_SECONDS = 0.25  # between two looks at whether other processes have written
@@ -65,7 +65,10 @@ def build_local_app(
     )
     records.parallel = OneTransaction(file)
     app = application(settings, records, queue, changes, others=others, on_aws=False)
-    expired = Expired(file, [records.tables[each].name for each in (SessionRun, BudgetCounter)])
+    models = (SessionRun, BudgetCounter, SessionAgent)
+    runs, budgets, agents = (records.tables[each].name for each in models)
+    of_agent = Owner(agents, "agent_session_uuid", "session_agent_uuid")
+    expired = Expired(file, {runs: of_agent, budgets: None})  # agents need their long jobs
 
     def remove_expired() -> int:
         return expired.remove(clock.now().timestamp())

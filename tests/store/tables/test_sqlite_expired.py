@@ -10,10 +10,12 @@ from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.local_bootstrap import build_local_app
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.budget_items import BudgetCounter
+from ai_coordination_engine.store.models import SessionAgent, SessionRun
 from ai_coordination_engine.store.parent_keys import internal
 from ai_coordination_engine.store.tables import sqlite_expired
 from ai_coordination_engine.store.tables.sqlite_expired import Expired
 from ai_coordination_engine.store.tables.table import Table
+from ai_coordination_engine.store.transitions.jobs import Job
 
 TENANT, NOW = "acme", 1_000
 SCOPE = internal("counter", "task", "t")
@@ -48,7 +50,7 @@ def test_what_has_expired_is_removed_and_nothing_else(
     for name, at in (("old", 999), ("now", 1_000), ("later", 2_000), ("never", None)):
         put(table, name, at)
     put(table, '"expires_at": {"N": "1"}', None)
-    expired = Expired(file, [table.name])
+    expired = Expired(file, {table.name: None})
     assert [expired.remove(NOW), expired.remove(NOW)] == [1, 0]
     assert left(table) == ['"expires_at": {"N": "1"}', "later", "never", "now"]
     put(table, "old", 3_000)  # written anew by a process that knew it
@@ -61,7 +63,7 @@ def test_each_call_looks_at_some_rows_and_begins_again_after_the_last(
     monkeypatch.setattr(sqlite_expired, "LOOKED_AT", 2)
     for number in range(5):
         put(table, f"n{number}", 10 if number in (0, 3, 4) else None)
-    expired = Expired(file, [table.name])
+    expired = Expired(file, {table.name: None})
     assert [expired.remove(NOW) for _ in range(3)] == [1, 1, 1]
     assert left(table) == ["n1", "n2"]
     put(table, "n1", 10)
@@ -72,3 +74,21 @@ def test_the_application_removes_expired_items_of_its_tables(file: DatabaseFile)
     app = build_local_app(Settings(auth="local"), file)
     put(app.records.tables[BudgetCounter], "old", 999)
     assert [app.remove_expired(), app.remove_expired()] == [1, 0]
+
+
+def test_a_long_job_stays_while_its_agent_exists(file: DatabaseFile) -> None:
+    """A session may be paused for longer than jobs are kept, and shows what they have used."""
+    app = build_local_app(Settings(auth="local"), file)
+    agents = app.records.tables[SessionAgent]
+    jobs = app.records.tables[SessionRun].holding(Job)
+    tenants = (TENANT, "a tenant")
+    for each in tenants:
+        agents.put_new(SessionAgent("s", "a", partition_key=each))
+        job = Job(internal("task", "j"), "task", partition_key=each, expires_at=999)
+        job.agent_session_uuid, job.session_agent_uuid = "s", "a"
+        jobs.put_new(job)
+    assert app.remove_expired() == 0
+    agents.delete(TENANT, ("s", "a"), SessionAgent.session_uuid.exists())
+    assert app.remove_expired() == 1
+    found = [jobs.get(each, (internal("task", "j"), "task"), consistent=True) for each in tenants]
+    assert [each is not None for each in found] == [False, True]
