@@ -235,18 +235,22 @@ def end(app: App, tenant: str, handle: str, protocol: str) -> None:
 
 
 def _find(app: App, tenant: str, handle: str, protocol: str) -> tuple[Session, Task]:
-    """A session of a task that is exposed by the protocol; two GetItems. Raises `NotFound`."""
+    """A session of a task that is exposed by the protocol; two GetItems, and another one before it
+    raises `NotFound`.
+    """
     missing = NotFound(f'There is no such session: "{handle[:200]}".')
     if (key := _key_in(handle)) is None:
         raise missing
     session = app.records.get(SESSION, tenant, key, consistent=True)
     if session is None or session.task_uuid is None:
         raise missing
-    task = app.records.get(TASK, tenant, (key[0], session.task_uuid))
-    exposure = Exposure.of(task.expose_as) if task is not None else None
-    if task is None or exposure is None or protocol not in exposure.protocols:
-        raise missing
-    return session, task
+    for consistent in (False, True):  # a stale read may be of before it was exposed
+        task_key = (key[0], session.task_uuid)
+        task = app.records.get(TASK, tenant, task_key, consistent=consistent)
+        exposure = Exposure.of(task.expose_as) if task is not None else None
+        if task is not None and exposure is not None and protocol in exposure.protocols:
+            return session, task
+    raise missing
 
 
 def _key_in(handle: str) -> Key | None:

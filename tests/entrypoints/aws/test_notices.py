@@ -76,6 +76,15 @@ def test_changes_are_told_by_the_queue_and_not_by_the_stream(home: Home) -> None
     assert told.states == ["TASK_STATE_INPUT_REQUIRED", "TASK_STATE_COMPLETED"]
 
 
+def test_a_task_that_was_exposed_just_now_is_told_of(home: Home) -> None:
+    told = Told(home)
+    told.tell()
+    home.worker.drain()
+    home.database.lags = lambda: True
+    assert home.push() == home.remind() == []
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
 def test_a_stream_reads_no_more_for_sessions_of_which_nobody_is_told(home: Home) -> None:
     Told(home)
     home.worker.drain()
