@@ -46,16 +46,21 @@ class HttpNotices:
         return None
 
     def post(self, url: str, body: bytes) -> None:
-        """Send a notice; raises `AgentFailure`."""
+        """Send a notice; raises `AgentFailure`, whose message has no header, path or query."""
         from ai_coordination_engine.adapters.runtimes.web import redacting
 
         parsed, receiver = self._receiver(url)
         headers = dict(self._headers(receiver))
-        with redacting(headers.values()):
+        place = str(parsed.copy_with(query=None, fragment=None))
+        with redacting([*headers.values(), str(parsed), place]):
             own = {"Content-Type": a2a.MEDIA_TYPE, a2a.VERSION_HEADER: a2a.VERSION}
             service = f"the receiver at {parsed.host}"
             sent = {**own, **headers}
-            self._web.post(str(parsed), body, sent, seconds=POST_SECONDS, service=service)
+            try:
+                self._web.post(str(parsed), body, sent, seconds=POST_SECONDS, service=service)
+            except AgentFailure as failure:
+                if failure.error_class != "invalid_output":  # it was taken; nobody reads the answer
+                    raise
 
     @cached_property
     def _web(self) -> "Web":

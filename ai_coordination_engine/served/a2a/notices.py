@@ -31,13 +31,18 @@ Again = Callable[[PushConfiguration, float], None]
 
 
 def has_news(app: App, read: PushConfiguration) -> bool:
-    """Whether the receiver is to be told anything now; no write."""
+    """Whether the receiver may have to be told anything now; no write, and raises nothing: who asks
+    goes on with other work, and `deliver` fails then.
+    """
     if _waits(app, read):
         return False
     try:
         seen = _seen(app, read)
     except NotFound:
         return True  # to be deleted
+    except Exception:
+        logger.exception("could not read what a receiver is to be told")
+        return True
     return _is_news(read, state_to_tell(seen))
 
 

@@ -85,6 +85,25 @@ def test_a_task_that_was_exposed_just_now_is_told_of(home: Home) -> None:
     assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
 
 
+def test_a_session_that_cannot_be_read_for_a_notice_holds_up_no_stream(home: Home) -> None:
+    told = Told(home)
+    told.tell()
+    home.remind()
+    home.worker.drain()
+    call = home.database.call
+
+    def lost(operation: str, request: Any) -> Any:
+        if request.get("TableName") == "ace-tasks":
+            raise LookupError
+        return call(operation, request)
+
+    home.database.call = lost  # type: ignore[method-assign]
+    assert home.push() == []
+    del home.database.call  # the method of the class
+    assert home.remind() == []
+    assert told.states == ["TASK_STATE_INPUT_REQUIRED"]
+
+
 def test_a_stream_reads_no_more_for_sessions_of_which_nobody_is_told(home: Home) -> None:
     Told(home)
     home.worker.drain()
