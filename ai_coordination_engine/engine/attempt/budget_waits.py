@@ -7,7 +7,7 @@ Only as many agents are woken as fit into the room. The sweep wakes those that w
 those of a new day.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ai_coordination_engine.domain.budgets import Amount, Budget, next_day
@@ -16,7 +16,7 @@ from ai_coordination_engine.engine.attempt import limits
 from ai_coordination_engine.store.budget_items import BudgetWaiter
 from ai_coordination_engine.store.models import SessionAgent
 from ai_coordination_engine.store.records.entities import SESSION_AGENT
-from ai_coordination_engine.store.transitions.budgets import Full, Period, Used
+from ai_coordination_engine.store.transitions.budgets import Full, Period
 
 _LOOKS = 10  # at agents that wait, when a limit changes
 _NAMES = {
@@ -66,13 +66,18 @@ def wake_waiting(app: App, tenant: str, coordination_uuid: str, periods: Sequenc
         # before the list: the mark of an agent that enters meanwhile must stay
         used = app.budgets.used(tenant, [period])[period]
         waiters = app.budgets.waiters(tenant, period)
-        limit = limits.of_record(app, tenant, coordination_uuid, period.kind, period.uuid)
-        _wake(app, tenant, period, waiters, limit, used)
+        if waiters:
+            limit = limits.of_record(app, tenant, coordination_uuid, period.kind, period.uuid)
+            _wake(app, tenant, waiters, limit, {period.name: used.all})
+        elif used.waiting is not None:
+            app.budgets.nobody_waits(tenant, period, used.waiting)
 
 
 def wake_all(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str) -> None:
     """Wake the agents that wait for any period of a budget whose limit has changed, some hundreds
     at most; settlements and the sweep wake the others.
+
+    Some requests for each hundred of them, and one DeleteItem for each that is woken.
     """
     seen: set[str] = set()
     for _ in range(_LOOKS):
@@ -80,25 +85,24 @@ def wake_all(app: App, tenant: str, coordination_uuid: str, kind: str, uuid: str
         if seen.issuperset(each.token for each in waiters):  # those that were woken are gone
             return
         seen.update(each.token for each in waiters)
-        periods = dict.fromkeys(Period(kind, uuid, each.period) for each in waiters)
-        wake_waiting(app, tenant, coordination_uuid, [*periods])
+        periods = [Period(kind, uuid, each) for each in {each.period for each in waiters}]
+        used = app.budgets.used(tenant, periods)
+        limit = limits.of_record(app, tenant, coordination_uuid, kind, uuid)
+        _wake(app, tenant, waiters, limit, {each.name: used[each].all for each in periods})
 
 
 def _wake(
     app: App,
     tenant: str,
-    period: Period,
     waiters: Sequence[BudgetWaiter],
     limit: Callable[[SessionAgent], Budget | None],
-    used: Used,
+    used: Mapping[str, Amount],
 ) -> None:
-    """Wake those that fit, and remove them from the list, with those that do not wait any more."""
-    if not waiters:
-        if used.waiting is not None:
-            app.budgets.nobody_waits(tenant, period, used.waiting)
-        return
+    """Wake those that fit beside what is used in their periods, and remove them from the list, with
+    those that do not wait any more.
+    """
     waiting = _still_waiting(app, tenant, waiters)
-    fitting = _fitting(waiting, limit, used.all)
+    fitting = _fitting(waiting, limit, used)
     app.queue.send([wake(agent) for _, agent in fitting])
     stay = {each.name for each, _ in waiting} - {each.name for each, _ in fitting}
     for each in waiters:  # one by one: the caller may be in a thread of the pool
@@ -122,14 +126,14 @@ def _still_waiting(
 def _fitting(
     waiting: Sequence[tuple[BudgetWaiter, SessionAgent]],
     limit: Callable[[SessionAgent], Budget | None],
-    used: Amount,
+    used: Mapping[str, Amount],
 ) -> list[tuple[BudgetWaiter, SessionAgent]]:
     """Those for which there is room together, those of the oldest sessions first."""
-    fitting = []
+    fitting, sums = [], {**used}
     for each, agent in waiting:
         needed, budget = Amount(each.needed_micro_usd or 0, each.needed_tokens or 0), limit(agent)
-        if budget is None or _fits(budget, needed, used):
-            used += needed
+        if budget is None or _fits(budget, needed, sums[each.period]):
+            sums[each.period] += needed
             fitting.append((each, agent))
     return fitting
 

@@ -1,5 +1,6 @@
 """Budgets: what fits is dispatched, and nothing else; what was reserved is settled once."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -230,6 +231,25 @@ def test_a_higher_limit_wakes_more_agents_than_one_look_reads(
     change(stage, names, {"tokens": most, "on_exceeded": "pause"})
     stage.drain(until=stage.clock.now().timestamp() + 1)
     assert [stage.status(each) for each in sessions] == ["completed"] * 5
+
+
+def test_a_higher_limit_wakes_agents_of_many_sessions_with_few_requests(stage: Stage) -> None:
+    most = need(stage)
+    calls: list[Counter[str]] = []
+    for count in (2, 6):
+        names = define(stage, {"tokens": 0, "on_exceeded": "pause"})
+        for _ in range(count):
+            stage.start(names)
+        stage.drain()
+        reached: list[str] = []
+        stage.boundary.reach = reached.append
+        change(stage, names, {"tokens": most, "on_exceeded": "pause"})
+        stage.boundary.reach = lambda name: None
+        assert len(stage.queue.waiting) == count
+        stage.queue.waiting.clear()
+        calls.append(Counter(reached))
+    both = 2 * (6 - 2)  # before and after each
+    assert calls[1] - calls[0] == {"DeleteItem": both, "send": both}
 
 
 def test_an_agent_goes_on_when_the_budget_is_removed(stage: Stage) -> None:
