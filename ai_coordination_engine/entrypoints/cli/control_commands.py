@@ -102,11 +102,18 @@ def fork(
     )
 
 
-def answer(remote: Remote, where: str, text: str, *, agent: str | None, with_json: bool) -> None:
-    """Answer the question of a session or of a session agent; `-` reads the answer from stdin."""
-    text = sys.stdin.read() if text == "-" else text
-    if not text.strip():
+def given_answer(text: str | None, *, from_stdin: bool) -> str:
+    """Return the answer of the command line or of stdin; raises `Failure` unless there is one."""
+    if from_stdin == (text is not None):
+        raise Failure("Give the answer, or - to read it from stdin.")
+    answer = text if text is not None else sys.stdin.read()
+    if not answer.strip():
         raise Failure("The answer is empty.")
+    return answer
+
+
+def answer(remote: Remote, where: str, text: str, *, agent: str | None, with_json: bool) -> None:
+    """Answer the question of a session or of a session agent."""
     with client_of(remote) as client:
         view, asked = _question(client, where, agent)
         try:

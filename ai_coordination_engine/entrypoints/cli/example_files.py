@@ -73,7 +73,7 @@ class Example:
                 _copy(self.source, whole := Path(unfinished, self.source.name))
                 whole.rename(target)
         except OSError as error:
-            raise ExampleError(f"{target} cannot be written: {error.strerror or error}.") from error
+            raise ExampleError(_why_not(target, error)) from error
         return target
 
 
@@ -98,8 +98,14 @@ def first_steps(folder: Path) -> list[Path]:
         for path in made:
             path.unlink(missing_ok=True)
         _refuse_taken(targets)
-        raise ExampleError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise ExampleError(_why_not(folder, error)) from error
     return sorted(made)
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{path} cannot be written: {error.filename} is not a folder."
+    return f"{path} cannot be written: {error.strerror or error}."
 
 
 def _refuse_taken(targets: Sequence[Path]) -> None:

@@ -123,10 +123,13 @@ def answer(
         str, Parameter(help="The uuid of the session or session agent, or its first characters.")
     ],
     text: Annotated[
-        str, Parameter(help="The answer; - reads it from stdin.", allow_leading_hyphen=True)
-    ],
+        str | None, Parameter(help="The answer; one that begins with a dash comes after --.")
+    ] = None,
     /,
     *,
+    stdin: Annotated[
+        bool, Parameter(name="-", negative=(), help="Read the answer from stdin.")
+    ] = False,
     agent: Annotated[str | None, Parameter(help="Which agent, if several wait.")] = None,
     json_: Json = False,
     remote: Remote = NOWHERE,
@@ -134,7 +137,8 @@ def answer(
     """Answer an agent that waits for a person."""
     from ai_coordination_engine.entrypoints.cli import control_commands
 
-    control_commands.answer(remote, where, text, agent=agent, with_json=json_)
+    given = control_commands.given_answer(text, from_stdin=stdin)
+    control_commands.answer(remote, where, given, agent=agent, with_json=json_)
 
 
 def costs(

@@ -31,7 +31,7 @@ def skills_of(app: App, tenant: str) -> list[ServedTask]:
         if cursor is None:
             break
     if not found:
-        raise NotFound("nothing is exposed here: set exposeAs of a task")
+        raise NotFound("nothing is exposed here: set exposeAs of a task, with a2a in its `as`")
     return found[:MOST_SKILLS]
 
 

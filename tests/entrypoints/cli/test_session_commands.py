@@ -257,6 +257,10 @@ def test_the_inbox_lists_questions_and_answer_answers_them(client: Client, ace: 
     assert (code, out) == (2, "")
     assert err.startswith("ace: the answer is refused: ")
     assert ace("answer", "s-", " ")[0] == 2
+    for words in (("--agnt", "judge"), ("--agnt",), ("- yes",), ()):  # no option is an answer
+        assert ace("answer", "s-", *words)[0] == 2
+    _, bound, _ = app.parse_args(["answer", "s-", "--", "--agnt"])
+    assert bound.args == ("s-", "--agnt")
     of_the_agent = question["sessionAgentUuid"]
     assert ace("answer", of_the_agent, "true")[:2] == (
         0,

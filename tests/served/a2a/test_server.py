@@ -330,6 +330,8 @@ def test_a_tenant_that_exposes_nothing_has_no_agent(server: Running) -> None:
         if response.status_code == 405:
             response = httpx.get(f"{server.page}{path}")
         assert response.status_code == 404, path
+    card = httpx.get(f"{server.page}nobody/.well-known/agent-card.json")
+    assert "set exposeAs of a task, with a2a in its `as`" in card.text
 
 
 VERSION = {"A2A-Version": "1.0"}
