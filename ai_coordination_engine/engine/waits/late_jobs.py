@@ -36,8 +36,10 @@ def count_expired(app: App, agent: SessionAgent, job: Job, usage: object) -> Non
 
 
 def count(app: App, agent: SessionAgent, job: Job) -> None:
-    """Count a job that has ended, unless its agent waits for it and so counts it itself."""
-    if agent.async_task_uuid != job.async_task_uuid and job.attempt_uuid is not None:
+    """Settle what a job that has ended had reserved. Count the job unless its agent waits for it
+    and so counts it itself.
+    """
+    if job.attempt_uuid is not None:  # now: its agent may be cancelled before it reads the job
         budgets.settle(app, agent, job.attempt_uuid, job.usage)
     if not Usage.of(job.usage).is_metered:
         return

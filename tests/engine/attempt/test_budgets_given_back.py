@@ -141,6 +141,22 @@ def test_a_job_that_ends_after_its_agent_was_cancelled_tells_what_it_has_spent(
         assert tokens(stage, of_session(session)) == (2, 0)
 
 
+def test_a_job_that_has_told_what_it_spent_tells_so_also_if_its_agent_is_cancelled_at_once(
+    stage: Stage,
+) -> None:
+    most = need(stage)
+    stage.runtime.behaviours["a"] = job("job-told")
+    session = stage.start(define(stage, {"tokens": most}))
+    stage.drain(until=stage.clock.now().timestamp() + 1)
+    for _ in range(2):
+        complete_async_task(stage.app, TENANT, "job-told", result="done", usage=USAGE)
+        assert tokens(stage, of_session(session)) == (2, 0)
+    cancel_session(stage.app, TENANT, *session.key)
+    stage.drain()
+    assert stage.agent(session.session_uuid, "a").state == "cancelled"
+    assert tokens(stage, of_session(session)) == (2, 0)
+
+
 @pytest.mark.only_on("dynamodb")  # run and settlement are one transaction on SQLite
 def test_a_lost_attempt_that_left_its_run_is_settled_with_the_usage_of_the_run(
     stage: Stage,
