@@ -12,7 +12,7 @@ from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.limits import Limits
 from ai_coordination_engine.domain.a2a import CARD_PATH
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, respond
+from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, respond, while_connected
 from ai_coordination_engine.http_messages import EventStream, Request, Response
 from ai_coordination_engine.served.a2a.server import A2AServer
 
@@ -40,7 +40,9 @@ def a2a_routes(
         else:
             below = http.path_params.get("path", "").strip("/")
             segments = below.split("/") if below else []
-            answered = await server.answer(request, acting_for, url, segments)
+            answered = await while_connected(
+                http, server.answer(request, acting_for, url, segments)
+            )
         headers = dict(answered.headers) | cors.response_headers(request.headers, cors_origins)
         if isinstance(answered, EventStream):
             http.state.is_stream = True

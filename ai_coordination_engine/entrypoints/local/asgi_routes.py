@@ -1,9 +1,10 @@
 """Starlette routes for GraphQL over HTTP, for other answers of the API, and for unknown paths."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
@@ -23,6 +24,7 @@ PATHS = ("/graphql", "/{endpoint_id}/graphql", "/{endpoint_id}/ai_coordination_g
 CLIENT_CLOSED = 499
 """The status of a response to a client that has disconnected."""
 
+T = TypeVar("T")
 Endpoint = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
@@ -129,6 +131,28 @@ async def respond(
         return HttpResponse(status_code=CLIENT_CLOSED)
     except Exception as error:
         return as_http(failure(request, error, cors_origins))
+
+
+async def while_connected(http: HttpRequest, answering: Coroutine[Any, Any, T]) -> T:
+    """Return an answer for which the client of a request, whose body was read, may wait for long.
+
+    Raises `ClientDisconnect` once it has gone: then nothing waits any more.
+    """
+    answer, gone = asyncio.ensure_future(answering), asyncio.ensure_future(_gone(http))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        for each in (answer, gone):
+            each.cancel()
+        await asyncio.wait((answer, gone))
+
+
+async def _gone(http: HttpRequest) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
 
 
 def as_http(response: Response) -> HttpResponse:

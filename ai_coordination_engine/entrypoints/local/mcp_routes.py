@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from ai_coordination_engine.api import cors
 from ai_coordination_engine.api.limits import Limits
 from ai_coordination_engine.engine.app import App
-from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, respond
+from ai_coordination_engine.entrypoints.local.asgi_routes import AnyMethod, respond, while_connected
 from ai_coordination_engine.http_messages import EventStream, Request, Response
 from ai_coordination_engine.served.mcp.server import McpServer
 
@@ -37,7 +37,7 @@ def mcp_routes(
             return Response(204, allowed | cors.preflight_headers())
         ids: tuple[Any, Any] = http.path_params.get("endpoint_id"), request.headers.get("part-id")
         # the server's guard has checked the origin
-        answered = await mcp.answer(request, partial(tenant, *ids))
+        answered = await while_connected(http, mcp.answer(request, partial(tenant, *ids)))
         headers = dict(answered.headers) | cors.response_headers(request.headers, cors_origins)
         if isinstance(answered, EventStream):
             http.state.is_stream = True
