@@ -83,6 +83,13 @@ def tripping(stage: "Stage", *at: int) -> Iterator[Tripwire]:
         deaths[0] += bool(tripwire.trips)
 
 
+def _held() -> threading.Lock:
+    """A lock that is released once for each time that it is acquired from now on."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 class Turns:
     """Runs workers concurrently, but one side effect at a time, in an order that `random` draws.
 
@@ -92,8 +99,8 @@ class Turns:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._mine = threading.local()
-        self._go: dict[int, threading.Semaphore] = {}
-        self._back = threading.Semaphore(0)
+        self._go: dict[int, threading.Lock] = {}  # locks are cheaper than semaphores
+        self._back = _held()
         self._errors: list[BaseException] = []
 
     def pause(self) -> None:
@@ -106,7 +113,7 @@ class Turns:
     def run(self, workers: Sequence[Callable[[], None]]) -> None:
         """Run all workers to their end; raises the first error."""
         self._errors = []
-        self._go = {number: threading.Semaphore(0) for number in range(len(workers))}
+        self._go = {number: _held() for number in range(len(workers))}
         alive = {
             number: threading.Thread(target=self._work, args=(number, work), daemon=True)
             for number, work in enumerate(workers)

@@ -70,7 +70,7 @@ class Attempts:
         if number is None:
             return
         border, self.borders[number] = self.borders[number], self.borders[number] + 1
-        if border % 2 == 0:  # before a call
+        if border and border % 2 == 0:  # before a call; the first one begins when it is drawn
             self.turns.pause()
         if border == self.deaths.get(number):
             raise Crash(name)
