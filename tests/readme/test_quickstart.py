@@ -48,10 +48,9 @@ def test_the_typescript_tour_lists_the_sessions(url: str) -> None:
     work = Path(mkdtemp(dir=packages.parent))
     try:
         (work / "node_modules").symlink_to(packages / "node_modules")
-        shutil.copy(packages / "package.json", work)
-        (work / "tour.ts").write_text(snippet("// tour: typescript"), encoding="utf-8")
+        (work / "tour.mts").write_text(snippet("// tour: typescript"), encoding="utf-8")
         run(sys.executable, "-c", snippet("# tour: python"), API=url)
-        lines = run("node", "--import", "tsx", "tour.ts", cwd=work, API=url).splitlines()
+        lines = run("node", "--import", "tsx", "tour.mts", cwd=work, API=url).splitlines()
     finally:
         shutil.rmtree(work)
     assert set(lines) == {"completed One page"}

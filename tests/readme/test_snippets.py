@@ -352,7 +352,7 @@ def test_a_backup_is_restored_as_shown(
 
 def check_packages(*arguments: str) -> None:
     """Check that the snippet installs the packages that the tests install."""
-    known = {"graphql-codegen", "tour.ts", "tsx"}
+    known = {"graphql-codegen", "tour.mts", "tsx"}
     for folder in ("readme", "clients", "clients/relay"):
         known |= set(
             json.loads((HERE.parent / folder / "package.json").read_text(encoding="utf-8"))[
