@@ -469,15 +469,17 @@ def a_map_is_cancelled_while_it_expands(cloud: Cloud) -> None:
     assert [each.agent_uuid for each in cloud.agents(session)] == ["a", "m"]
 
 
-def budgeted(cloud: Cloud, tokens: int) -> dict[str, str]:
-    """Create a task whose agent reserves some 100,000 tokens of its budget."""
+def budgeted(cloud: Cloud, tokens: int, together: int = 10_000_000) -> dict[str, str]:
+    """Create a task whose agent reserves some 100,000 tokens of its budget, and of that of its
+    coordination, `together`.
+    """
     task = cloud.define({"q": ""})
     runtime = {"kind": "function", "name": "f", "max_tokens": 100_000}
     cloud.send(
         "insertUpdateCoordination",
         coordinationUuid=task["coordinationUuid"],
         agents=[{"agentUuid": "q", "runtime": runtime}],
-        budget={"tokens": 10_000_000, "per": "total", "onExceeded": "pause"},
+        budget={"tokens": together, "per": "total", "onExceeded": "pause"},
         updatedBy="me",
     )
     limit(cloud, task, tokens)
@@ -511,6 +513,19 @@ def waiting(cloud: Cloud, task: dict[str, str]) -> dict[str, str]:
 def budgets_are_kept(cloud: Cloud) -> None:
     """Let agents wait for room that a worker makes, and for room that a higher limit makes."""
     task = budgeted(cloud, 150_000)
+    sessions = list[dict[str, str]]()
+
+    def meanwhile(request: AgentRequest) -> AgentResult:
+        """Another one begins to wait before this one has ended."""
+        cloud.behave("q", lambda request: small)
+        sessions.append(waiting(cloud, task))
+        return small
+
+    small = AgentResult(LONG, {"input_tokens": 1, "output_tokens": 1})
+    cloud.behave("q", meanwhile)
+    sessions.append(cloud.start(task))
+    cloud.work()
+    assert [*map(cloud.status, sessions)] == ["completed"] * 2
     reserving(cloud, task, "small")
     session = waiting(cloud, task)
     usage = {"inputTokens": 1, "outputTokens": 1}
@@ -540,12 +555,18 @@ def a_budget_comes_while_a_job_runs(cloud: Cloud) -> None:
 
 
 def budgets_are_settled(cloud: Cloud) -> None:
-    """Cancel sessions with a lost attempt and with a long job, for whose room an agent waits."""
-    task = budgeted(cloud, 150_000)
+    """Cancel sessions with a lost attempt and with a long job, for whose room an agent waits: that
+    of the task, and that of the coordination.
+    """
+    for limits in ((150_000, 10_000_000), (10_000_000, 150_000)):
+        budget_is_settled(cloud, budgeted(cloud, *limits))
+
+
+def budget_is_settled(cloud: Cloud, task: dict[str, str]) -> None:
     lost = cloud.start(task)
     cloud.lose_messages()
     die(cloud, lost, "q")
-    sessions = [lost, reserving(cloud, task, "forgotten")]
+    sessions = [lost, reserving(cloud, task, f"forgotten {task['taskUuid']}")]
     cloud.send("cancelSession", **waiting(cloud, task))
     for session in sessions:
         key = cast(Any, tuple(session.values()))
