@@ -127,31 +127,21 @@ def test_a_job_whose_agent_runs_again_is_settled_once_wherever_somebody_dies(
             return
 
 
-def test_a_job_that_ends_after_its_agent_was_cancelled_tells_what_it_has_spent(
-    stage: Stage,
-) -> None:
+@pytest.mark.parametrize("is_late", [True, False])
+def test_the_job_of_a_cancelled_agent_tells_what_it_has_spent(stage: Stage, is_late: bool) -> None:
+    """After the agent was cancelled, or before that, and no worker reads it before that."""
     most = need(stage)
-    stage.runtime.behaviours["a"] = job("job-late")
+    stage.runtime.behaviours["a"] = job("job-1")
     session = stage.start(define(stage, {"tokens": most}))
     stage.drain(until=stage.clock.now().timestamp() + 1)
-    cancel_session(stage.app, TENANT, *session.key)
-    assert tokens(stage, of_session(session)) == (most, 0)
+    if is_late:
+        cancel_session(stage.app, TENANT, *session.key)
+        assert tokens(stage, of_session(session)) == (most, 0)
     for _ in range(2):
-        complete_async_task(stage.app, TENANT, "job-late", result="done", usage=USAGE)
+        complete_async_task(stage.app, TENANT, "job-1", result="done", usage=USAGE)
         assert tokens(stage, of_session(session)) == (2, 0)
-
-
-def test_a_job_that_has_told_what_it_spent_tells_so_also_if_its_agent_is_cancelled_at_once(
-    stage: Stage,
-) -> None:
-    most = need(stage)
-    stage.runtime.behaviours["a"] = job("job-told")
-    session = stage.start(define(stage, {"tokens": most}))
-    stage.drain(until=stage.clock.now().timestamp() + 1)
-    for _ in range(2):
-        complete_async_task(stage.app, TENANT, "job-told", result="done", usage=USAGE)
-        assert tokens(stage, of_session(session)) == (2, 0)
-    cancel_session(stage.app, TENANT, *session.key)
+    if not is_late:
+        cancel_session(stage.app, TENANT, *session.key)
     stage.drain()
     assert stage.agent(session.session_uuid, "a").state == "cancelled"
     assert tokens(stage, of_session(session)) == (2, 0)
