@@ -20,6 +20,8 @@ from ai_coordination_engine.store.keys import Key
 from ai_coordination_engine.store.push_configurations import PushConfiguration
 
 EVERY_SECONDS = 60.0
+SOON_SECONDS = 0.2
+"""From a change until the look: a large session changes often, and a look reads all its agents."""
 AT_ONCE, AT_ONE_RECEIVER = 16, 4
 """Notices that are sent at the same time: to all receivers, and to one host, which may be slow."""
 
@@ -67,8 +69,9 @@ class LocalNotices:
             self._changing.notify()
 
     def _look(self, key: Key) -> None:
+        soon = time.monotonic() + SOON_SECONDS
         with self._changing:
-            self._due[key] = 0.0
+            self._due[key] = min(self._due.get(key, soon), soon)
             self._changing.notify()
 
     def _again(self, read: PushConfiguration, seconds: float) -> None:

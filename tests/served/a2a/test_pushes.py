@@ -257,6 +257,19 @@ def test_a_local_server_looks_at_what_is_new_and_now_and_then_at_all(told: Told)
     assert {*local._due} == {*told.notices.looks}
 
 
+def test_changes_that_come_together_are_one_look(told: Told) -> None:
+    told.call(pushes.create, url=URL)
+    local, (key,) = LocalNotices(told.app), told.notices.looks
+    read = told.read()
+    assert read is not None
+    local._again(read, 300)
+    far = local._due[key]
+    local._look(key)
+    soon = local._due[key]
+    local._look(key)
+    assert local._due[key] == soon < far
+
+
 def test_a_slow_receiver_keeps_some_threads_of_a_local_server(told: Told) -> None:
     told.call(pushes.create, url=URL)
     told.stage.drain()
