@@ -1,6 +1,7 @@
 """Assemble an `App` from its settings, records and queue: what both homes of the state share."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ai_coordination_engine.adapters.action_functions import AllowedActionFunctions
@@ -23,6 +24,7 @@ from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.errors import BadUserInput
 from ai_coordination_engine.live_ports import Changes, Notices
 from ai_coordination_engine.ports import AllowList, Queue, Secrets
+from ai_coordination_engine.runtime_ports import AgentFailure
 from ai_coordination_engine.settings import Settings
 from ai_coordination_engine.store.records.repository import Repository
 
@@ -103,11 +105,16 @@ def allow_list(settings: Settings) -> AllowList:
 
 
 def function_files(app: App) -> FunctionFiles:
-    """Return the files of the functions that agents and actions of `app` call."""
+    """Return the files of the functions that agents, models and actions of `app` call."""
+    # Imported here: a cold start is without it.
+    from ai_coordination_engine.adapters.runtimes.agent import ToolAgentRuntime  # noqa: PLC0415
+
     lists = [app.actions.functions] if isinstance(app.actions, AllowedActionFunctions) else []
-    runtime = app.runtimes.find("function")
-    if isinstance(runtime, FunctionRuntime):
-        lists.append(runtime.functions)
+    for kind in ("function", "agent"):
+        with suppress(AgentFailure):  # without the extra no agent calls tools here
+            runtime = app.runtimes.find(kind)
+            if isinstance(runtime, FunctionRuntime | ToolAgentRuntime):
+                lists.append(runtime.functions)
     return FunctionFiles(lists)
 
 

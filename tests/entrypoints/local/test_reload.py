@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ai_coordination_engine.assembly import allow_list, function_files
 from ai_coordination_engine.client import Client, operations
+from ai_coordination_engine.entrypoints.local.home import home
 from ai_coordination_engine.entrypoints.local.reload import reloading
 from ai_coordination_engine.entrypoints.local.server import serving
 from ai_coordination_engine.settings import Settings
@@ -51,6 +53,14 @@ def wait_for(look: Callable[[], bool]) -> None:
             return
         threading.Event().wait(0.01)
     raise AssertionError("it does not come")
+
+
+def test_the_files_of_tools_are_watched_too(file: Path) -> None:
+    tools = {"speak": f"{NAME}:speak"}
+    with home(None) as found:
+        app = found.build(Settings(auth="local", tools=tools))
+        assert [*allow_list(app.settings).problems()] == []
+        assert function_files(app).names == [str(file)]
 
 
 def test_running_attempts_finish_on_the_old_code_in_each_process(

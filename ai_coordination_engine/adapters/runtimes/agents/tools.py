@@ -85,14 +85,16 @@ class Tools:
         return [self._tool(name) for name in own], Recording(recorder, needs_approval, own.keys())
 
     def _tool(self, name: str) -> Tool[ToolContext]:
-        if name not in self._tools:
-            function = self._functions.find(name, f"the tool {name!r}")
-            try:
-                self._tools[name] = Tool(function, name=name)
-            except (UserError, TypeError, ValueError, NameError) as error:
-                message = f"the tool {name!r} has no schema: {error}"
-                raise AgentFailure(message, error_class="not_allowed") from error
-        return self._tools[name]
+        function = self._functions.find(name, f"the tool {name!r}")
+        known = self._tools.get(name)
+        if known is not None and known.function is function:  # not loaded anew
+            return known
+        try:
+            made = self._tools[name] = Tool(function, name=name)
+        except (UserError, TypeError, ValueError, NameError) as error:
+            message = f"the tool {name!r} has no schema: {error}"
+            raise AgentFailure(message, error_class="not_allowed") from error
+        return made
 
     # MCP servers
 

@@ -99,6 +99,17 @@ def test_tools_are_called_and_recorded_in_order(asking: Requests) -> None:
     assert {name for name, _, _ in script.returns()} == {"add", "shout"}
 
 
+def test_a_tool_that_is_loaded_anew_is_called_with_its_new_schema(asking: Requests) -> None:
+    def add(a: int, b: int, c: int) -> int:
+        return a * b * c
+
+    runtime = runtime_of()
+    for given, sum_ in (({"a": 2, "b": 3}, 5), ({"a": 2, "b": 3, "c": 4}, 24)):
+        script.play([("add", given)], "done")
+        assert calls(runtime.run(asking())) == [("add", "completed", given, sum_)]
+        runtime.functions.replace({"add": add})
+
+
 def test_a_tool_gets_the_context_and_a_key_of_its_call(asking: Requests) -> None:
     keys = []
     for run, item in (("run-1", "tea"), ("run-2", "tea"), ("run-3", "milk")):
