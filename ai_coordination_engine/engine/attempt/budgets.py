@@ -162,11 +162,13 @@ def is_owing(app: App, agent: SessionAgent) -> bool:
 
 
 def drop(app: App, agent: SessionAgent) -> None:
-    """Settle the attempt of an agent that is about to be ended, if it is owing. A late result
-    corrects that.
+    """Settle the attempt of an agent that is about to be ended, if it is owing, with what its long
+    job has told. A late result corrects that.
     """
     if is_owing(app, agent):
-        settle(app, agent, agent.run_uuid)
+        uuid = agent.async_task_uuid
+        job = app.jobs.get(agent.partition_key, uuid) if uuid is not None else None
+        settle(app, agent, agent.run_uuid, None if job is None else job.usage)
 
 
 def drop_all(app: App, agents: Iterable[SessionAgent]) -> None:

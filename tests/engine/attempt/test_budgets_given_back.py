@@ -147,6 +147,20 @@ def test_the_job_of_a_cancelled_agent_tells_what_it_has_spent(stage: Stage, is_l
     assert tokens(stage, of_session(session)) == (2, 0)
 
 
+def test_a_job_whose_end_the_engine_saw_tells_so_if_its_worker_dies_and_its_agent_is_cancelled(
+    stage: Stage,
+) -> None:
+    most = need(stage)
+    stage.runtime.behaviours["a"] = job("job-1")
+    session = stage.start(define(stage, {"tokens": most}))
+    stage.drain(until=stage.clock.now().timestamp() + 1)
+    seen = stage.app.jobs.get(TENANT, "job-1")
+    assert seen is not None
+    stage.app.jobs.end(seen, "completed", {"usage": USAGE}, "as who looks and dies")
+    cancel_session(stage.app, TENANT, *session.key)
+    assert tokens(stage, of_session(session)) == (2, 0)
+
+
 @pytest.mark.only_on("dynamodb")  # run and settlement are one transaction on SQLite
 def test_a_lost_attempt_that_left_its_run_is_settled_with_the_usage_of_the_run(
     stage: Stage,
