@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "./vendor.js";
 import { ask, beside, failure, post } from "./client.js";
 import { Graph, graphOf } from "./session.js";
-import { Empty, Problem, Symbol, html, plural, say, to, useCalm, useLoaded, useSending } from "./ui.js";
+import { Empty, Problem, Symbol, html, newUuid, plural, say, to, useCalm, useLoaded, useSending } from "./ui.js";
 
 const DRAFT = "ace-draft";
 const example = await fetch("/console/example.yaml").then((found) => found.text());
@@ -34,7 +34,7 @@ export function Editor() {
     const { run } = checked;
     await ask("SaveCoordination", run);
     await ask("SaveTask", { ...run, onFailure: run.onFailure ?? "fail_fast", placeholders: run.placeholders ?? "warn" });
-    const data = await ask("Start", { ...run, sessionUuid: crypto.randomUUID() });
+    const data = await ask("Start", { ...run, sessionUuid: newUuid() });
     say("The session has started.");
     location.hash = to("session", run.coordinationUuid, data.executeProcedureTaskSession.procedureTaskSession.sessionUuid);
   });

@@ -177,10 +177,13 @@ export function useSending(work) {
   return [send, busy, error];
 }
 
+/** A uuid of version 7: lists are in the order of uuids, so that they begin with the time. */
+export const newUuid = () => `${Date.now().toString(16).padStart(12, "0").replace(/.{8}/, "$&-")}-7${crypto.randomUUID().slice(15)}`;
+
 /** A modal dialog. `onSend` is called with a key that is the same when it is tried again. It may fail. */
 export function Dialog({ title, children, action, danger, onSend, onClose }) {
   const ref = useRef();
-  const key = useMemo(() => crypto.randomUUID(), []);
+  const key = useMemo(newUuid, []);
   const [send, busy, error] = useSending(() => onSend(key).then(onClose));
   useEffect(() => {
     if (!ref.current.open) ref.current.showModal();

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
@@ -542,7 +543,7 @@ def test_a_broken_connection_comes_back_with_the_present_state(
 
 
 def test_the_query_box_and_the_coordinations(page: Page, site: Site) -> None:
-    site.start(REFUND)
+    before = site.start(REFUND)
     site.post(SCHEDULE, REFUND)
     page.goto(f"{site.page}#/query")
     page.get_by_label("Search").fill("SessionAgentType.state")
@@ -560,6 +561,8 @@ def test_the_query_box_and_the_coordinations(page: Page, site: Site) -> None:
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     expect(agent(page, "approver")).to_contain_text("asks ann")
     address = page.url
+    assert address > before  # lists are in the order of the uuids
+    assert UUID(address.rpartition("/")[2]).version == 7
     page.goto(f"{site.page}#/inbox")
     for count in (2, 1):
         expect(page.locator(".questions button")).to_have_count(count)

@@ -103,11 +103,12 @@ def test_a_tool_that_is_loaded_anew_is_called_with_its_new_schema(asking: Reques
     def add(a: int, b: int, c: int) -> int:
         return a * b * c
 
+    new: Any = {"add": add}
     runtime = runtime_of()
     for given, sum_ in (({"a": 2, "b": 3}, 5), ({"a": 2, "b": 3, "c": 4}, 24)):
         script.play([("add", given)], "done")
         assert calls(runtime.run(asking())) == [("add", "completed", given, sum_)]
-        runtime.functions.replace({"add": add})
+        runtime.functions.replace(new)
 
 
 def test_a_tool_gets_the_context_and_a_key_of_its_call(asking: Requests) -> None:
