@@ -52,7 +52,7 @@ const Plain = ({ text, wrong }) => html`<pre class="plain ${wrong ? "wrong" : ""
 function Why({ why, state, onSelect }) {
   if (!why || state === "completed") return null;
   return html`<section class="why"><h3>${FINAL.has(state) ? "How it ended" : "Why it is here"}</h3>
-    <p>${visible(why.message)}${why.until && html` <span class="muted">Until <${Ago} time=${why.until} /></span>`}</p>
+    <p>${visible(why.message)}${why.until && html` <span class="muted">Due <${Ago} time=${why.until} /></span>`}</p>
     ${why.waitsFor?.length > 0 && html`<p class="line">${why.waitsFor.map((each) => html`
       <button onClick=${() => onSelect(each.sessionAgentUuid)}><${Badge} state=${each.state}
         label=${each.agentName ?? each.agentUuid} /></button>`)}</p>`}

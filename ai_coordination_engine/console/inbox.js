@@ -50,7 +50,7 @@ function Question({ agent }) {
   return html`<article class="panel"><header><h2>${visible(agent.agentName ?? agent.agentUuid ?? "")}</h2>
       <a href=${to("session", agent.coordinationUuid, agent.sessionUuid, { agent: agent.sessionAgentUuid })}>Show the session</a></header>
     <p class="line"><${Badge} state="wait_for_user_input" label="asks ${person(agent)}" />
-      ${agent.dueAt && html`<span class="muted">until <${Ago} time=${agent.dueAt} />${agent.agentAction?.defaultAnswer != null
+      ${agent.dueAt && html`<span class="muted">due <${Ago} time=${agent.dueAt} />${agent.agentAction?.defaultAnswer != null
         && html`, then the answer is <code>${visible(String(agent.agentAction.defaultAnswer))}</code>`}</span>`}</p>
     <${Problem} error=${error} again=${again} />
     ${detail?.agentOutput && !detail.question && html`<section><h3>Plan</h3><${Output} text=${detail.agentOutput} label="plan" /></section>`}
