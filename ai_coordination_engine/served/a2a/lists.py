@@ -1,7 +1,7 @@
 """ListTasks: the sessions of the exposed tasks, a page at a time.
 
-The pages follow each other by the creation of the sessions, newest first, for no index has the
-times of their changes. The tasks of one page are in the order of the protocol: those that have
+The pages follow each other by the uuids of the sessions, for no index has the times of their
+changes. The tasks of one page are in the order of the protocol: those that have
 changed last come first (section 3.1.4).
 """
 
