@@ -18,6 +18,7 @@ from ai_coordination_engine.domain.budget import Budget
 from ai_coordination_engine.domain.exposure import Exposure
 from ai_coordination_engine.domain.ids import MAX_ID, derived_uuid, is_id
 from ai_coordination_engine.domain.statuses import TERMINAL_AGENT_STATES, TERMINAL_SESSION_STATUSES
+from ai_coordination_engine.domain.topics import of_session
 from ai_coordination_engine.engine.advance.pinning import is_planner
 from ai_coordination_engine.engine.app import App
 from ai_coordination_engine.engine.control.controls import cancel_session
@@ -232,6 +233,12 @@ def end(app: App, tenant: str, handle: str, protocol: str) -> None:
     except Conflict as error:
         if error.extensions.get("status") not in TERMINAL_SESSION_STATUSES:
             raise
+
+
+def stir(app: App, tenant: str, handle: str) -> None:
+    """Let who waits for a session in this process look at it, though nothing of it has changed."""
+    if key := _key_in(handle):
+        app.changes.announce([of_session(tenant, key[1])])
 
 
 def _find(app: App, tenant: str, handle: str, protocol: str) -> tuple[Session, Task]:

@@ -1,7 +1,6 @@
 """The queues of both homes: random operations are answered as one model allows (promise P11)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from moto import mock_aws
 from ai_coordination_engine import bootstrap
 from ai_coordination_engine.adapters.sqlite_queue import SqliteQueue
 from ai_coordination_engine.adapters.sqs import SqsQueue
+from ai_coordination_engine.data_classes import dataclass
 from ai_coordination_engine.database_file import DatabaseFile
 from ai_coordination_engine.entrypoints.cli.dead_letters import _SqsDeadLetters
 from ai_coordination_engine.entrypoints.local.local_worker import SqsMessages

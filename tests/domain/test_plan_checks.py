@@ -58,7 +58,9 @@ def a(name: str, *before: str, **more: Any) -> dict[str, Any]:
         ),
         (
             plan(step("s", agent="A")),
-            ["at /steps/0/agent, 'A' is not one of the agents: a, b, asked"],
+            [
+                "at /steps/0/agent, 'A' is not one of the agents: a, b, asked; did you mean \"a\"?",
+            ],
         ),
         (
             plan(step("s", agent="ask")),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from ai_coordination_engine import ports
 from ai_coordination_engine.domain.ids import new_uuid
 from ai_coordination_engine.domain.trace_context import attempt_span, trace_id, workflow_span
 from ai_coordination_engine.engine import traces
@@ -17,6 +16,7 @@ from ai_coordination_engine.engine.planning.start import Start, execute_procedur
 from ai_coordination_engine.engine.waits.async_tasks import complete_async_task
 from ai_coordination_engine.engine.waits.people import execute_for_user_input
 from ai_coordination_engine.runtime_ports import AgentRequest, AgentResult
+from ai_coordination_engine.runtime_ports import Question as AgentQuestion
 from ai_coordination_engine.store.models import Session
 from tests.kit.controls import cancel, retry
 from tests.kit.crashes import Crash, tripping
@@ -288,7 +288,7 @@ def test_an_attempt_that_asks_a_person_is_exported_and_so_is_the_one_that_goes_o
 
     def ask_first(request: AgentRequest) -> AgentResult:
         if request.resumed is None:
-            question = ports.Question("May I pay?", None, {})
+            question = AgentQuestion("May I pay?", None, {})
             return AgentResult("", {"input_tokens": 3}, question=question, tool_calls=[call])
         return AgentResult("paid")
 

@@ -19,7 +19,7 @@ from ai_coordination_engine.served.mcp.calls import MCP, Begun, Calls
 from ai_coordination_engine.served.mcp.forms import form_of
 from ai_coordination_engine.served.mcp.wire import Answer, WireError
 from ai_coordination_engine.served.places import Place
-from ai_coordination_engine.served.sessions import Question, ServedSession
+from ai_coordination_engine.served.sessions import Question, ServedSession, stir
 from ai_coordination_engine.served.waiting import seen_until
 
 QUICK_SECONDS = 1.0
@@ -60,6 +60,7 @@ class Streams:
             while len(self.said) >= _MOST_KEPT:  # of streams that were closed meanwhile
                 self.said.pop(next(iter(self.said)))
             self.said[answer.id] = note or _DECLINED
+            stir(calls.app, calls.tenant, handle)
 
     async def events(
         self, calls: Calls, begun: Begun, place: Place, *, has_forms: bool

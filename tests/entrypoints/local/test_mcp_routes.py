@@ -13,6 +13,7 @@ from mcp_types import ElicitRequestParams, ElicitResult
 
 from ai_coordination_engine.api.limits import Limits
 from ai_coordination_engine.entrypoints.local.server import serving
+from ai_coordination_engine.served import waiting
 from ai_coordination_engine.settings import Settings
 from tests.conformance import mcp_tools
 
@@ -74,8 +75,9 @@ async def test_the_user_of_a_client_is_asked(url: str, era: Any) -> None:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_wrong_answer_is_asked_for_again_and_a_declined_one_stays_in_the_inbox(
-    url: str, era: Any
+    url: str, era: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waiting, "_REFRESH", 3600.0)  # nobody looks without a reason
     asked: list[str] = []
 
     async def answer(context: object, params: ElicitRequestParams) -> ElicitResult:
